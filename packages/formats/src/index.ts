@@ -1,0 +1,1 @@
+export { UserError, type UserExitCode } from "./errors.ts";
