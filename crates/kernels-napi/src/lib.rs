@@ -1,0 +1,1 @@
+//! Node-API glue over the kernels crate.

@@ -1,0 +1,134 @@
+//! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
+//! Shapes have been checked by the caller (`host`); outputs arrive zeroed and have the right length.
+//! Sums follow fixed trees: the same bits for any number of threads.
+
+use crate::rng::Key;
+
+/// f32 and f64: the types maths is done in.
+pub trait Real:
+    num_traits::Float + std::iter::Sum + std::fmt::Debug + Default + Send + Sync + 'static
+{
+    fn from_f64(value: f64) -> Self;
+    fn to_f64(self) -> f64;
+}
+
+/// A matrix that is stored in some float dtype and expanded to `R` while it is used.
+#[derive(Clone, Copy)]
+pub enum Floats<'a, R: Real> {
+    Real(&'a [R]),
+    F32(&'a [f32]),
+    Bf16(&'a [half::bf16]),
+    F16(&'a [half::f16]),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// a `[M,K]`, b `[K,N]`
+    Nn,
+    /// a `[M,K]`, b `[N,K]`
+    Nt,
+    /// a `[K,M]`, b `[K,N]`
+    Tn,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+}
+
+/// Keys of one query segment: see `AttentionLayout` in packages/kernels/src/backend.ts.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    pub query_start: usize,
+    pub query_length: usize,
+    /// (start, length) of each range of key rows, in order.
+    pub ranges: Vec<(usize, usize)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionShape {
+    pub queries: usize,
+    pub keys: usize,
+    pub query_heads: usize,
+    pub key_heads: usize,
+    pub head_dim: usize,
+    pub scale: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct AdamW {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    pub lr: f64,
+    pub momentum: f64,
+    pub nesterov: bool,
+    pub weight_decay: f64,
+}
+
+/// What a backend's arithmetic must offer. Names, formulas and shapes: packages/kernels/src/backend.ts.
+pub trait Maths<R: Real>: Send + Sync {
+    fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]);
+    /// y = factor · x
+    fn scale(&self, x: &[R], factor: R, y: &mut [R]);
+    /// acc += factor · x
+    fn accumulate(&self, acc: &mut [R], x: &[R], factor: R);
+    fn sum(&self, x: &[R]) -> R;
+    /// x `[N,D]` → y `[D]`
+    fn sum_rows(&self, x: &[R], d: usize, y: &mut [R]);
+
+    fn take_rows(&self, table: Floats<R>, d: usize, ids: &[i32], y: &mut [R]);
+    fn scatter_add_rows(&self, g: &[R], d: usize, ids: &[i32], y: &mut [R]);
+
+    /// c += alpha · op(a) · op(b); c arrives zeroed unless the caller accumulates.
+    #[allow(clippy::too_many_arguments)]
+    fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]);
+
+    fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);
+    fn rms_norm_backward(&self, g: &[R], x: &[R], w: &[R], rstd: &[R], dx: &mut [R], dw: Option<&mut [R]>);
+
+    /// cos, sin `[N,P]`; x `[N, heads·head_dim]`, P ≤ head_dim/2
+    #[allow(clippy::too_many_arguments)]
+    fn rope(&self, x: &[R], cos: &[R], sin: &[R], pairs: usize, head_dim: usize, inverse: bool, y: &mut [R]);
+
+    #[allow(clippy::too_many_arguments)]
+    fn attention(&self, q: &[R], k: &[R], v: &[R], segments: &[Segment], shape: AttentionShape, o: &mut [R], lse: &mut [R]);
+    #[allow(clippy::too_many_arguments)]
+    fn attention_backward(
+        &self, g: &[R], q: &[R], k: &[R], v: &[R], o: &[R], lse: &[R], segments: &[Segment], shape: AttentionShape,
+        dq: &mut [R], dk: &mut [R], dv: &mut [R],
+    );
+
+    fn swiglu(&self, gate: &[R], up: &[R], y: &mut [R]);
+    fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]);
+
+    /// h `[N,D]`, w `[V,D]`; returns the sum. dh, dw are gradients of the sum.
+    #[allow(clippy::too_many_arguments)]
+    fn linear_cross_entropy(
+        &self, h: &[R], w: Floats<R>, labels: &[i32], d: usize, vocab: usize, dh: Option<&mut [R]>, dw: Option<&mut [R]>,
+    ) -> R;
+    #[allow(clippy::too_many_arguments)]
+    fn linear_log_prob(&self, h: &[R], w: Floats<R>, labels: &[i32], d: usize, vocab: usize, logp: &mut [R], lse: &mut [R]);
+    #[allow(clippy::too_many_arguments)]
+    fn linear_log_prob_backward(
+        &self, g: &[R], h: &[R], w: Floats<R>, labels: &[i32], lse: &[R], d: usize, vocab: usize,
+        dh: Option<&mut [R]>, dw: Option<&mut [R]>,
+    );
+
+    fn dropout(&self, x: &[R], p: f64, key: Key, y: &mut [R]);
+
+    /// Σ x² in f64
+    fn sum_of_squares(&self, x: &[R]) -> f64;
+    /// One tensor of a group; `t` is the number of this update, from 1.
+    #[allow(clippy::too_many_arguments)]
+    fn adamw(&self, p: &mut [R], g: &[R], m: &mut [R], v: &mut [R], t: f64, grad_scale: R, options: AdamW);
+    fn sgd(&self, p: &mut [R], g: &[R], momentum: Option<&mut [R]>, t: f64, grad_scale: R, options: Sgd);
+}
