@@ -1,15 +1,31 @@
 //! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
-//! Shapes have been checked by the caller (`host`); outputs arrive zeroed and have the right length.
+//! Shapes have been checked by the caller (`host`) and no extent is 0; outputs have the right length and arrive zeroed.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
 use crate::rng::Key;
 
 /// f32 and f64: the types maths is done in.
-pub trait Real:
-    num_traits::Float + std::iter::Sum + std::fmt::Debug + Default + Send + Sync + 'static
-{
+pub trait Real: num_traits::Float + std::iter::Sum + std::fmt::Debug + Default + Send + Sync + 'static {
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
+}
+
+impl Real for f32 {
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+    fn to_f64(self) -> f64 {
+        self
+    }
 }
 
 /// A matrix that is stored in some float dtype and expanded to `R` while it is used.
@@ -19,6 +35,18 @@ pub enum Floats<'a, R: Real> {
     F32(&'a [f32]),
     Bf16(&'a [half::bf16]),
     F16(&'a [half::f16]),
+}
+
+impl<R: Real> Floats<'_, R> {
+    /// Element i as `R`.
+    pub fn get(&self, i: usize) -> R {
+        match self {
+            Floats::Real(values) => values[i],
+            Floats::F32(values) => R::from_f64(f64::from(values[i])),
+            Floats::Bf16(values) => R::from_f64(values[i].to_f64()),
+            Floats::F16(values) => R::from_f64(values[i].to_f64()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,11 +128,30 @@ pub trait Maths<R: Real>: Send + Sync {
     fn rope(&self, x: &[R], cos: &[R], sin: &[R], pairs: usize, head_dim: usize, inverse: bool, y: &mut [R]);
 
     #[allow(clippy::too_many_arguments)]
-    fn attention(&self, q: &[R], k: &[R], v: &[R], segments: &[Segment], shape: AttentionShape, o: &mut [R], lse: &mut [R]);
+    fn attention(
+        &self,
+        q: &[R],
+        k: &[R],
+        v: &[R],
+        segments: &[Segment],
+        shape: AttentionShape,
+        o: &mut [R],
+        lse: &mut [R],
+    );
     #[allow(clippy::too_many_arguments)]
     fn attention_backward(
-        &self, g: &[R], q: &[R], k: &[R], v: &[R], o: &[R], lse: &[R], segments: &[Segment], shape: AttentionShape,
-        dq: &mut [R], dk: &mut [R], dv: &mut [R],
+        &self,
+        g: &[R],
+        q: &[R],
+        k: &[R],
+        v: &[R],
+        o: &[R],
+        lse: &[R],
+        segments: &[Segment],
+        shape: AttentionShape,
+        dq: &mut [R],
+        dk: &mut [R],
+        dv: &mut [R],
     );
 
     fn swiglu(&self, gate: &[R], up: &[R], y: &mut [R]);
@@ -113,14 +160,38 @@ pub trait Maths<R: Real>: Send + Sync {
     /// h `[N,D]`, w `[V,D]`; returns the sum. dh, dw are gradients of the sum.
     #[allow(clippy::too_many_arguments)]
     fn linear_cross_entropy(
-        &self, h: &[R], w: Floats<R>, labels: &[i32], d: usize, vocab: usize, dh: Option<&mut [R]>, dw: Option<&mut [R]>,
+        &self,
+        h: &[R],
+        w: Floats<R>,
+        labels: &[i32],
+        d: usize,
+        vocab: usize,
+        dh: Option<&mut [R]>,
+        dw: Option<&mut [R]>,
     ) -> R;
     #[allow(clippy::too_many_arguments)]
-    fn linear_log_prob(&self, h: &[R], w: Floats<R>, labels: &[i32], d: usize, vocab: usize, logp: &mut [R], lse: &mut [R]);
+    fn linear_log_prob(
+        &self,
+        h: &[R],
+        w: Floats<R>,
+        labels: &[i32],
+        d: usize,
+        vocab: usize,
+        logp: &mut [R],
+        lse: &mut [R],
+    );
     #[allow(clippy::too_many_arguments)]
     fn linear_log_prob_backward(
-        &self, g: &[R], h: &[R], w: Floats<R>, labels: &[i32], lse: &[R], d: usize, vocab: usize,
-        dh: Option<&mut [R]>, dw: Option<&mut [R]>,
+        &self,
+        g: &[R],
+        h: &[R],
+        w: Floats<R>,
+        labels: &[i32],
+        lse: &[R],
+        d: usize,
+        vocab: usize,
+        dh: Option<&mut [R]>,
+        dw: Option<&mut [R]>,
     );
 
     fn dropout(&self, x: &[R], p: f64, key: Key, y: &mut [R]);
