@@ -1,0 +1,18 @@
+export type {
+  DataConfig,
+  FinetuningConfig,
+  FinetuningType,
+  GeneratingConfig,
+  InferDtype,
+  IntervalStrategy,
+  JsonObject,
+  JsonValue,
+  MachineConfig,
+  ModelConfig,
+  RopeScaling,
+  RunConfig,
+  SaveStrategy,
+  SchedulerName,
+  Stage,
+  TrainingConfig,
+} from "./run-config.ts";

@@ -1,0 +1,150 @@
+// The typed configuration of a run. Names are the YAML keys in camelCase, one to one; nothing else in the project sees snake_case.
+// Plain data: it crosses a worker boundary by structured clone. A key that may be absent is `undefined`, a list that is absent is empty.
+
+export type Stage = "sft" | "pt";
+export type FinetuningType = "lora" | "full";
+export type IntervalStrategy = "no" | "steps" | "epoch";
+export type SaveStrategy = IntervalStrategy | "best";
+export type InferDtype = "auto" | "float16" | "bfloat16" | "float32";
+export type RopeScaling = "linear" | "dynamic" | "llama3";
+export type SchedulerName =
+  | "linear"
+  | "cosine"
+  | "cosine_with_restarts"
+  | "polynomial"
+  | "constant"
+  | "constant_with_warmup"
+  | "inverse_sqrt"
+  | "reduce_lr_on_plateau"
+  | "cosine_with_min_lr"
+  | "cosine_warmup_with_min_lr"
+  | "warmup_stable_decay";
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+export type JsonObject = { [key: string]: JsonValue };
+
+export interface ModelConfig {
+  /** Folder of a Hugging Face model, or a `.gguf` file. */
+  modelNameOrPath: string;
+  /** Adapter folders: all but the last are merged; the last one is trained on, unless `createNewAdapter`. */
+  adapterNameOrPath: string[];
+  /** Special tokens in user text stay plain text. `false` reproduces LlamaFactory's default. */
+  splitSpecialTokens: boolean;
+  trainFromScratch: boolean;
+  ropeScaling: RopeScaling | undefined;
+  inferDtype: InferDtype;
+  exportDir: string | undefined;
+  /** Largest shard in units of 10⁹ bytes. */
+  exportSize: number;
+}
+
+export interface DataConfig {
+  /** Template name; undefined takes the tokenizer's own. */
+  template: string | undefined;
+  dataset: string[];
+  evalDataset: string[];
+  datasetDir: string;
+  /** Longest row in tokens, as written in the file. LlamaFactory lowers it by one when `packingAsked`. */
+  cutoffLen: number;
+  trainOnPrompt: boolean;
+  maskHistory: boolean;
+  maxSamples: number | undefined;
+  /** Below 1 a fraction of the rows, otherwise a count; 0 is off. */
+  valSize: number;
+  /** Resolved: asked for, implied by `neatPacking`, or the default of `stage: pt`. */
+  packing: boolean;
+  /** `packing: true` or `neat_packing: true` was written in the configuration. */
+  packingAsked: boolean;
+  neatPacking: boolean;
+  defaultSystem: string | undefined;
+  skipBadRows: boolean;
+}
+
+export interface FinetuningConfig {
+  stage: Stage;
+  finetuningType: FinetuningType;
+  loraRank: number;
+  /** Resolved: 2 · `loraRank` where the file gives none. */
+  loraAlpha: number;
+  loraDropout: number;
+  /** Module names, or the single word `all`. */
+  loraTarget: string[];
+  additionalTarget: string[];
+  useRslora: boolean;
+  createNewAdapter: boolean;
+  disableShuffling: boolean;
+  earlyStoppingSteps: number | undefined;
+  plotLoss: boolean;
+}
+
+export interface TrainingConfig {
+  /** Undefined only where no run folder is needed (chat, export). */
+  outputDir: string | undefined;
+  overwriteOutputDir: boolean;
+  doTrain: boolean;
+  /** Resolved: also true when `evalStrategy` is not `no`. */
+  doEval: boolean;
+  doPredict: boolean;
+  predictWithGenerate: boolean;
+  perDeviceTrainBatchSize: number;
+  perDeviceEvalBatchSize: number;
+  gradientAccumulationSteps: number;
+  optim: "adamw_torch" | "sgd";
+  /** Parsed `key=value` pairs: `momentum`, `nesterov`. */
+  optimArgs: { momentum: number; nesterov: boolean };
+  learningRate: number;
+  weightDecay: number;
+  adamBeta1: number;
+  adamBeta2: number;
+  adamEpsilon: number;
+  /** 0 switches clipping off. */
+  maxGradNorm: number;
+  numTrainEpochs: number;
+  /** −1: `numTrainEpochs` decides. */
+  maxSteps: number;
+  lrSchedulerType: SchedulerName;
+  lrSchedulerKwargs: JsonObject;
+  /** Fraction of all steps, 0 when `warmupSteps` holds. */
+  warmupRatio: number;
+  warmupSteps: number;
+  loggingStrategy: IntervalStrategy;
+  loggingSteps: number;
+  loggingFirstStep: boolean;
+  saveStrategy: SaveStrategy;
+  saveSteps: number;
+  saveTotalLimit: number | undefined;
+  saveOnlyModel: boolean;
+  evalStrategy: IntervalStrategy;
+  /** Resolved: `loggingSteps` where the file gives none. */
+  evalSteps: number;
+  loadBestModelAtEnd: boolean;
+  /** Resolved: `loss` when a best model or a plateau schedule needs one. Without the `eval_` prefix if so written. */
+  metricForBestModel: string | undefined;
+  /** Resolved: true unless the metric's name ends in `loss`. */
+  greaterIsBetter: boolean;
+  /** A checkpoint folder, or true for the last one in `outputDir`. */
+  resumeFromCheckpoint: string | boolean;
+  seed: number;
+  dataSeed: number | undefined;
+  includeNumInputTokensSeen: "no" | "all" | "non_padding";
+}
+
+export interface GeneratingConfig {
+  doSample: boolean;
+  temperature: number;
+  topP: number;
+  topK: number;
+  /** Prompt and answer together; used only when `maxNewTokens` is 0. */
+  maxLength: number;
+  maxNewTokens: number;
+  repetitionPenalty: number;
+  skipSpecialTokens: boolean;
+}
+
+export interface MachineConfig {
+  /** undefined: all cores the process may use. */
+  threads: number | undefined;
+  device: "auto" | "cpu" | "reference";
+}
+
+export interface RunConfig
+  extends ModelConfig, DataConfig, FinetuningConfig, TrainingConfig, GeneratingConfig, MachineConfig {}
