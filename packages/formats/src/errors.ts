@@ -11,3 +11,32 @@ export class UserError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** What a parser found wrong. The safetensors codes are the error classes of the reference crate. */
+export type FormatsErrorCode =
+  | "JSON"
+  | "HEADER_TOO_SMALL"
+  | "HEADER_TOO_LARGE"
+  | "INVALID_HEADER_LENGTH"
+  | "INVALID_HEADER"
+  | "INVALID_OFFSET"
+  | "TENSOR_INVALID_INFO"
+  | "METADATA_INCOMPLETE_BUFFER"
+  | "VALIDATION_OVERFLOW"
+  | "STRICTER_THAN_REFERENCE"
+  | "GGUF_HEADER"
+  | "GGUF_METADATA"
+  | "GGUF_TENSOR"
+  | "GGUF_DATA";
+
+/** A file that breaks its format: a UserError (exit code 2) that also says which rule. */
+export class FormatsError extends UserError {
+  readonly code: FormatsErrorCode;
+  readonly hint: string;
+
+  constructor(code: FormatsErrorCode, where: string, what: string, hint: string) {
+    super(`${where}: ${what}; ${hint}`);
+    this.code = code;
+    this.hint = hint;
+  }
+}
