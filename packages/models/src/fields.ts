@@ -1,0 +1,38 @@
+// Reads single values of an untrusted config.json record. Every limit is far above any published model.
+
+import { ModelConfigError } from "./errors.ts";
+
+export type ConfigRecord = Readonly<Record<string, unknown>>;
+
+export function integerField(config: ConfigRecord, key: string, fallback?: number, max = 1 << 24): number {
+  const value = config[key] ?? fallback;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > max) {
+    throw new ModelConfigError(key, `is ${show(value)}; it must be a whole number from 1 to ${max}`);
+  }
+  return value;
+}
+
+export function numberField(config: ConfigRecord, key: string, fallback?: number): number {
+  const value = config[key] ?? fallback;
+  if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) {
+    throw new ModelConfigError(key, `is ${show(value)}; it must be a positive number`);
+  }
+  return value;
+}
+
+export function booleanField(config: ConfigRecord, key: string, fallback: boolean): boolean {
+  const value = config[key] ?? fallback;
+  if (typeof value !== "boolean") throw new ModelConfigError(key, `is ${show(value)}; it must be true or false`);
+  return value;
+}
+
+export function recordField(config: ConfigRecord, key: string): ConfigRecord | undefined {
+  const value = config[key] ?? undefined;
+  if (value === undefined) return undefined;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new ModelConfigError(key, `is ${show(value)}; it must be an object`);
+  return value as ConfigRecord;
+}
+
+export const show = (value: unknown): string => (value === undefined ? "missing" : JSON.stringify(value, jsonSafe)?.slice(0, 40) ?? typeof value);
+
+const jsonSafe = (_: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);

@@ -1,0 +1,27 @@
+import { ModelConfigError } from "./errors.ts";
+import { show, type ConfigRecord } from "./fields.ts";
+import { llama } from "./llama.ts";
+import type { Architecture } from "./model.ts";
+
+/** `model_type` → architecture: one line each. */
+const architectures = { llama } as const satisfies Record<string, (config: ConfigRecord) => Architecture>;
+
+/** Class names that transformers writes into `architectures`. */
+const classNames: Readonly<Record<string, keyof typeof architectures>> = { LlamaForCausalLM: "llama" };
+
+/**
+ * The architecture that a config.json describes. Python files that `auto_map` names are never looked at.
+ * @throws {ModelConfigError} for an architecture that is not known, or a value that cannot be
+ */
+export function architectureOf(config: ConfigRecord): Architecture {
+  const listed = config["architectures"];
+  const className: unknown = Array.isArray(listed) ? listed[0] : undefined;
+  const type = config["model_type"] ?? (typeof className === "string" && Object.hasOwn(classNames, className) ? classNames[className] : undefined);
+  if (typeof className === "string" && !Object.hasOwn(classNames, className)) {
+    throw new ModelConfigError("architectures", `is ${show(className)}; supported is ${Object.keys(classNames).join(", ")}`);
+  }
+  if (typeof type !== "string" || !Object.hasOwn(architectures, type)) {
+    throw new ModelConfigError("model_type", `is ${show(type)}; supported is ${Object.keys(architectures).join(", ")}`);
+  }
+  return architectures[type as keyof typeof architectures](config);
+}

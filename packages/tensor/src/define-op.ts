@@ -1,0 +1,137 @@
+import type { KernelBackend, Shape, Slot } from "@welltempered/kernels";
+import type { Engine } from "./engine.ts";
+import { TensorError } from "./errors.ts";
+import { Handle } from "./handle.ts";
+import { sourceOf } from "./tape.ts";
+import type { Tensor } from "./tensor.ts";
+
+export interface ForwardContext {
+  k: KernelBackend;
+  /** Whether input i wants a gradient; a frozen weight wants none, so nothing is saved or computed for it. */
+  needs: readonly boolean[];
+  /** What backward will read: inputs, outputs or by-products. Ignored, and by-products freed, when nothing is recorded. */
+  save(...slots: Slot[]): void;
+  /** Input i as memory that may be overwritten: its own, which then is consumed, or a copy if anyone else holds it. */
+  take(input: number): Slot;
+}
+
+export interface BackwardContext {
+  k: KernelBackend;
+  needs: readonly boolean[];
+  /** In the order of `save`. */
+  saved: readonly Slot[];
+}
+
+export interface OpRules<Attributes> {
+  /** Output shapes from input shapes. Throws SHAPE_MISMATCH through `fail`. */
+  shape(inputs: readonly Shape[], attributes: Attributes): readonly Shape[];
+  forward(context: ForwardContext, inputs: readonly Slot[], attributes: Attributes): readonly Slot[];
+  /** One gradient an input, undefined where `needs` is false. A missing output gradient is undefined. */
+  backward(context: BackwardContext, grads: readonly Slot[], attributes: Attributes): readonly (Slot | undefined)[];
+}
+
+export type Op<Attributes> = (inputs: readonly Tensor[], attributes: Attributes) => Tensor[];
+
+/** Turns shape rule, forward and backward into an op that the tape knows. */
+export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): Op<Attributes> {
+  return (inputs, attributes) => {
+    const engine = engineOf(name, inputs);
+    const shapes = rules.shape(inputs.map((input) => input.shape), attributes);
+    const needs = inputs.map((input) => engine.grad && input.requiresGrad);
+    const recording = needs.includes(true);
+    const call = new Call(engine, inputs, recording);
+    const context: ForwardContext = {
+      k: engine.backend,
+      needs,
+      save: (...slots) => call.save(slots),
+      take: (index) => call.take(index),
+    };
+    const sources = inputs.map(sourceOf);
+    const slots = rules.forward(context, inputs.map((input) => input.slot), attributes);
+    const outputs = call.finish(slots, shapes);
+    if (recording) {
+      const saved = call.saved;
+      engine.record(name, sources, outputs, saved, (grads) => pullback(engine, rules, attributes, needs, saved, grads));
+    }
+    return outputs;
+  };
+}
+
+/** Ownership of the slots of one op call. */
+class Call {
+  readonly #engine: Engine;
+  readonly #inputs: readonly Tensor[];
+  readonly #recording: boolean;
+  readonly #taken = new Map<Slot, Handle>();
+  #pending: readonly Slot[] = [];
+  saved: Handle[] = [];
+
+  constructor(engine: Engine, inputs: readonly Tensor[], recording: boolean) {
+    this.#engine = engine;
+    this.#inputs = inputs;
+    this.#recording = recording;
+  }
+
+  save(slots: readonly Slot[]): void {
+    this.#pending = slots;
+  }
+
+  take(index: number): Slot {
+    const input = this.#inputs[index];
+    if (input === undefined) throw new TensorError("SHAPE_MISMATCH", `take: there is no input ${index}`);
+    const { handle } = input;
+    if (!handle.unshared || (input.requiresGrad && input.edge === undefined)) return this.#engine.backend.copy(handle.slot);
+    this.#taken.set(handle.slot, handle.retain());
+    input.dispose();
+    return handle.slot;
+  }
+
+  /** Wraps the outputs, then gives every saved slot its owner. */
+  finish(slots: readonly Slot[], shapes: readonly Shape[]): Tensor[] {
+    const outputs = slots.map((slot, index) => {
+      const handle = this.#taken.get(slot) ?? new Handle(this.#engine.backend, slot);
+      return this.#engine.wrap(handle, shapes[index] ?? []);
+    });
+    const known = new Map<Slot, Handle>();
+    for (const tensor of [...this.#inputs.filter((input) => !input.disposed), ...outputs]) known.set(tensor.slot, tensor.handle);
+    for (const slot of this.#pending) {
+      const owner = known.get(slot)?.retain() ?? new Handle(this.#engine.backend, slot);
+      if (this.#recording) this.saved.push(owner);
+      else owner.release();
+    }
+    return outputs;
+  }
+}
+
+function pullback<Attributes>(
+  engine: Engine,
+  rules: OpRules<Attributes>,
+  attributes: Attributes,
+  needs: readonly boolean[],
+  saved: readonly Handle[],
+  grads: readonly (Handle | undefined)[],
+): (Handle | undefined)[] {
+  const context = { k: engine.backend, needs, saved: saved.map((handle) => handle.slot) };
+  // An op with several outputs of which only some were used receives a missing gradient as an undefined slot.
+  const slots = rules.backward(context, grads.map((grad) => grad?.slot) as Slot[], attributes);
+  const incoming = new Map(grads.filter((grad) => grad !== undefined).map((grad) => [grad.slot, grad]));
+  return slots.map((slot) => {
+    if (slot === undefined) return undefined;
+    return incoming.get(slot)?.retain() ?? new Handle(engine.backend, slot);
+  });
+}
+
+function engineOf(name: string, inputs: readonly Tensor[]): Engine {
+  const engine = inputs[0]?.engine;
+  if (engine === undefined) throw new TensorError("SHAPE_MISMATCH", `${name}: needs at least one input`);
+  if (inputs.some((input) => input.engine !== engine)) {
+    throw new TensorError("ENGINE_MISMATCH", `${name}: its inputs live on different engines`);
+  }
+  return engine;
+}
+
+/** Throws SHAPE_MISMATCH unless `ok`. */
+export function expectShape(ok: boolean, op: string, wanted: string, ...got: readonly Shape[]): void {
+  if (ok) return;
+  throw new TensorError("SHAPE_MISMATCH", `${op}: wanted ${wanted}, got ${got.map((shape) => `[${shape.join(", ")}]`).join(" and ")}`);
+}
