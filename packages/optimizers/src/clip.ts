@@ -1,0 +1,23 @@
+import type { Engine, Tensor } from "@welltempered/tensor";
+import type { Trainable } from "./optimizer.ts";
+
+export interface ClippedGradients {
+  /** Norm before clipping [1]. */
+  norm: Tensor;
+  /** min(1, maxNorm / (norm + 1e-6)) [1], 1 where maxNorm is 0 (torch.nn.utils.clip_grad_norm_). */
+  scale: Tensor;
+  /** 1 where the norm is not finite, else 0 [1]: the optimizer then changes nothing. */
+  skip: Tensor;
+}
+
+/** Global norm of the gradients and what the optimizer does with it; nothing is read and no gradient is written. */
+export function clipGradients(
+  engine: Engine,
+  parameters: Iterable<Trainable>,
+  maxNorm: number,
+): ClippedGradients {
+  const gradients = [...parameters].flatMap(({ tensor }) => tensor.grad?.slot ?? []);
+  const norm = engine.adopt(engine.backend.gradNorm(gradients));
+  const [scale, skip] = engine.backend.clipFactor(norm.slot, maxNorm);
+  return { norm, scale: engine.adopt(scale), skip: engine.adopt(skip) };
+}

@@ -1,0 +1,17 @@
+export { adamw, type AdamWSettings } from "./adamw.ts";
+export { clipGradients, type ClippedGradients } from "./clip.ts";
+export { OptimizersError, type OptimizersErrorCode } from "./errors.ts";
+export { decayGroups, isDecayed } from "./groups.ts";
+export { createLearningRate, type LearningRate, type ScheduleName } from "./learning-rate.ts";
+export type { Optimizer, ParameterGroup, Trainable } from "./optimizer.ts";
+export type { ScheduleOptions } from "./options.ts";
+export { optimizers, type OptimizerName, type OptimizerSettings } from "./registry.ts";
+export {
+  createSchedule,
+  stepScheduleNames,
+  warmupStepCount,
+  type Schedule,
+  type ScheduleSpan,
+  type StepScheduleName,
+} from "./schedules.ts";
+export { sgd, type SgdSettings } from "./sgd.ts";
