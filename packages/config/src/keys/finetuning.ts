@@ -1,0 +1,19 @@
+import { choice, flag, integer, list, optional, real } from "../kinds.ts";
+import type { KeyTable, WrittenFinetuning } from "../written.ts";
+
+export const finetuningKeys: KeyTable<WrittenFinetuning> = {
+  stage: choice("sft", ["sft", "pt"], "Supervised fine-tuning, or (continued) pre-training on plain text."),
+  finetuning_type: choice("lora", ["lora", "full"], "Train a low-rank adapter, or every weight."),
+  lora_rank: integer(8, { min: 1, max: 65_536 }, "Rank r of the adapter."),
+  lora_alpha: optional(real(16, { min: 0, max: 1e9, above: true }, "Scale of the adapter; 2 · lora_rank by default.")),
+  lora_dropout: real(0, { min: 0, max: 1, below: true }, "Dropout in front of the adapter."),
+  lora_target: list(["all"], "Modules that get an adapter, or all: every linear layer but the head."),
+  additional_target: list([], "Modules that are trained in full and saved with the adapter."),
+  use_rslora: flag(false, "Rank-stabilised scale alpha / √r instead of alpha / r."),
+  create_new_adapter: flag(false, "Merge every given adapter and train a new one."),
+  disable_shuffling: flag(false, "Rows in the order of the file."),
+  early_stopping_steps: optional(
+    integer(1, { min: 1, max: 1e9 }, "Stop after this many evaluations without a better metric."),
+  ),
+  plot_loss: flag(false, "Write training_loss.svg."),
+};

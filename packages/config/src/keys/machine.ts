@@ -1,0 +1,8 @@
+import { choice, integer, optional } from "../kinds.ts";
+import type { KeyTable, WrittenMachine } from "../written.ts";
+
+/** Keys of this project, unknown to LlamaFactory. */
+export const machineKeys: KeyTable<WrittenMachine> = {
+  threads: optional(integer(1, { min: 1, max: 1024 }, "Threads of the kernels; all cores by default.")),
+  device: choice("auto", ["auto", "cpu", "reference"], "Backend: the fast one, or the readable naive one."),
+};

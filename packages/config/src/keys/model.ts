@@ -1,0 +1,20 @@
+import { choice, flag, integer, list, optional, text, textOr } from "../kinds.ts";
+import type { KeyTable, WrittenModel } from "../written.ts";
+
+export const modelKeys: KeyTable<WrittenModel> = {
+  model_name_or_path: textOr("", "Folder of a Hugging Face model, or a .gguf file."),
+  adapter_name_or_path: list([], "Adapter folders, in order. All but the last are merged; training continues the last."),
+  split_special_tokens: flag(
+    true,
+    "Special tokens inside user text stay plain text. Write false to reproduce LlamaFactory's default.",
+  ),
+  train_from_scratch: flag(false, "Random weights from the model's config.json instead of its weight files."),
+  rope_scaling: optional(choice("linear", ["linear", "dynamic", "llama3"], "Stretch the rotary positions.")),
+  infer_dtype: choice(
+    "auto",
+    ["auto", "float16", "bfloat16", "float32"],
+    "Type of exported weights; auto keeps the model's own.",
+  ),
+  export_dir: optional(text("Folder that `temper export` writes the merged model to.")),
+  export_size: integer(5, { min: 1, max: 1000 }, "Largest file of an export, in GB."),
+};

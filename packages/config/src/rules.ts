@@ -1,0 +1,159 @@
+// Rules between keys (LlamaFactory's, where they concern supported keys), and defaults that follow from other keys.
+import { ConfigError } from "./errors.ts";
+import type { RunConfig, SchedulerName } from "./run-config.ts";
+import type { WrittenConfig } from "./written.ts";
+
+/** What the configuration is for: it decides which keys must be there. */
+export type Purpose = "train" | "chat" | "export";
+
+type Positions = ReadonlyMap<string, string>;
+type Rule = readonly [broken: boolean, key: string, what: string, hint: string];
+
+/** Arguments each schedule takes in `lr_scheduler_kwargs` (transformers.optimization). */
+const scheduleArguments: Readonly<Record<SchedulerName, readonly string[]>> = {
+  linear: [],
+  cosine: ["num_cycles"],
+  cosine_with_restarts: ["num_cycles"],
+  polynomial: ["lr_end", "power"],
+  constant: [],
+  constant_with_warmup: [],
+  inverse_sqrt: ["timescale"],
+  reduce_lr_on_plateau: ["mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lr", "eps"],
+  cosine_with_min_lr: ["num_cycles", "min_lr", "min_lr_rate"],
+  cosine_warmup_with_min_lr: ["num_cycles", "min_lr", "min_lr_rate", "warmup_lr_rate"],
+  warmup_stable_decay: [
+    "num_stable_steps",
+    "num_decay_steps",
+    "warmup_type",
+    "decay_type",
+    "min_lr_ratio",
+    "num_cycles",
+  ],
+};
+
+/** Checks the rules between keys. Throws ConfigError naming the key, and its place when it was written. */
+export function checkRules(values: WrittenConfig, purpose: Purpose, positions: Positions): void {
+  const rules = [...modelRules(values, purpose), ...(purpose === "train" ? runRules(values) : [])];
+  for (const [broken, key, what, hint] of rules)
+    if (broken) throw new ConfigError("conflict", positions.get(key) ?? "", what, hint);
+}
+
+function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
+  const lora = v.finetuningType === "lora";
+  // prettier-ignore
+  return [
+    [v.modelNameOrPath === "", "model_name_or_path", "model_name_or_path is missing", "name a model folder or .gguf file"],
+    [!lora && v.adapterNameOrPath.length > 0, "adapter_name_or_path", "an adapter with finetuning_type: full", "use finetuning_type: lora"],
+    [!lora && v.useRslora, "use_rslora", "use_rslora with finetuning_type: full", "use finetuning_type: lora"],
+    [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
+    [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
+  ];
+}
+
+function runRules(v: WrittenConfig): Rule[] {
+  return [...taskRules(v), ...dataRules(v), ...bestRules(v), ...scheduleRules(v)];
+}
+
+function taskRules(v: WrittenConfig): Rule[] {
+  const evaluates = v.doEval || v.doPredict || v.predictWithGenerate || v.evalStrategy !== "no";
+  const hasEvalData = v.evalDataset.length > 0 || v.valSize > 0;
+  // prettier-ignore
+  return [
+    [!v.doTrain && !v.doEval && !v.doPredict, "", "nothing to do", "write do_train, do_eval or do_predict: true"],
+    [!v.outputDir, "output_dir", "output_dir is missing", "name the run folder"],
+    [v.doTrain && v.dataset.length === 0, "dataset", "do_train without dataset", "name a data set of dataset_info.json"],
+    [evaluates && !hasEvalData, "eval_dataset", "evaluation or prediction without data", "set eval_dataset or val_size"],
+    [v.doPredict && !v.predictWithGenerate, "do_predict", "do_predict without predict_with_generate", "set predict_with_generate: true"],
+    [v.stage !== "sft" && v.predictWithGenerate, "predict_with_generate", "predict_with_generate outside stage sft", "remove it"],
+  ];
+}
+
+function dataRules(v: WrittenConfig): Rule[] {
+  const onlySft = v.stage !== "sft";
+  // prettier-ignore
+  return [
+    [v.valSize > 0 && v.dataset.length === 0, "val_size", "val_size without dataset", "name the data set to split"],
+    [v.valSize > 0 && v.evalDataset.length > 0, "val_size", "val_size and eval_dataset exclude each other", "keep one"],
+    [v.maskHistory && v.trainOnPrompt, "mask_history", "mask_history and train_on_prompt exclude each other", "keep one"],
+    [onlySft && v.neatPacking, "neat_packing", "neat_packing outside stage sft", "remove it"],
+    [onlySft && v.trainOnPrompt, "train_on_prompt", "train_on_prompt outside stage sft", "remove it"],
+    [onlySft && v.maskHistory, "mask_history", "mask_history outside stage sft", "remove it"],
+    [v.neatPacking && v.packing === false, "packing", "neat_packing with packing: false", "remove one of them"],
+  ];
+}
+
+function bestRules(v: WrittenConfig): Rule[] {
+  const best = v.loadBestModelAtEnd;
+  const evaluates = v.evalStrategy !== "no";
+  const differ = v.saveStrategy !== "best" && v.saveStrategy !== v.evalStrategy;
+  const evalSteps = v.evalSteps ?? v.loggingSteps;
+  const uneven = v.evalStrategy === "steps" && v.saveStrategy === "steps" && v.saveSteps % evalSteps !== 0;
+  const noMetric = !best && v.metricForBestModel === undefined;
+  // prettier-ignore
+  return [
+    [best && !evaluates, "load_best_model_at_end", "load_best_model_at_end without evaluation", "set eval_strategy"],
+    [best && differ, "load_best_model_at_end", "load_best_model_at_end with different save_strategy and eval_strategy", "make them equal"],
+    [best && uneven, "save_steps", `save_steps ${v.saveSteps} is no multiple of eval_steps ${evalSteps}`, "load_best_model_at_end needs one"],
+    [v.saveStrategy === "best" && !evaluates, "save_strategy", "save_strategy: best without evaluation", "set eval_strategy"],
+    [v.earlyStoppingSteps !== undefined && !evaluates, "early_stopping_steps", "early_stopping_steps without evaluation", "set eval_strategy"],
+    [v.earlyStoppingSteps !== undefined && noMetric, "early_stopping_steps", "early_stopping_steps without a metric", "set load_best_model_at_end or metric_for_best_model"],
+  ];
+}
+
+function scheduleRules(v: WrittenConfig): Rule[] {
+  const name = v.lrSchedulerType;
+  const given = v.lrSchedulerKwargs ?? {};
+  const known = scheduleArguments[name];
+  const unknown = Object.keys(given).find((key) => !known.includes(key));
+  const needsMin = name === "cosine_with_min_lr" || name === "cosine_warmup_with_min_lr";
+  const hasMin = Object.hasOwn(given, "min_lr") || Object.hasOwn(given, "min_lr_rate");
+  // prettier-ignore
+  return [
+    [unknown !== undefined, "lr_scheduler_kwargs", `lr_scheduler_kwargs: ${name} has no ${JSON.stringify(unknown)}`, known.length > 0 ? `it takes ${known.join(", ")}` : "it takes none"],
+    [needsMin && !hasMin, "lr_scheduler_type", `lr_scheduler_type ${name} without a minimum`, "set min_lr or min_lr_rate in lr_scheduler_kwargs"],
+    [name === "reduce_lr_on_plateau" && v.evalStrategy === "no", "lr_scheduler_type", "reduce_lr_on_plateau without evaluation", "set eval_strategy"],
+    [(v.warmupRatio ?? 0) > 0 && v.warmupSteps > 0, "warmup_ratio", "warmup_ratio and warmup_steps exclude each other", "keep one"],
+    [v.optim !== "sgd" && v.optimArgs !== undefined, "optim_args", "optim_args are for optim: sgd", "remove them"],
+  ];
+}
+
+/** Fills in what follows from other keys, as LlamaFactory and transformers do. */
+export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
+  const needsMetric = v.loadBestModelAtEnd || v.lrSchedulerType === "reduce_lr_on_plateau" || v.saveStrategy === "best";
+  const metricForBestModel = v.metricForBestModel ?? (needsMetric ? "loss" : undefined);
+  const warmup = v.warmupSteps < 1 ? v.warmupSteps : 0;
+  return {
+    ...v,
+    loraAlpha: v.loraAlpha ?? 2 * v.loraRank,
+    packing: v.packing ?? (v.neatPacking || v.stage === "pt"),
+    packingAsked: v.packing === true || v.neatPacking,
+    doEval: v.doEval || v.evalStrategy !== "no",
+    doSample: v.doSample && v.temperature > 0,
+    optim: v.optim === "sgd" ? "sgd" : "adamw_torch",
+    optimArgs: sgdOptions(v.optimArgs, positions.get("optim_args") ?? ""),
+    lrSchedulerKwargs: v.lrSchedulerKwargs ?? {},
+    warmupRatio: v.warmupRatio || warmup,
+    warmupSteps: v.warmupSteps < 1 ? 0 : v.warmupSteps,
+    evalSteps: v.evalSteps ?? v.loggingSteps,
+    metricForBestModel,
+    greaterIsBetter: v.greaterIsBetter ?? (metricForBestModel !== undefined && !metricForBestModel.endsWith("loss")),
+    resumeFromCheckpoint: v.resumeFromCheckpoint ?? false,
+  };
+}
+
+/** "momentum=0.9,nesterov=true" as transformers reads it. */
+function sgdOptions(text: string | undefined, where: string): RunConfig["optimArgs"] {
+  const options = { momentum: 0, nesterov: false };
+  const wrong = (what: string): never => {
+    throw new ConfigError("value", where, `optim_args: ${what}`, "write momentum=0.9,nesterov=true");
+  };
+  for (const part of text?.split(",") ?? []) {
+    const [name, value] = part.split("=").map((side) => side.trim());
+    if (name === "momentum") options.momentum = Number(value || Number.NaN);
+    else if (name === "nesterov") options.nesterov = /^true$/i.test(value ?? "") || wrong("nesterov takes true");
+    else wrong(`unknown option ${JSON.stringify(name)}`);
+  }
+  if (!(options.momentum >= 0 && options.momentum < 1)) wrong("momentum must be from 0 to below 1");
+  if (options.nesterov && options.momentum === 0) wrong("nesterov needs momentum");
+  return options;
+}
