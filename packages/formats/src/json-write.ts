@@ -46,7 +46,7 @@ function writeItems(items: readonly Item[], o: JsonWriteOptions, key: string, pa
 
 function writeNumber(value: number, o: JsonWriteOptions, key: string): string {
   if (!Number.isFinite(value)) throw new RangeError(`${value} has no JSON form (key "${key}")`);
-  if (Number.isInteger(value) && !o.floatKeys?.has(key)) return Object.is(value, -0) ? "0" : BigInt(value).toString();
+  if (Number.isSafeInteger(value) && !o.floatKeys?.has(key)) return String(value);
   return o.python ? pythonFloat(value) : String(value);
 }
 
