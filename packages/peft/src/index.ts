@@ -1,0 +1,4 @@
+export { Adapter, readAdapterConfig, type AdapterConfig } from "./adapter.ts";
+export { AdapterError } from "./errors.ts";
+export { type LoraConfig } from "./lora/config.ts";
+export { LoraLinear } from "./lora/layer.ts";

@@ -1,0 +1,61 @@
+import { Linear, Parameter, Projection } from "@welltempered/nn";
+import { dropout, linear, linearAdd, streamOf, type Tensor } from "@welltempered/tensor";
+
+export interface LoraLayerOptions {
+  /** Path of the wrapped projection: names its random streams. */
+  path: string;
+  r: number;
+  /** s of the formula. */
+  scaling: number;
+  dropout: number;
+}
+
+/** LoRA (Hu et al. 2021): y = W x + s · B A dropout(x).  A [r,in] uniform(±1/√in), B [out,r] zero. */
+export class LoraLinear extends Projection {
+  base: Linear;
+  lora_A: Parameter;
+  lora_B: Parameter;
+  readonly scaling: number;
+  readonly #dropout: number;
+  readonly #stream: number;
+
+  constructor(base: Linear, { path, r, scaling, dropout: rate }: LoraLayerOptions) {
+    super();
+    const { engine } = base.weight.tensor;
+    this.base = base;
+    this.scaling = scaling;
+    this.#dropout = rate;
+    this.#stream = streamOf(`${path}.lora_dropout`);
+    const bound = 1 / Math.sqrt(base.inFeatures);
+    this.lora_A = new Parameter(engine.uniform([r, base.inFeatures], -bound, bound, streamOf(`${path}.lora_A`)));
+    this.lora_B = new Parameter(engine.zeros([base.outFeatures, r]));
+    this.lora_A.trainable = true;
+    this.lora_B.trainable = true;
+  }
+
+  get inFeatures(): number {
+    return this.base.inFeatures;
+  }
+
+  get outFeatures(): number {
+    return this.base.outFeatures;
+  }
+
+  forward(x: Tensor): Tensor {
+    const reduced = linear(dropout(x, this.training ? this.#dropout : 0, this.#stream), this.lora_A.tensor);
+    return linearAdd(this.base.forward(x), reduced, this.lora_B.tensor, this.scaling);
+  }
+
+  /** W ← W + s·B·A in f32, then back to W's dtype. The adapter's own tensors are freed. */
+  merge(): Linear {
+    const { engine, dtype, slot } = this.base.weight.tensor;
+    engine.noGrad(() => engine.scope(() => {
+      const merged = engine.adopt(dtype === "f32" ? engine.backend.copy(slot) : engine.backend.cast(slot, "f32"));
+      engine.backend.matmul("nn", this.lora_B.tensor.slot, this.lora_A.tensor.slot, this.scaling, merged.slot);
+      this.base.weight.replace(dtype === "f32" ? merged : engine.adopt(engine.backend.cast(merged.slot, dtype)));
+    }));
+    this.lora_A.dispose();
+    this.lora_B.dispose();
+    return this.base;
+  }
+}
