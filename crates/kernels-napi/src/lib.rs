@@ -1,1 +1,6 @@
-//! Node-API glue over the kernels crate.
+//! Node-API glue over the kernels crate: numbers become slots, panics become errors with a code. Nothing is computed here.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod backend;
+mod guard;
+mod numbers;

@@ -1,5 +1,7 @@
 //! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
-//! Shapes have been checked by the caller (`host`) and no extent is 0; outputs have the right length and arrive zeroed.
+//! Shapes have been checked by the caller (`host`) and no extent is 0. Outputs have the right length and arrive zeroed,
+//! but those that are assigned element by element hold anything: binary, scale, take_rows, rms_norm, rope, swiglu,
+//! swiglu_backward, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
 use crate::rng::Key;

@@ -1,0 +1,432 @@
+//! One exported method for each method of `KernelBackend`.
+
+use std::cell::RefCell;
+
+use kernels::backend::{Attention, Backend, Control, Head, Needs};
+use kernels::blocks::Codec;
+use kernels::dtype::DType;
+use kernels::error::{KernelError, Result as Checked};
+use kernels::host::Host;
+use kernels::maths::{AdamW, Binary, Layout, Sgd};
+use napi_derive::napi;
+
+use crate::guard::{guarded, on_backend, Result};
+use crate::numbers::{extent, key, number, numbers, shape, slot, slots, RngKey};
+
+#[napi(object)]
+pub struct AdamWOptions {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+}
+
+#[napi(object)]
+pub struct SgdOptions {
+    pub lr: f64,
+    pub momentum: f64,
+    pub nesterov: bool,
+    pub weight_decay: f64,
+}
+
+fn dtype(op: &'static str, name: &str) -> Checked<DType> {
+    DType::from_name(name).ok_or_else(|| KernelError::dtype(op, format!("there is no dtype {name:?}")))
+}
+
+fn codec(op: &'static str, name: &str) -> Checked<Codec> {
+    Codec::from_name(name).ok_or_else(|| KernelError::dtype(op, format!("there is no block codec {name:?}")))
+}
+
+fn layout(name: &str) -> Checked<Layout> {
+    match name {
+        "nn" => Ok(Layout::Nn),
+        "nt" => Ok(Layout::Nt),
+        "tn" => Ok(Layout::Tn),
+        _ => Err(KernelError::argument("matmul", format!("there is no layout {name:?}; use nn, nt or tn"))),
+    }
+}
+
+fn binary_kind(name: &str) -> Checked<Binary> {
+    match name {
+        "add" => Ok(Binary::Add),
+        "sub" => Ok(Binary::Sub),
+        "mul" => Ok(Binary::Mul),
+        _ => Err(KernelError::argument("binary", format!("there is no kind {name:?}; use add, sub or mul"))),
+    }
+}
+
+/// At most this many threads; more is a slip of the hand.
+const MAX_THREADS: usize = 1024;
+
+fn open(kind: &str, threads: f64) -> Checked<Box<dyn Backend>> {
+    let op = "openBackend";
+    let threads = extent(op, "threads", threads)?;
+    if !(1..=MAX_THREADS).contains(&threads) {
+        return Err(KernelError::argument(op, format!("threads must be 1 … {MAX_THREADS}, got {threads}")));
+    }
+    match kind {
+        "cpu" => Ok(Box::new(Host::cpu(threads))),
+        "reference" => Ok(Box::new(Host::reference())),
+        _ => Err(KernelError::argument(op, format!("there is no backend {kind:?}; use cpu or reference"))),
+    }
+}
+
+#[napi]
+pub struct NativeBackend {
+    backend: RefCell<Box<dyn Backend>>,
+}
+
+#[napi]
+pub fn open_backend(kind: String, threads: f64) -> Result<NativeBackend> {
+    let backend = guarded("openBackend", || open(&kind, threads))?;
+    Ok(NativeBackend { backend: RefCell::new(backend) })
+}
+
+#[napi]
+impl NativeBackend {
+    fn on<T>(&self, op: &'static str, f: impl FnOnce(&mut dyn Backend) -> Checked<T>) -> Result<T> {
+        on_backend(&self.backend, op, f)
+    }
+
+    #[napi]
+    pub fn name(&self) -> Result<String> {
+        self.on("name", |b| Ok(b.name().into()))
+    }
+
+    #[napi]
+    pub fn description(&self) -> Result<String> {
+        self.on("description", |b| Ok(b.description().into()))
+    }
+
+    #[napi]
+    pub fn alloc(&self, dtype_name: String, axes: Vec<f64>) -> Result<f64> {
+        let op = "alloc";
+        self.on(op, |b| b.alloc(dtype(op, &dtype_name)?, &shape(op, &axes)?).map(number))
+    }
+
+    #[napi]
+    pub fn upload(&self, dtype_name: String, axes: Vec<f64>, bytes: &[u8]) -> Result<f64> {
+        let op = "upload";
+        self.on(op, |b| b.upload(dtype(op, &dtype_name)?, &shape(op, &axes)?, bytes).map(number))
+    }
+
+    #[napi]
+    pub fn decode(&self, codec_name: String, axes: Vec<f64>, bytes: &[u8]) -> Result<f64> {
+        let op = "decode";
+        self.on(op, |b| b.decode(codec(op, &codec_name)?, &shape(op, &axes)?, bytes).map(number))
+    }
+
+    #[napi]
+    pub fn write(&self, x: f64, bytes: &[u8]) -> Result<()> {
+        self.on("write", |b| b.write(slot("write", x)?, bytes))
+    }
+
+    /// Fills `out`, which has exactly the tensor's bytes.
+    #[napi]
+    pub fn read(&self, x: f64, mut out: napi::bindgen_prelude::Uint8Array) -> Result<()> {
+        // SAFETY: the caller made `out` for this call, and no JavaScript runs before it ends.
+        let out = unsafe { out.as_mut() };
+        self.on("read", |b| b.read(slot("read", x)?, out))
+    }
+
+    #[napi]
+    pub fn free(&self, x: f64) -> Result<()> {
+        self.on("free", |b| b.free(slot("free", x)?))
+    }
+
+    #[napi]
+    pub fn dtype(&self, x: f64) -> Result<String> {
+        self.on("dtype", |b| b.dtype(slot("dtype", x)?).map(|dtype| dtype.name().into()))
+    }
+
+    #[napi]
+    pub fn shape(&self, x: f64) -> Result<Vec<f64>> {
+        self.on("shape", |b| Ok(b.shape(slot("shape", x)?)?.into_iter().map(|axis| axis as f64).collect()))
+    }
+
+    #[napi]
+    pub fn reshape(&self, x: f64, axes: Vec<f64>) -> Result<f64> {
+        let op = "reshape";
+        self.on(op, |b| b.reshape(slot(op, x)?, &shape(op, &axes)?).map(number))
+    }
+
+    #[napi]
+    pub fn copy(&self, x: f64) -> Result<f64> {
+        self.on("copy", |b| b.copy(slot("copy", x)?).map(number))
+    }
+
+    #[napi]
+    pub fn cast(&self, x: f64, dtype_name: String) -> Result<f64> {
+        self.on("cast", |b| b.cast(slot("cast", x)?, dtype("cast", &dtype_name)?).map(number))
+    }
+
+    #[napi]
+    pub fn live_tensors(&self) -> Result<f64> {
+        self.on("liveTensors", |b| Ok(b.live_tensors() as f64))
+    }
+
+    #[napi]
+    pub fn live_bytes(&self) -> Result<f64> {
+        self.on("liveBytes", |b| Ok(b.live_bytes() as f64))
+    }
+
+    #[napi]
+    pub fn fill(&self, x: f64, value: f64) -> Result<()> {
+        self.on("fill", |b| b.fill(slot("fill", x)?, value))
+    }
+
+    #[napi]
+    pub fn binary(&self, kind: String, a: f64, b: f64) -> Result<f64> {
+        let op = "binary";
+        self.on(op, |backend| backend.binary(binary_kind(&kind)?, slot(op, a)?, slot(op, b)?).map(number))
+    }
+
+    #[napi]
+    pub fn scale(&self, x: f64, factor: f64) -> Result<f64> {
+        self.on("scale", |b| b.scale(slot("scale", x)?, factor).map(number))
+    }
+
+    #[napi]
+    pub fn scale_by(&self, x: f64, s: f64) -> Result<f64> {
+        let op = "scaleBy";
+        self.on(op, |b| b.scale_by(slot(op, x)?, slot(op, s)?).map(number))
+    }
+
+    #[napi]
+    pub fn accumulate(&self, acc: f64, x: f64, factor: f64) -> Result<()> {
+        let op = "accumulate";
+        self.on(op, |b| b.accumulate(slot(op, acc)?, slot(op, x)?, factor))
+    }
+
+    #[napi]
+    pub fn sum(&self, x: f64) -> Result<f64> {
+        self.on("sum", |b| b.sum(slot("sum", x)?).map(number))
+    }
+
+    #[napi]
+    pub fn sum_rows(&self, x: f64) -> Result<f64> {
+        self.on("sumRows", |b| b.sum_rows(slot("sumRows", x)?).map(number))
+    }
+
+    #[napi]
+    pub fn take_rows(&self, table: f64, ids: f64) -> Result<f64> {
+        let op = "takeRows";
+        self.on(op, |b| b.take_rows(slot(op, table)?, slot(op, ids)?).map(number))
+    }
+
+    #[napi]
+    pub fn scatter_add_rows(&self, g: f64, ids: f64, rows: f64) -> Result<f64> {
+        let op = "scatterAddRows";
+        self.on(op, |b| b.scatter_add_rows(slot(op, g)?, slot(op, ids)?, extent(op, "rows", rows)?).map(number))
+    }
+
+    #[napi]
+    pub fn write_rows(&self, dst: f64, ids: f64, src: f64) -> Result<()> {
+        let op = "writeRows";
+        self.on(op, |b| b.write_rows(slot(op, dst)?, slot(op, ids)?, slot(op, src)?))
+    }
+
+    #[napi]
+    pub fn matmul(&self, layout_name: String, a: f64, b: f64, alpha: f64, into: Option<f64>) -> Result<f64> {
+        let op = "matmul";
+        self.on(op, |backend| {
+            let into = into.map(|into| slot(op, into)).transpose()?;
+            backend.matmul(layout(&layout_name)?, slot(op, a)?, slot(op, b)?, alpha, into).map(number)
+        })
+    }
+
+    #[napi]
+    pub fn rms_norm(&self, x: f64, w: f64, epsilon: f64) -> Result<Vec<f64>> {
+        let op = "rmsNorm";
+        self.on(op, |b| b.rms_norm(slot(op, x)?, slot(op, w)?, epsilon).map(numbers))
+    }
+
+    #[napi]
+    pub fn rms_norm_backward(&self, g: f64, x: f64, w: f64, rstd: f64, needs_w: bool) -> Result<Vec<f64>> {
+        let op = "rmsNormBackward";
+        self.on(op, |b| {
+            b.rms_norm_backward(slot(op, g)?, slot(op, x)?, slot(op, w)?, slot(op, rstd)?, needs_w).map(numbers)
+        })
+    }
+
+    #[napi]
+    pub fn rope_table(&self, positions: f64, frequencies: &[f64], scale: f64) -> Result<Vec<f64>> {
+        let op = "ropeTable";
+        self.on(op, |b| b.rope_table(slot(op, positions)?, frequencies, scale).map(numbers))
+    }
+
+    #[napi]
+    pub fn rope(&self, x: f64, cos: f64, sin: f64, head_dim: f64, inverse: bool) -> Result<f64> {
+        let op = "rope";
+        self.on(op, |b| {
+            let head_dim = extent(op, "headDim", head_dim)?;
+            b.rope(slot(op, x)?, slot(op, cos)?, slot(op, sin)?, head_dim, inverse).map(number)
+        })
+    }
+
+    #[napi]
+    pub fn attention(&self, q: f64, k: f64, v: f64, layout: f64, head_dim: f64, scale: f64) -> Result<Vec<f64>> {
+        let op = "attention";
+        self.on(op, |b| b.attention(attention_inputs(op, [q, k, v, layout], head_dim, scale)?).map(numbers))
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments)]
+    pub fn attention_backward(
+        &self,
+        g: f64,
+        q: f64,
+        k: f64,
+        v: f64,
+        o: f64,
+        lse: f64,
+        layout: f64,
+        head_dim: f64,
+        scale: f64,
+    ) -> Result<Vec<f64>> {
+        let op = "attentionBackward";
+        self.on(op, |b| {
+            let inputs = attention_inputs(op, [q, k, v, layout], head_dim, scale)?;
+            b.attention_backward(slot(op, g)?, inputs, slot(op, o)?, slot(op, lse)?).map(numbers)
+        })
+    }
+
+    #[napi]
+    pub fn swiglu(&self, gate: f64, up: f64) -> Result<f64> {
+        let op = "swiglu";
+        self.on(op, |b| b.swiglu(slot(op, gate)?, slot(op, up)?).map(number))
+    }
+
+    #[napi]
+    pub fn swiglu_backward(&self, g: f64, gate: f64, up: f64) -> Result<Vec<f64>> {
+        let op = "swigluBackward";
+        self.on(op, |b| b.swiglu_backward(slot(op, g)?, slot(op, gate)?, slot(op, up)?).map(numbers))
+    }
+
+    #[napi]
+    pub fn linear_cross_entropy(&self, h: f64, w: f64, labels: f64, needs_h: bool, needs_w: bool) -> Result<Vec<f64>> {
+        let op = "linearCrossEntropy";
+        let needs = Needs { h: needs_h, w: needs_w };
+        self.on(op, |b| b.linear_cross_entropy(head(op, h, w, labels)?, needs).map(numbers))
+    }
+
+    #[napi]
+    pub fn linear_log_prob(&self, h: f64, w: f64, labels: f64) -> Result<Vec<f64>> {
+        let op = "linearLogProb";
+        self.on(op, |b| b.linear_log_prob(head(op, h, w, labels)?).map(numbers))
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments)]
+    pub fn linear_log_prob_backward(
+        &self,
+        g: f64,
+        h: f64,
+        w: f64,
+        labels: f64,
+        lse: f64,
+        needs_h: bool,
+        needs_w: bool,
+    ) -> Result<Vec<f64>> {
+        let op = "linearLogProbBackward";
+        let needs = Needs { h: needs_h, w: needs_w };
+        self.on(op, |b| {
+            b.linear_log_prob_backward(slot(op, g)?, head(op, h, w, labels)?, slot(op, lse)?, needs).map(numbers)
+        })
+    }
+
+    #[napi]
+    pub fn dropout(&self, x: f64, p: f64, rng: RngKey) -> Result<f64> {
+        let op = "dropout";
+        self.on(op, |b| b.dropout(slot(op, x)?, p, key(op, rng)?).map(number))
+    }
+
+    #[napi]
+    pub fn uniform(&self, axes: Vec<f64>, low: f64, high: f64, rng: RngKey) -> Result<f64> {
+        let op = "uniform";
+        self.on(op, |b| b.uniform(&shape(op, &axes)?, low, high, key(op, rng)?).map(number))
+    }
+
+    #[napi]
+    pub fn normal(&self, axes: Vec<f64>, mean: f64, std: f64, rng: RngKey) -> Result<f64> {
+        let op = "normal";
+        self.on(op, |b| b.normal(&shape(op, &axes)?, mean, std, key(op, rng)?).map(number))
+    }
+
+    #[napi]
+    pub fn grad_norm(&self, grads: Vec<f64>) -> Result<f64> {
+        let op = "gradNorm";
+        self.on(op, |b| b.grad_norm(&slots(op, &grads)?).map(number))
+    }
+
+    #[napi]
+    pub fn clip_factor(&self, norm: f64, max_norm: f64) -> Result<Vec<f64>> {
+        let op = "clipFactor";
+        self.on(op, |b| b.clip_factor(slot(op, norm)?, max_norm).map(numbers))
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments)]
+    pub fn adamw(
+        &self,
+        params: Vec<f64>,
+        grads: Vec<f64>,
+        m: Vec<f64>,
+        v: Vec<f64>,
+        step: f64,
+        scale: f64,
+        skip: f64,
+        options: AdamWOptions,
+    ) -> Result<()> {
+        let op = "adamw";
+        let AdamWOptions { lr, beta1, beta2, epsilon, weight_decay } = options;
+        let options = AdamW { lr, beta1, beta2, epsilon, weight_decay };
+        self.on(op, |b| {
+            let (params, grads) = (slots(op, &params)?, slots(op, &grads)?);
+            let (m, v) = (slots(op, &m)?, slots(op, &v)?);
+            b.adamw(&params, &grads, &m, &v, control(op, step, scale, skip)?, options)
+        })
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments)]
+    pub fn sgd(
+        &self,
+        params: Vec<f64>,
+        grads: Vec<f64>,
+        momentum: Vec<f64>,
+        step: f64,
+        scale: f64,
+        skip: f64,
+        options: SgdOptions,
+    ) -> Result<()> {
+        let op = "sgd";
+        let SgdOptions { lr, momentum: factor, nesterov, weight_decay } = options;
+        let options = Sgd { lr, momentum: factor, nesterov, weight_decay };
+        self.on(op, |b| {
+            let (params, grads, momentum) = (slots(op, &params)?, slots(op, &grads)?, slots(op, &momentum)?);
+            b.sgd(&params, &grads, &momentum, control(op, step, scale, skip)?, options)
+        })
+    }
+}
+
+fn attention_inputs(op: &'static str, inputs: [f64; 4], head_dim: f64, scale: f64) -> Checked<Attention> {
+    let [q, k, v, layout] = inputs;
+    Ok(Attention {
+        q: slot(op, q)?,
+        k: slot(op, k)?,
+        v: slot(op, v)?,
+        layout: slot(op, layout)?,
+        head_dim: extent(op, "headDim", head_dim)?,
+        scale,
+    })
+}
+
+fn head(op: &'static str, h: f64, w: f64, labels: f64) -> Checked<Head> {
+    Ok(Head { h: slot(op, h)?, w: slot(op, w)?, labels: slot(op, labels)? })
+}
+
+fn control(op: &'static str, step: f64, scale: f64, skip: f64) -> Checked<Control> {
+    Ok(Control { step: slot(op, step)?, scale: slot(op, scale)?, skip: slot(op, skip)? })
+}

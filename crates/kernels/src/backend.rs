@@ -1,0 +1,125 @@
+//! The slot-level interface that every machine implements: the Rust side of packages/kernels/src/backend.ts, method for
+//! method; shapes and formulas are documented there. Implementations check all arguments and never panic on input.
+
+use crate::blocks::Codec;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::maths::{AdamW, Binary, Layout, Sgd};
+use crate::rng::Key;
+use crate::store::Slot;
+
+pub trait Memory {
+    fn alloc(&mut self, dtype: DType, shape: &[usize]) -> Result<Slot>;
+    fn upload(&mut self, dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Slot>;
+    fn decode(&mut self, codec: Codec, shape: &[usize], bytes: &[u8]) -> Result<Slot>;
+    fn write(&mut self, x: Slot, bytes: &[u8]) -> Result<()>;
+    /// `out` has exactly the tensor's bytes.
+    fn read(&mut self, x: Slot, out: &mut [u8]) -> Result<()>;
+    fn free(&mut self, x: Slot) -> Result<()>;
+    fn dtype(&self, x: Slot) -> Result<DType>;
+    fn shape(&self, x: Slot) -> Result<Vec<usize>>;
+    fn reshape(&mut self, x: Slot, shape: &[usize]) -> Result<Slot>;
+    fn copy(&mut self, x: Slot) -> Result<Slot>;
+    fn cast(&mut self, x: Slot, dtype: DType) -> Result<Slot>;
+    fn live_tensors(&self) -> usize;
+    fn live_bytes(&self) -> usize;
+}
+
+pub trait Elementwise {
+    fn fill(&mut self, x: Slot, value: f64) -> Result<()>;
+    fn binary(&mut self, kind: Binary, a: Slot, b: Slot) -> Result<Slot>;
+    fn scale(&mut self, x: Slot, factor: f64) -> Result<Slot>;
+    fn scale_by(&mut self, x: Slot, s: Slot) -> Result<Slot>;
+    fn accumulate(&mut self, acc: Slot, x: Slot, factor: f64) -> Result<()>;
+    fn sum(&mut self, x: Slot) -> Result<Slot>;
+    fn sum_rows(&mut self, x: Slot) -> Result<Slot>;
+}
+
+pub trait Rows {
+    fn take_rows(&mut self, table: Slot, ids: Slot) -> Result<Slot>;
+    fn scatter_add_rows(&mut self, g: Slot, ids: Slot, rows: usize) -> Result<Slot>;
+    fn write_rows(&mut self, dst: Slot, ids: Slot, src: Slot) -> Result<()>;
+}
+
+pub trait Layers {
+    fn matmul(&mut self, layout: Layout, a: Slot, b: Slot, alpha: f64, into: Option<Slot>) -> Result<Slot>;
+    fn rms_norm(&mut self, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]>;
+    fn rms_norm_backward(&mut self, g: Slot, x: Slot, w: Slot, rstd: Slot, needs_w: bool) -> Result<Vec<Slot>>;
+    fn rope_table(&mut self, positions: Slot, frequencies: &[f64], scale: f64) -> Result<[Slot; 2]>;
+    fn rope(&mut self, x: Slot, cos: Slot, sin: Slot, head_dim: usize, inverse: bool) -> Result<Slot>;
+    fn swiglu(&mut self, gate: Slot, up: Slot) -> Result<Slot>;
+    fn swiglu_backward(&mut self, g: Slot, gate: Slot, up: Slot) -> Result<[Slot; 2]>;
+}
+
+/// Inputs of the attention forward pass.
+#[derive(Clone, Copy)]
+pub struct Attention {
+    pub q: Slot,
+    pub k: Slot,
+    pub v: Slot,
+    pub layout: Slot,
+    pub head_dim: usize,
+    pub scale: f64,
+}
+
+pub trait Attend {
+    fn attention(&mut self, inputs: Attention) -> Result<[Slot; 2]>;
+    fn attention_backward(&mut self, g: Slot, inputs: Attention, o: Slot, lse: Slot) -> Result<[Slot; 3]>;
+}
+
+/// Inputs of the losses over a vocabulary.
+#[derive(Clone, Copy)]
+pub struct Head {
+    pub h: Slot,
+    pub w: Slot,
+    pub labels: Slot,
+}
+
+/// Which gradients to make.
+#[derive(Clone, Copy)]
+pub struct Needs {
+    pub h: bool,
+    pub w: bool,
+}
+
+pub trait Losses {
+    fn linear_cross_entropy(&mut self, head: Head, needs: Needs) -> Result<Vec<Slot>>;
+    fn linear_log_prob(&mut self, head: Head) -> Result<[Slot; 2]>;
+    fn linear_log_prob_backward(&mut self, g: Slot, head: Head, lse: Slot, needs: Needs) -> Result<Vec<Slot>>;
+}
+
+pub trait Random {
+    fn dropout(&mut self, x: Slot, p: f64, key: Key) -> Result<Slot>;
+    fn uniform(&mut self, shape: &[usize], low: f64, high: f64, key: Key) -> Result<Slot>;
+    fn normal(&mut self, shape: &[usize], mean: f64, std: f64, key: Key) -> Result<Slot>;
+}
+
+/// The [1] tensors that steer an optimizer step on the device.
+#[derive(Clone, Copy)]
+pub struct Control {
+    pub step: Slot,
+    pub scale: Slot,
+    pub skip: Slot,
+}
+
+pub trait Optimizers {
+    fn grad_norm(&mut self, grads: &[Slot]) -> Result<Slot>;
+    fn clip_factor(&mut self, norm: Slot, max_norm: f64) -> Result<[Slot; 2]>;
+    fn adamw(
+        &mut self,
+        params: &[Slot],
+        grads: &[Slot],
+        m: &[Slot],
+        v: &[Slot],
+        control: Control,
+        options: AdamW,
+    ) -> Result<()>;
+    fn sgd(&mut self, params: &[Slot], grads: &[Slot], momentum: &[Slot], control: Control, options: Sgd)
+        -> Result<()>;
+}
+
+pub trait Backend: Memory + Elementwise + Rows + Layers + Attend + Losses + Random + Optimizers {
+    fn name(&self) -> &str;
+    /// One line about the machine.
+    fn description(&self) -> &str;
+}

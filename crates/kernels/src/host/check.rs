@@ -1,0 +1,98 @@
+//! Checks of tensors and numbers, each with a message that names the op, what was wanted and what came.
+
+use crate::dtype::DType;
+use crate::error::{KernelError, Result};
+use crate::store::Tensor;
+
+/// f64 where an input is f64, else f32; all inputs must be floats.
+pub fn compute_dtype(op: &'static str, inputs: &[&Tensor]) -> Result<DType> {
+    for x in inputs {
+        if !x.dtype().is_float() {
+            return Err(KernelError::dtype(op, format!("needs float tensors, got {}", x.describe())));
+        }
+    }
+    let any_f64 = inputs.iter().any(|x| x.dtype() == DType::F64);
+    Ok(if any_f64 { DType::F64 } else { DType::F32 })
+}
+
+/// In-place outputs are not converted: they must have the compute dtype.
+pub fn dtype_is(op: &'static str, what: &str, x: &Tensor, dtype: DType) -> Result<()> {
+    if x.dtype() != dtype {
+        let message = format!("{what} must be {}, got {}", dtype.name(), x.describe());
+        return Err(KernelError::dtype(op, message));
+    }
+    Ok(())
+}
+
+pub fn same_shape(op: &'static str, names: [&str; 2], a: &Tensor, b: &Tensor) -> Result<()> {
+    if a.shape() != b.shape() {
+        let [first, second] = names;
+        let message = format!("{first} {:?} and {second} {:?} must have one shape", a.shape(), b.shape());
+        return Err(KernelError::shape(op, message));
+    }
+    Ok(())
+}
+
+pub fn shape_is(op: &'static str, what: &str, x: &Tensor, shape: &[usize]) -> Result<()> {
+    if x.shape() != shape {
+        return Err(KernelError::shape(op, format!("{what} must be {shape:?}, got {:?}", x.shape())));
+    }
+    Ok(())
+}
+
+pub fn matrix(op: &'static str, what: &str, x: &Tensor) -> Result<(usize, usize)> {
+    match *x.shape() {
+        [rows, columns] => Ok((rows, columns)),
+        _ => Err(KernelError::shape(op, format!("{what} must have 2 axes, got {:?}", x.shape()))),
+    }
+}
+
+pub fn vector(op: &'static str, what: &str, x: &Tensor) -> Result<usize> {
+    match *x.shape() {
+        [length] => Ok(length),
+        _ => Err(KernelError::shape(op, format!("{what} must have 1 axis, got {:?}", x.shape()))),
+    }
+}
+
+pub fn positive(op: &'static str, what: &str, extent: usize) -> Result<usize> {
+    if extent == 0 {
+        return Err(KernelError::shape(op, format!("{what} must be at least 1, got 0")));
+    }
+    Ok(extent)
+}
+
+pub fn finite(op: &'static str, what: &str, value: f64) -> Result<f64> {
+    if !value.is_finite() {
+        return Err(KernelError::argument(op, format!("{what} must be finite, got {value}")));
+    }
+    Ok(value)
+}
+
+/// A finite number in [low, high).
+pub fn within(op: &'static str, what: &str, value: f64, low: f64, high: f64) -> Result<f64> {
+    if !(value >= low && value < high) {
+        let message = format!("{what} must be in [{low}, {high}), got {value}");
+        return Err(KernelError::argument(op, message));
+    }
+    Ok(value)
+}
+
+/// Every id in 0 … rows − 1.
+pub fn ids_in(op: &'static str, what: &str, ids: &[i32], rows: usize) -> Result<()> {
+    let outside = ids.iter().position(|&id| usize::try_from(id).map_or(true, |id| id >= rows));
+    match outside {
+        Some(at) => {
+            Err(KernelError::range(op, format!("{what}[{at}] is {}, must be 0 … {}", ids[at], rows as i64 - 1)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// An in-place output must not lie on the memory of an input.
+pub fn apart(op: &'static str, names: [&str; 2], output: &Tensor, input: &Tensor) -> Result<()> {
+    if output.shares_memory_with(input) {
+        let [output, input] = names;
+        return Err(KernelError::argument(op, format!("{output} shares memory with {input}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+use super::views::{reals, stored};
+use super::{check, in_compute_dtype, integers, Compute, Host};
+use crate::backend::{Head, Losses, Needs};
+use crate::error::{KernelError, Result};
+use crate::store::{Output, Slot, Tensor};
+
+/// Rows with this label count for nothing.
+pub const IGNORED: i32 = -100;
+
+struct Inputs {
+    h: Tensor,
+    w: Tensor,
+    labels: Tensor,
+    d: usize,
+    vocab: usize,
+}
+
+fn labels_in(op: &'static str, labels: &[i32], vocab: usize) -> Result<()> {
+    let fits = |&label: &i32| label == IGNORED || usize::try_from(label).is_ok_and(|label| label < vocab);
+    match labels.iter().position(|label| !fits(label)) {
+        Some(at) => {
+            let message = format!("labels[{at}] is {}, must be {IGNORED} or 0 … {}", labels[at], vocab - 1);
+            Err(KernelError::range(op, message))
+        }
+        None => Ok(()),
+    }
+}
+
+impl Host {
+    fn head(&self, op: &'static str, head: Head) -> Result<Inputs> {
+        let (h, w, labels) = (self.get(op, head.h)?, self.get(op, head.w)?, self.get(op, head.labels)?);
+        let (n, d) = check::matrix(op, "h", &h)?;
+        let (vocab, columns) = check::matrix(op, "w", &w)?;
+        check::positive(op, "the row length", d)?;
+        check::positive(op, "the vocabulary", vocab)?;
+        if columns != d {
+            let message = format!("h {:?} and w {:?} must have rows of one length", h.shape(), w.shape());
+            return Err(KernelError::shape(op, message));
+        }
+        check::shape_is(op, "labels", &labels, &[n])?;
+        labels_in(op, &integers(op, "labels", &labels)?, vocab)?;
+        Ok(Inputs { h, w, labels, d, vocab })
+    }
+
+    /// Zeros for the gradients that are asked for.
+    fn gradients<R: Compute>(
+        &mut self,
+        op: &'static str,
+        inputs: &Inputs,
+        needs: Needs,
+    ) -> Result<(Option<Output>, Option<Output>)> {
+        let dh = needs.h.then(|| self.zeros::<R>(op, inputs.h.shape())).transpose()?;
+        let dw = needs.w.then(|| self.zeros::<R>(op, inputs.w.shape())).transpose()?;
+        Ok((dh, dw))
+    }
+
+    fn linear_cross_entropy_in<R: Compute>(&mut self, inputs: &Inputs, needs: Needs) -> Result<Vec<Slot>> {
+        let op = "linearCrossEntropy";
+        let maths = R::maths(self, op)?;
+        let mut sum = self.zeros::<R>(op, &[1])?;
+        let (mut dh, mut dw) = self.gradients::<R>(op, inputs, needs)?;
+        let Inputs { h, w, labels, d, vocab } = inputs;
+        if !h.is_empty() {
+            let (h, w, labels) = (reals(op, h)?, stored(w), integers(op, "labels", labels)?);
+            let (dh, dw) = (dh.as_mut().map(Output::view_mut), dw.as_mut().map(Output::view_mut));
+            sum.view_mut::<R>()[0] = maths.linear_cross_entropy(&h, w.floats(), &labels, *d, *vocab, dh, dw);
+        }
+        self.keep_all(op, [Some(sum), dh, dw].into_iter().flatten().collect())
+    }
+
+    fn linear_log_prob_in<R: Compute>(&mut self, inputs: &Inputs) -> Result<[Slot; 2]> {
+        let op = "linearLogProb";
+        let maths = R::maths(self, op)?;
+        let Inputs { h, w, labels, d, vocab } = inputs;
+        let mut logp = self.zeros::<R>(op, labels.shape())?;
+        let mut lse = self.zeros::<R>(op, labels.shape())?;
+        if !h.is_empty() {
+            let (h, w, labels) = (reals(op, h)?, stored(w), integers(op, "labels", labels)?);
+            maths.linear_log_prob(&h, w.floats(), &labels, *d, *vocab, logp.view_mut(), lse.view_mut());
+        }
+        self.keep_array(op, [logp, lse])
+    }
+
+    fn linear_log_prob_backward_in<R: Compute>(
+        &mut self,
+        g: &Tensor,
+        inputs: &Inputs,
+        lse: &Tensor,
+        needs: Needs,
+    ) -> Result<Vec<Slot>> {
+        let op = "linearLogProbBackward";
+        let maths = R::maths(self, op)?;
+        let (mut dh, mut dw) = self.gradients::<R>(op, inputs, needs)?;
+        let Inputs { h, w, labels, d, vocab } = inputs;
+        if !h.is_empty() {
+            let (h, w, labels) = (reals(op, h)?, stored(w), integers(op, "labels", labels)?);
+            let (g, lse) = (reals(op, g)?, reals(op, lse)?);
+            let (dh, dw) = (dh.as_mut().map(Output::view_mut), dw.as_mut().map(Output::view_mut));
+            maths.linear_log_prob_backward(&g, &h, w.floats(), &labels, &lse, *d, *vocab, dh, dw);
+        }
+        self.keep_all(op, [dh, dw].into_iter().flatten().collect())
+    }
+}
+
+impl Losses for Host {
+    fn linear_cross_entropy(&mut self, head: Head, needs: Needs) -> Result<Vec<Slot>> {
+        let op = "linearCrossEntropy";
+        let inputs = self.head(op, head)?;
+        in_compute_dtype!(self, op, [&inputs.h, &inputs.w], linear_cross_entropy_in(&inputs, needs))
+    }
+
+    fn linear_log_prob(&mut self, head: Head) -> Result<[Slot; 2]> {
+        let op = "linearLogProb";
+        let inputs = self.head(op, head)?;
+        in_compute_dtype!(self, op, [&inputs.h, &inputs.w], linear_log_prob_in(&inputs))
+    }
+
+    fn linear_log_prob_backward(&mut self, g: Slot, head: Head, lse: Slot, needs: Needs) -> Result<Vec<Slot>> {
+        let op = "linearLogProbBackward";
+        let inputs = self.head(op, head)?;
+        let (g, lse) = (self.get(op, g)?, self.get(op, lse)?);
+        check::same_shape(op, ["g", "labels"], &g, &inputs.labels)?;
+        check::same_shape(op, ["lse", "labels"], &lse, &inputs.labels)?;
+        let floats = [&g, &inputs.h, &inputs.w, &lse];
+        let [a, b, c, d] = floats;
+        in_compute_dtype!(self, op, [a, b, c, d], linear_log_prob_backward_in(&g, &inputs, &lse, needs))
+    }
+}

@@ -1,0 +1,158 @@
+//! The maths as obvious loops: what every other backend is judged by. Sums are taken in `R`, in order.
+
+mod attention;
+mod elementwise;
+mod loss;
+mod matmul;
+mod optimizers;
+mod rms_norm;
+mod rope;
+mod rows;
+mod swiglu;
+
+use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::rng::Key;
+
+pub struct Naive;
+
+/// Each method is the function of its name in the file of its family.
+impl<R: Real> Maths<R> for Naive {
+    fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]) {
+        elementwise::binary(kind, a, b, y);
+    }
+
+    fn scale(&self, x: &[R], factor: R, y: &mut [R]) {
+        elementwise::scale(x, factor, y);
+    }
+
+    fn accumulate(&self, acc: &mut [R], x: &[R], factor: R) {
+        elementwise::accumulate(acc, x, factor);
+    }
+
+    fn sum(&self, x: &[R]) -> R {
+        elementwise::sum(x)
+    }
+
+    fn sum_rows(&self, x: &[R], d: usize, y: &mut [R]) {
+        elementwise::sum_rows(x, d, y);
+    }
+
+    fn take_rows(&self, table: Floats<R>, d: usize, ids: &[i32], y: &mut [R]) {
+        rows::take_rows(table, d, ids, y);
+    }
+
+    fn scatter_add_rows(&self, g: &[R], d: usize, ids: &[i32], y: &mut [R]) {
+        rows::scatter_add_rows(g, d, ids, y);
+    }
+
+    fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]) {
+        matmul::matmul(layout, [m, n, k], alpha, a, b, c);
+    }
+
+    fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]) {
+        rms_norm::forward(x, w, epsilon, y, rstd);
+    }
+
+    fn rms_norm_backward(&self, g: &[R], x: &[R], w: &[R], rstd: &[R], dx: &mut [R], dw: Option<&mut [R]>) {
+        rms_norm::backward(g, x, w, rstd, dx, dw);
+    }
+
+    fn rope(&self, x: &[R], cos: &[R], sin: &[R], pairs: usize, head_dim: usize, inverse: bool, y: &mut [R]) {
+        rope::rope(x, cos, sin, pairs, head_dim, inverse, y);
+    }
+
+    fn attention(
+        &self,
+        q: &[R],
+        k: &[R],
+        v: &[R],
+        segments: &[Segment],
+        shape: AttentionShape,
+        o: &mut [R],
+        lse: &mut [R],
+    ) {
+        attention::forward(q, k, v, segments, shape, o, lse);
+    }
+
+    fn attention_backward(
+        &self,
+        g: &[R],
+        q: &[R],
+        k: &[R],
+        v: &[R],
+        o: &[R],
+        lse: &[R],
+        segments: &[Segment],
+        shape: AttentionShape,
+        dq: &mut [R],
+        dk: &mut [R],
+        dv: &mut [R],
+    ) {
+        attention::backward(g, [q, k, v, o, lse], segments, shape, [dq, dk, dv]);
+    }
+
+    fn swiglu(&self, gate: &[R], up: &[R], y: &mut [R]) {
+        swiglu::forward(gate, up, y);
+    }
+
+    fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]) {
+        swiglu::backward(g, gate, up, dgate, dup);
+    }
+
+    fn linear_cross_entropy(
+        &self,
+        h: &[R],
+        w: Floats<R>,
+        labels: &[i32],
+        d: usize,
+        vocab: usize,
+        dh: Option<&mut [R]>,
+        dw: Option<&mut [R]>,
+    ) -> R {
+        loss::cross_entropy(h, w, labels, [d, vocab], dh, dw)
+    }
+
+    fn linear_log_prob(
+        &self,
+        h: &[R],
+        w: Floats<R>,
+        labels: &[i32],
+        d: usize,
+        vocab: usize,
+        logp: &mut [R],
+        lse: &mut [R],
+    ) {
+        loss::log_prob(h, w, labels, [d, vocab], logp, lse);
+    }
+
+    fn linear_log_prob_backward(
+        &self,
+        g: &[R],
+        h: &[R],
+        w: Floats<R>,
+        labels: &[i32],
+        lse: &[R],
+        d: usize,
+        vocab: usize,
+        dh: Option<&mut [R]>,
+        dw: Option<&mut [R]>,
+    ) {
+        loss::log_prob_backward(g, h, w, labels, lse, [d, vocab], dh, dw);
+    }
+
+    fn dropout(&self, x: &[R], p: f64, key: Key, y: &mut [R]) {
+        elementwise::dropout(x, p, key, y);
+    }
+
+    fn sum_of_squares(&self, x: &[R]) -> f64 {
+        elementwise::sum_of_squares(x)
+    }
+
+    fn adamw(&self, p: &mut [R], g: &[R], m: &mut [R], v: &mut [R], t: f64, grad_scale: R, options: AdamW) {
+        optimizers::adamw(p, g, m, v, t, grad_scale, options);
+    }
+
+    fn sgd(&self, p: &mut [R], g: &[R], momentum: Option<&mut [R]>, t: f64, grad_scale: R, options: Sgd) {
+        optimizers::sgd(p, g, momentum, t, grad_scale, options);
+    }
+}

@@ -1,0 +1,297 @@
+//! Tensors by slot. A slot is generation · 2²² + index, below 2⁵³, so a slot used after its tensor is freed never names
+//! another one: an index whose generations are used up is retired.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::rc::Rc;
+
+use crate::dtype::{DType, Element};
+use crate::error::{KernelError, Result};
+use crate::pool::{Block, Contents, Pool};
+
+const INDEX_BITS: u32 = 22;
+const MAX_GENERATION: u64 = (1 << 31) - 1;
+
+/// Index and generation of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slot(pub u64);
+
+impl Slot {
+    fn new(index: usize, generation: u64) -> Self {
+        Slot(generation << INDEX_BITS | index as u64)
+    }
+
+    fn index(self) -> usize {
+        (self.0 & ((1 << INDEX_BITS) - 1)) as usize
+    }
+
+    fn generation(self) -> u64 {
+        self.0 >> INDEX_BITS
+    }
+}
+
+type Storage = Rc<RefCell<Block>>;
+
+/// A dtype and a shape on memory that other tensors may share. Cloning shares the memory.
+#[derive(Clone)]
+pub struct Tensor {
+    dtype: DType,
+    shape: Vec<usize>,
+    storage: Storage,
+}
+
+impl Tensor {
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// "f32 [2,3]"
+    pub fn describe(&self) -> String {
+        format!("{} {:?}", self.dtype.name(), self.shape)
+    }
+
+    pub fn shares_memory_with(&self, other: &Tensor) -> bool {
+        Rc::ptr_eq(&self.storage, &other.storage)
+    }
+
+    /// Equal for tensors that share memory, different for all others alive.
+    pub fn memory_id(&self) -> usize {
+        Rc::as_ptr(&self.storage) as usize
+    }
+
+    pub fn bytes(&self) -> Ref<'_, [u8]> {
+        Ref::map(self.storage.borrow(), Block::bytes)
+    }
+
+    pub fn bytes_mut(&self) -> RefMut<'_, [u8]> {
+        RefMut::map(self.storage.borrow_mut(), Block::bytes_mut)
+    }
+
+    pub fn view<T: Element>(&self) -> Ref<'_, [T]> {
+        debug_assert_eq!(T::DTYPE, self.dtype);
+        Ref::map(self.storage.borrow(), Block::view)
+    }
+
+    pub fn view_mut<T: Element>(&self) -> RefMut<'_, [T]> {
+        debug_assert_eq!(T::DTYPE, self.dtype);
+        RefMut::map(self.storage.borrow_mut(), Block::view_mut)
+    }
+}
+
+/// Memory that an op fills and then keeps as a tensor.
+pub struct Output {
+    dtype: DType,
+    shape: Vec<usize>,
+    block: Block,
+}
+
+impl Output {
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.block.bytes_mut()
+    }
+
+    pub fn view_mut<T: Element>(&mut self) -> &mut [T] {
+        debug_assert_eq!(T::DTYPE, self.dtype);
+        self.block.view_mut()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.block.is_empty()
+    }
+}
+
+struct Entry {
+    generation: u64,
+    tensor: Option<Tensor>,
+}
+
+pub struct Store {
+    entries: Vec<Entry>,
+    vacant: Vec<usize>,
+    first_generation: u64,
+    live_tensors: usize,
+    live_bytes: usize,
+    pool: Pool,
+}
+
+/// Bytes of a tensor, or why there is no such tensor.
+pub fn extent(op: &'static str, dtype: DType, shape: &[usize]) -> Result<usize> {
+    let elements = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
+    let bytes = elements.and_then(|count| count.checked_mul(dtype.size()));
+    bytes
+        .filter(|&bytes| bytes < 1 << 53)
+        .ok_or_else(|| KernelError::shape(op, format!("shape {shape:?} of {} is too large", dtype.name())))
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::starting_at(1)
+    }
+}
+
+impl Store {
+    /// `first_generation` is 1 but in tests of the last generation.
+    fn starting_at(first_generation: u64) -> Self {
+        Self {
+            entries: Vec::new(),
+            vacant: Vec::new(),
+            first_generation,
+            live_tensors: 0,
+            live_bytes: 0,
+            pool: Pool::default(),
+        }
+    }
+
+    pub fn live_tensors(&self) -> usize {
+        self.live_tensors
+    }
+
+    pub fn live_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
+    pub fn output(&mut self, op: &'static str, dtype: DType, shape: &[usize], contents: Contents) -> Result<Output> {
+        let bytes = extent(op, dtype, shape)?;
+        let block = self.pool.take(bytes, contents).ok_or_else(|| {
+            KernelError::memory(op, format!("no memory for {} {shape:?}, {bytes} bytes", dtype.name()))
+        })?;
+        Ok(Output { dtype, shape: shape.to_vec(), block })
+    }
+
+    pub fn keep(&mut self, op: &'static str, output: Output) -> Result<Slot> {
+        let Output { dtype, shape, block } = output;
+        let storage = Rc::new(RefCell::new(block));
+        let slot = self.insert(op, Tensor { dtype, shape, storage: Rc::clone(&storage) })?;
+        self.live_bytes += storage.borrow().len();
+        self.pool.count(&storage.borrow());
+        Ok(slot)
+    }
+
+    /// A second slot on the memory of `x`.
+    pub fn share(&mut self, op: &'static str, x: &Tensor, shape: &[usize]) -> Result<Slot> {
+        self.insert(op, Tensor { dtype: x.dtype, shape: shape.to_vec(), storage: Rc::clone(&x.storage) })
+    }
+
+    pub fn get(&self, op: &'static str, slot: Slot) -> Result<Tensor> {
+        let entry = self.entries.get(slot.index()).filter(|entry| entry.generation == slot.generation());
+        entry.and_then(|entry| entry.tensor.clone()).ok_or_else(|| disposed(op, slot))
+    }
+
+    pub fn free(&mut self, op: &'static str, slot: Slot) -> Result<()> {
+        let entry = self.entries.get_mut(slot.index()).filter(|entry| entry.generation == slot.generation());
+        let entry = entry.ok_or_else(|| disposed(op, slot))?;
+        let tensor = entry.tensor.take().ok_or_else(|| disposed(op, slot))?;
+        if entry.generation < MAX_GENERATION {
+            entry.generation += 1;
+            self.vacant.push(slot.index());
+        }
+        self.live_tensors -= 1;
+        if let Ok(block) = Rc::try_unwrap(tensor.storage) {
+            let block = block.into_inner();
+            self.live_bytes -= block.len();
+            self.pool.put(block);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, op: &'static str, tensor: Tensor) -> Result<Slot> {
+        let index = match self.vacant.pop() {
+            Some(index) => index,
+            None => self.grow(op)?,
+        };
+        let entry = &mut self.entries[index];
+        entry.tensor = Some(tensor);
+        self.live_tensors += 1;
+        Ok(Slot::new(index, entry.generation))
+    }
+
+    fn grow(&mut self, op: &'static str) -> Result<usize> {
+        let index = self.entries.len();
+        if index >> INDEX_BITS != 0 {
+            return Err(KernelError::memory(op, format!("{index} tensors are alive, the most there can be")));
+        }
+        self.entries.push(Entry { generation: self.first_generation, tensor: None });
+        Ok(index)
+    }
+}
+
+fn disposed(op: &'static str, slot: Slot) -> KernelError {
+    KernelError::disposed(op, format!("slot {} names no tensor: it was freed, or never made", slot.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+
+    fn tensor(store: &mut Store, elements: usize) -> Slot {
+        let output = store.output("test", DType::F32, &[elements], Contents::Zeros).unwrap();
+        store.keep("test", output).unwrap()
+    }
+
+    #[test]
+    fn a_freed_slot_is_refused_though_its_index_is_used_again() {
+        let mut store = Store::default();
+        let old = tensor(&mut store, 4);
+        store.free("free", old).unwrap();
+        let new = tensor(&mut store, 4);
+        assert_eq!(old.index(), new.index());
+        assert!(store.get("get", new).is_ok());
+        assert_eq!(store.get("get", old).err().unwrap().code(), Code::TensorDisposed);
+        assert_eq!(store.free("free", old).err().unwrap().code(), Code::TensorDisposed);
+    }
+
+    #[test]
+    fn an_index_is_retired_when_its_generations_are_used_up() {
+        let mut store = Store::starting_at(MAX_GENERATION - 1);
+        let slots: Vec<Slot> = (0..4)
+            .map(|_| {
+                let slot = tensor(&mut store, 1);
+                store.free("free", slot).unwrap();
+                slot
+            })
+            .collect();
+        let indices: Vec<usize> = slots.iter().map(|slot| slot.index()).collect();
+        assert_eq!(indices, [0, 0, 1, 1]);
+        assert!(slots.iter().all(|slot| slot.0 < 1 << 53));
+        assert!(slots.iter().all(|&slot| store.get("get", slot).is_err()));
+        assert_eq!(store.live_tensors(), 0);
+    }
+
+    #[test]
+    fn shared_memory_is_counted_once_and_lives_as_long_as_any_slot_on_it() {
+        let mut store = Store::default();
+        let x = tensor(&mut store, 6);
+        let original = store.get("get", x).unwrap();
+        let y = store.share("reshape", &original, &[2, 3]).unwrap();
+        drop(original);
+        assert_eq!((store.live_tensors(), store.live_bytes()), (2, 24));
+        store.free("free", x).unwrap();
+        assert_eq!((store.live_tensors(), store.live_bytes()), (1, 24));
+        assert_eq!(store.get("get", y).unwrap().view::<f32>().len(), 6);
+        store.free("free", y).unwrap();
+        assert_eq!((store.live_tensors(), store.live_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_shape_beyond_all_memory_is_an_error() {
+        let mut store = Store::default();
+        let refused = |store: &mut Store, shape: &[usize]| {
+            store.output("alloc", DType::F32, shape, Contents::Zeros).err().unwrap().code()
+        };
+        assert_eq!(refused(&mut store, &[usize::MAX, 2]), Code::InvalidShape);
+        assert_eq!(refused(&mut store, &[1 << 50]), Code::OutOfMemory);
+    }
+}

@@ -1,0 +1,159 @@
+// The one narrow interface every machine implements: naive Rust, CPU SIMD, WASM, CUDA. Methods are coarse, synchronous
+// to call and free to be asynchronous to finish; only `read` waits. Slots are opaque: no view of backend memory leaves.
+// Matrices are row-major. Activations are packed rows [N, D]: there is no batch axis and no padding.
+// Outputs have the compute dtype: f64 where an activation is f64, else f32; weights may be any float dtype or codec.
+
+export type DType = "f32" | "bf16" | "f16" | "f64" | "i32" | "i8" | "u8";
+
+/** GGUF block types that `decode` expands. */
+export type BlockCodec = "q4_0" | "q4_1" | "q5_0" | "q5_1" | "q8_0";
+
+declare const slotBrand: unique symbol;
+/** Index and generation of a tensor in backend memory, as one safe integer. */
+export type Slot = number & { readonly [slotBrand]: true };
+
+export type Shape = readonly number[];
+
+/** Names one draw of randomness. Equal keys give equal numbers on every backend; `element` is counted by the kernel. */
+export interface RngKey {
+  /** Seed of the run, 0 … 2^53 − 1. */
+  seed: number;
+  /** What draws: 32-bit hash of a module path or purpose. */
+  stream: number;
+  /** Optimizer step. */
+  step: number;
+  /** Micro-step inside the optimizer step. */
+  micro: number;
+  /** Data-parallel rank. */
+  rank: number;
+}
+
+export type MatmulLayout = "nn" | "nt" | "tn";
+export type BinaryKind = "add" | "sub" | "mul";
+
+/** AdamW with decoupled decay (Loshchilov & Hutter 2019), torch's order of operations. */
+export interface AdamWOptions {
+  lr: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  weightDecay: number;
+}
+
+/** torch.optim.SGD: coupled decay, first momentum buffer = gradient. */
+export interface SgdOptions {
+  lr: number;
+  momentum: number;
+  nesterov: boolean;
+  weightDecay: number;
+}
+
+/**
+ * Which keys each query row attends to, as one i32 tensor.
+ * For every segment in order: qStart, qLength, numRanges, then numRanges × (kStart, kLength).
+ * The ranges are concatenated to the segment's keys, n in all; query i (0 ≤ i < qLength) sees the first
+ * n − qLength + 1 + i of them. So a plain causal row of length L is [s, L, 1, s, L]; a row that continues a shared
+ * prefix p is [s, L, 2, p, P, s, L]; decoding one token against a cache of c rows is [q, 1, 1, base, c + 1].
+ */
+export type AttentionLayout = Slot;
+
+export interface KernelBackend {
+  /** "cpu", "reference", …: the name `temper env` prints. */
+  readonly name: string;
+  /** One line about the machine: instruction set, threads. */
+  readonly description: string;
+
+  // ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Zeros. */
+  alloc(dtype: DType, shape: Shape): Slot;
+  /** Little-endian bytes, exactly shape × dtype of them. Copies. */
+  upload(dtype: DType, shape: Shape, bytes: Uint8Array): Slot;
+  /** Expands GGUF blocks to f32; the last axis must be a multiple of 32. */
+  decode(codec: BlockCodec, shape: Shape, bytes: Uint8Array): Slot;
+  /** Overwrites all of a tensor in place. */
+  write(x: Slot, bytes: Uint8Array): void;
+  /** A copy of the bytes. The only method that waits for the machine. */
+  read(x: Slot): Promise<Uint8Array>;
+  /** Using or freeing the slot afterwards throws TENSOR_DISPOSED. */
+  free(x: Slot): void;
+  dtype(x: Slot): DType;
+  shape(x: Slot): number[];
+  /** A second slot on the same memory, which lives as long as any slot on it. */
+  reshape(x: Slot, shape: Shape): Slot;
+  copy(x: Slot): Slot;
+  cast(x: Slot, dtype: DType): Slot;
+  /** Slots not yet freed, and the bytes behind them, shared memory counted once. */
+  liveTensors(): number;
+  liveBytes(): number;
+
+  // ── elementwise ─────────────────────────────────────────────────────────────────────────────────────────────────
+  fill(x: Slot, value: number): void;
+  /** Same shapes, or b [D] broadcast over the rows of a [N, D]. */
+  binary(kind: BinaryKind, a: Slot, b: Slot): Slot;
+  /** factor · x */
+  scale(x: Slot, factor: number): Slot;
+  /** s[0] · x */
+  scaleBy(x: Slot, s: Slot): Slot;
+  /** acc += factor · x, in place. */
+  accumulate(acc: Slot, x: Slot, factor: number): void;
+  /** Sum of all elements → [1]. */
+  sum(x: Slot): Slot;
+  /** Column sums of x [N, D] → [D]. */
+  sumRows(x: Slot): Slot;
+
+  // ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** table [V, D] (any float dtype), ids i32 [N] → [N, D]. An id outside 0 … V−1 throws OUT_OF_RANGE. */
+  takeRows(table: Slot, ids: Slot): Slot;
+  /** g [N, D], ids i32 [N] → [rows, D]: row r is the sum of the g rows whose id is r. */
+  scatterAddRows(g: Slot, ids: Slot, rows: number): Slot;
+  /** dst[ids[i]] = src[i], in place; the KV cache. */
+  writeRows(dst: Slot, ids: Slot, src: Slot): void;
+
+  // ── layers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+  /**
+   * alpha · op(a) · op(b): nn a[M,K] b[K,N]; nt a[M,K] b[N,K]; tn a[K,M] b[K,N] → [M, N].
+   * With `into` the product is added to that tensor in place and `into` is returned.
+   */
+  matmul(layout: MatmulLayout, a: Slot, b: Slot, alpha: number, into?: Slot): Slot;
+  /** y = x · rstd · w, rstd = 1/√(mean(x²)+ε).  x [N,D], w [D] → [y [N,D], rstd [N]] */
+  rmsNorm(x: Slot, w: Slot, epsilon: number): [y: Slot, rstd: Slot];
+  /** → [dx] or [dx, dw] */
+  rmsNormBackward(g: Slot, x: Slot, w: Slot, rstd: Slot, needsW: boolean): Slot[];
+  /** cos and sin [N, P] f32 of positions i32 [N] times the P frequencies, times `scale`; angles in f64. */
+  ropeTable(positions: Slot, frequencies: Float64Array, scale: number): [cos: Slot, sin: Slot];
+  /** Rotates the first 2P channels of each head, halves paired (i, i+P).  x [N, H·headDim]; inverse = transpose. */
+  rope(x: Slot, cos: Slot, sin: Slot, headDim: number, inverse: boolean): Slot;
+  /** Softmax attention without a T×T buffer.  q [N,Hq·d], k v [M,Hk·d] → [o [N,Hq·d], lse [N,Hq]]; rows no segment names are 0. */
+  attention(q: Slot, k: Slot, v: Slot, layout: AttentionLayout, headDim: number, scale: number): [o: Slot, lse: Slot];
+  /** → [dq, dk, dv] */
+  attentionBackward(g: Slot, q: Slot, k: Slot, v: Slot, o: Slot, lse: Slot, layout: AttentionLayout, headDim: number, scale: number): [dq: Slot, dk: Slot, dv: Slot];
+  /** silu(gate) ⊙ up */
+  swiglu(gate: Slot, up: Slot): Slot;
+  swigluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot];
+  /**
+   * −Σ log softmax(h·wᵀ)[label] over rows whose label is not −100, in chunks that never hold all logits.
+   * h [N,D], w [V,D], labels i32 [N] → [sum [1], dh?, dw?]: the gradients of the sum, made in the same pass when asked for.
+   */
+  linearCrossEntropy(h: Slot, w: Slot, labels: Slot, needsH: boolean, needsW: boolean): Slot[];
+  /** log softmax(h·wᵀ)[label] for each row, 0 where the label is −100 → [logp [N], lse [N]] */
+  linearLogProb(h: Slot, w: Slot, labels: Slot): [logp: Slot, lse: Slot];
+  /** g [N] → [dh?, dw?] */
+  linearLogProbBackward(g: Slot, h: Slot, w: Slot, labels: Slot, lse: Slot, needsH: boolean, needsW: boolean): Slot[];
+
+  // ── randomness (Philox4x32-10) ──────────────────────────────────────────────────────────────────────────────────
+  /** Zero with probability p, else x/(1−p). The backward pass is the same call on the gradient. */
+  dropout(x: Slot, p: number, key: RngKey): Slot;
+  /** f32 in [low, high) */
+  uniform(shape: Shape, low: number, high: number, key: RngKey): Slot;
+  normal(shape: Shape, mean: number, std: number, key: RngKey): Slot;
+
+  // ── optimizers: all tensors of a group in one call, in place ────────────────────────────────────────────────────
+  /** √Σ‖gᵢ‖² → [1] */
+  gradNorm(grads: readonly Slot[]): Slot;
+  /** norm [1] → [scale [1] = min(1, maxNorm/(norm+1e-6)) (1 if maxNorm is 0), skip [1] = 1 where norm is not finite, else 0] */
+  clipFactor(norm: Slot, maxNorm: number): [scale: Slot, skip: Slot];
+  /** Gradients are multiplied by scale[0]; nothing changes, `step` neither, where skip[0] ≠ 0. step [1] f32 counts the updates made. */
+  adamw(params: readonly Slot[], grads: readonly Slot[], m: readonly Slot[], v: readonly Slot[], step: Slot, scale: Slot, skip: Slot, options: AdamWOptions): void;
+  /** `momentum` is empty where options.momentum is 0. */
+  sgd(params: readonly Slot[], grads: readonly Slot[], momentum: readonly Slot[], step: Slot, scale: Slot, skip: Slot, options: SgdOptions): void;
+}
