@@ -1,5 +1,5 @@
 // Rules between keys (LlamaFactory's, where they concern supported keys), and defaults that follow from other keys.
-import { ConfigError } from "./errors.ts";
+import { ConfigError, shown } from "./errors.ts";
 import type { RunConfig, SchedulerName } from "./run-config.ts";
 import type { WrittenConfig } from "./written.ts";
 
@@ -10,6 +10,7 @@ type Positions = ReadonlyMap<string, string>;
 type Rule = readonly [broken: boolean, key: string, what: string, hint: string];
 
 /** Arguments each schedule takes in `lr_scheduler_kwargs` (transformers.optimization). */
+// prettier-ignore
 const scheduleArguments: Readonly<Record<SchedulerName, readonly string[]>> = {
   linear: [],
   cosine: ["num_cycles"],
@@ -22,14 +23,14 @@ const scheduleArguments: Readonly<Record<SchedulerName, readonly string[]>> = {
   cosine_with_min_lr: ["num_cycles", "min_lr", "min_lr_rate"],
   cosine_warmup_with_min_lr: ["num_cycles", "min_lr", "min_lr_rate", "warmup_lr_rate"],
   warmup_stable_decay: [
-    "num_stable_steps",
-    "num_decay_steps",
-    "warmup_type",
-    "decay_type",
-    "min_lr_ratio",
-    "num_cycles",
+    "num_stable_steps", "num_decay_steps", "warmup_type", "decay_type", "min_lr_ratio", "num_cycles",
+  ],
+  greedy: [
+    "factor", "patience", "cooldown", "warmup", "min_lr", "max_lr", "eps", "window_size", "smooth", "reset_start", "verbose",
   ],
 };
+const textArguments = ["mode", "threshold_mode", "warmup_type", "decay_type"];
+const flagArguments = ["smooth", "verbose"];
 
 /** Checks the rules between keys. Throws ConfigError naming the key, and its place when it was written. */
 export function checkRules(values: WrittenConfig, purpose: Purpose, positions: Positions): void {
@@ -100,18 +101,27 @@ function bestRules(v: WrittenConfig): Rule[] {
   ];
 }
 
+function wrongArgument([key, value]: [string, unknown]): boolean {
+  if (textArguments.includes(key)) return typeof value !== "string";
+  if (flagArguments.includes(key)) return typeof value !== "boolean";
+  return value !== null && !Number.isFinite(value);
+}
+
 function scheduleRules(v: WrittenConfig): Rule[] {
   const name = v.lrSchedulerType;
   const given = v.lrSchedulerKwargs ?? {};
   const known = scheduleArguments[name];
   const unknown = Object.keys(given).find((key) => !known.includes(key));
+  const wrong = Object.entries(given).find(wrongArgument);
+  const listens = name === "reduce_lr_on_plateau" || name === "greedy";
   const needsMin = name === "cosine_with_min_lr" || name === "cosine_warmup_with_min_lr";
   const hasMin = Object.hasOwn(given, "min_lr") || Object.hasOwn(given, "min_lr_rate");
   // prettier-ignore
   return [
     [unknown !== undefined, "lr_scheduler_kwargs", `lr_scheduler_kwargs: ${name} has no ${JSON.stringify(unknown)}`, known.length > 0 ? `it takes ${known.join(", ")}` : "it takes none"],
+    [wrong !== undefined, "lr_scheduler_kwargs", `lr_scheduler_kwargs: ${wrong?.[0]} cannot be ${shown(wrong?.[1])}`, "correct the value"],
     [needsMin && !hasMin, "lr_scheduler_type", `lr_scheduler_type ${name} without a minimum`, "set min_lr or min_lr_rate in lr_scheduler_kwargs"],
-    [name === "reduce_lr_on_plateau" && v.evalStrategy === "no", "lr_scheduler_type", "reduce_lr_on_plateau without evaluation", "set eval_strategy"],
+    [listens && v.evalStrategy === "no", "lr_scheduler_type", `${name} without evaluation`, "set eval_strategy"],
     [(v.warmupRatio ?? 0) > 0 && v.warmupSteps > 0, "warmup_ratio", "warmup_ratio and warmup_steps exclude each other", "keep one"],
     [v.optim !== "sgd" && v.optimArgs !== undefined, "optim_args", "optim_args are for optim: sgd", "remove them"],
   ];
@@ -119,7 +129,7 @@ function scheduleRules(v: WrittenConfig): Rule[] {
 
 /** Fills in what follows from other keys, as LlamaFactory and transformers do. */
 export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
-  const needsMetric = v.loadBestModelAtEnd || v.lrSchedulerType === "reduce_lr_on_plateau" || v.saveStrategy === "best";
+  const needsMetric = v.loadBestModelAtEnd || ["reduce_lr_on_plateau", "greedy"].includes(v.lrSchedulerType) || v.saveStrategy === "best";
   const metricForBestModel = v.metricForBestModel ?? (needsMetric ? "loss" : undefined);
   const warmup = v.warmupSteps < 1 ? v.warmupSteps : 0;
   return {

@@ -18,7 +18,8 @@ export type SchedulerName =
   | "reduce_lr_on_plateau"
   | "cosine_with_min_lr"
   | "cosine_warmup_with_min_lr"
-  | "warmup_stable_decay";
+  | "warmup_stable_decay"
+  | "greedy";
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 export type JsonObject = { [key: string]: JsonValue };
 

@@ -101,3 +101,8 @@ export type RunEvent =
   | RunEndEvent;
 
 export type Emit = (event: RunEvent) => void;
+
+export { lossPlot, smooth, type PlotPoint } from "./loss-plot.ts";
+export { plainLine, terminal, type TerminalOptions } from "./terminal.ts";
+export { duration, figure, oneLine, visible } from "./text.ts";
+export { trainerLog, type TrainerLogEntry } from "./trainer-log.ts";

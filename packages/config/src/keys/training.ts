@@ -55,6 +55,7 @@ export const trainingKeys: KeyTable<WrittenTraining> = {
       "cosine_with_min_lr",
       "cosine_warmup_with_min_lr",
       "warmup_stable_decay",
+      "greedy",
     ],
     "Course of the learning rate.",
   ),
