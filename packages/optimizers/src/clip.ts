@@ -10,14 +10,15 @@ export interface ClippedGradients {
   skip: Tensor;
 }
 
-/** Global norm of the gradients and what the optimizer does with it; nothing is read and no gradient is written. */
-export function clipGradients(
-  engine: Engine,
-  parameters: Iterable<Trainable>,
-  maxNorm: number,
-): ClippedGradients {
+/**
+ * Global norm of the gradients and what the optimizer does with it; nothing is read and no gradient is written.
+ * A `loss` [1] that is not finite makes the norm NaN, so that the optimizer skips although the gradients are finite.
+ */
+export function clipGradients(engine: Engine, parameters: Iterable<Trainable>, maxNorm: number, loss?: Tensor): ClippedGradients {
   const gradients = [...parameters].flatMap(({ tensor }) => tensor.grad?.slot ?? []);
   const norm = engine.adopt(engine.backend.gradNorm(gradients));
+  // norm + 0 · loss
+  if (loss !== undefined) engine.backend.accumulate(norm.slot, loss.slot, 0);
   const [scale, skip] = engine.backend.clipFactor(norm.slot, maxNorm);
   return { norm, scale: engine.adopt(scale), skip: engine.adopt(skip) };
 }

@@ -145,7 +145,20 @@ const warmupStableDecay: MakeSchedule = (span, options) => {
   };
 };
 
-const makers = {
+/** A schedule that depends on the step alone. */
+export type StepScheduleName =
+  | "linear"
+  | "cosine"
+  | "cosine_with_restarts"
+  | "polynomial"
+  | "constant"
+  | "constant_with_warmup"
+  | "inverse_sqrt"
+  | "cosine_with_min_lr"
+  | "cosine_warmup_with_min_lr"
+  | "warmup_stable_decay";
+
+const makers: Readonly<Record<StepScheduleName, MakeSchedule>> = {
   linear,
   cosine,
   cosine_with_restarts: cosineWithRestarts,
@@ -156,10 +169,7 @@ const makers = {
   cosine_with_min_lr: cosineWithMinLr,
   cosine_warmup_with_min_lr: cosineWarmupWithMinLr,
   warmup_stable_decay: warmupStableDecay,
-} satisfies Record<string, MakeSchedule>;
-
-/** A schedule that depends on the step alone. */
-export type StepScheduleName = keyof typeof makers;
+};
 
 export const stepScheduleNames: readonly StepScheduleName[] = Object.keys(
   makers,
@@ -175,7 +185,7 @@ export function createSchedule(
   options: ScheduleOptions = {},
 ): Schedule {
   const reader = new OptionReader(name, options);
-  const schedule = (makers[name] as MakeSchedule)(span, reader);
+  const schedule = makers[name](span, reader);
   reader.done();
   return schedule;
 }

@@ -1,0 +1,38 @@
+import type { CausalLM } from "@welltempered/nn";
+import type { Engine, Tensor } from "@welltempered/tensor";
+
+/** One micro-batch. What else it holds is between an objective's `collate` and `loss`. */
+export interface Batch {
+  /** What the loss is averaged over: labelled tokens, or pairs. */
+  count: number;
+  /** Input tokens without padding, for throughput. */
+  tokenCount: number;
+  /** Input tokens as Hugging Face's padded batch has them. */
+  paddedTokenCount: number;
+  /** Numbers of the data set's rows, for messages. */
+  rowIds: readonly number[];
+}
+
+export interface LossResult {
+  /** Sum of the loss over `count` items [1]; `fit()` divides by the count of the accumulated batch. */
+  sum: Tensor;
+  count: number;
+  /** Further sums to log as means. */
+  aux?: Readonly<Record<string, { sum: Tensor; count: number }>>;
+}
+
+export interface ObjectiveContext {
+  engine: Engine;
+  model: CausalLM;
+  training: boolean;
+}
+
+/**
+ * What is trained for, handed to the one `fit()` loop. It may be asynchronous, run several forward passes or a second
+ * model; accumulation, clipping, the optimizer, the schedule, logging and saving are `fit()`'s.
+ */
+export interface Objective<E, B extends Batch = Batch> {
+  readonly name: string;
+  collate(examples: readonly E[]): B;
+  loss(batch: B, context: ObjectiveContext): LossResult | Promise<LossResult>;
+}

@@ -1,0 +1,123 @@
+// What a run remembers between steps. `toTrainerState` is the trainer_state.json of transformers; what that has no
+// place for (accumulators, the patience counter, a plateau schedule) is beside it in `ResumeState`.
+
+/** One entry of `log_history`: unrounded. */
+export type LogEntry = Record<string, number>;
+
+export interface RunState {
+  step: number;
+  epoch: number;
+  inputTokensSeen: number;
+  totalFlos: number;
+  logHistory: LogEntry[];
+  bestMetric: number | undefined;
+  bestStep: number | undefined;
+  bestCheckpoint: string | undefined;
+  /** Evaluations in a row without a new best. */
+  patience: number;
+  /** Sum of the step losses that were logged. */
+  loggedLoss: number;
+  /** Sums since the last log; read from the device when a checkpoint is written. */
+  pending: Record<string, Pending>;
+  lastLoggedStep: number;
+  /** Of the last step, for the log. */
+  last: { grad_norm: number; learning_rate: number };
+  /** Steps skipped for a gradient that is not finite: in all, and in a row. */
+  skipped: number;
+  skippedInRow: number;
+  /** State of a schedule that listens to metrics. */
+  schedule: Record<string, number>;
+  /** What was due after the last step and is not done yet: a run stopped by a signal does it when it resumes. */
+  owes: Owed;
+}
+
+/** A sum on the device and how many items are in it. */
+export interface Pending {
+  sum: number;
+  count: number;
+}
+
+export interface Owed {
+  evaluate: boolean;
+  save: boolean;
+  epochEnd: boolean;
+}
+
+export function freshState(): RunState {
+  return {
+    step: 0,
+    epoch: 0,
+    inputTokensSeen: 0,
+    totalFlos: 0,
+    logHistory: [],
+    bestMetric: undefined,
+    bestStep: undefined,
+    bestCheckpoint: undefined,
+    patience: 0,
+    loggedLoss: 0,
+    pending: {},
+    lastLoggedStep: 0,
+    last: { grad_norm: 0, learning_rate: 0 },
+    skipped: 0,
+    skippedInRow: 0,
+    schedule: {},
+    owes: { evaluate: false, save: false, epochEnd: false },
+  };
+}
+
+/** Fixed facts of a run that trainer_state.json repeats. */
+export interface RunFacts {
+  totalSteps: number;
+  epochs: number;
+  loggingSteps: number;
+  evalSteps: number;
+  saveSteps: number;
+  trainBatchSize: number;
+}
+
+/** trainer_state.json, keys sorted as Python's `sort_keys` does. */
+export function toTrainerState(state: RunState, facts: RunFacts): Record<string, unknown> {
+  return {
+    best_global_step: state.bestStep ?? null,
+    best_metric: state.bestMetric ?? null,
+    best_model_checkpoint: state.bestCheckpoint ?? null,
+    epoch: state.epoch,
+    eval_steps: facts.evalSteps,
+    global_step: state.step,
+    is_hyper_param_search: false,
+    is_local_process_zero: true,
+    is_world_process_zero: true,
+    log_history: state.logHistory.map(sorted),
+    logging_steps: facts.loggingSteps,
+    max_steps: facts.totalSteps,
+    num_input_tokens_seen: state.inputTokensSeen,
+    num_train_epochs: facts.epochs,
+    save_steps: facts.saveSteps,
+    stateful_callbacks: {},
+    total_flos: state.totalFlos,
+    train_batch_size: facts.trainBatchSize,
+    trial_name: null,
+    trial_params: null,
+  };
+}
+
+export const sorted = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>
+  Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+const counters = [
+  "step", "epoch", "inputTokensSeen", "totalFlos", "patience", "loggedLoss", "lastLoggedStep", "skipped", "skippedInRow",
+] as const satisfies readonly (keyof RunState)[];
+
+/** A state from its own JSON, or undefined where a value cannot be (hostile or torn file). */
+export function parseRunState(json: unknown): RunState | undefined {
+  if (typeof json !== "object" || json === null) return undefined;
+  const given = json as Partial<Record<keyof RunState, unknown>>;
+  const state = { ...freshState(), ...(given as Partial<RunState>) };
+  const numbers = counters.every((key) => typeof given[key] === "number" && Number.isFinite(given[key]));
+  const sane = Number.isSafeInteger(state.step) && state.step >= 0 && state.step < 2 ** 40 && Array.isArray(state.logHistory);
+  const pending = Object.values(state.pending).every(isRecordOfNumbers);
+  return numbers && sane && pending && isRecordOfNumbers(state.schedule) && state.logHistory.every(isRecordOfNumbers) ? state : undefined;
+}
+
+const isRecordOfNumbers = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && Object.values(value).every((item) => typeof item === "number");
