@@ -1,0 +1,13 @@
+export { adapterConfigText, type AdapterFolder, type AdapterToWrite, modelCard, type ModelCard, readAdapterFolder, writeAdapterFolder } from "./adapter-folder.ts";
+export { replaceFile, writeFileAtomic } from "./atomic-file.ts";
+export { checkWritable, removeLeftovers, writeFolderAtomic } from "./atomic-folder.ts";
+export { CheckpointError, type CheckpointErrorCode } from "./errors.ts";
+export { type GgufModel, openGguf } from "./gguf-source.ts";
+export { type InputFile, ioError, openInput, readWhole } from "./io.ts";
+export { blockCodecs, type CheckOptions, checkWeights, type ExpectedTensor, loadTensor, plainDtypes } from "./load-tensor.ts";
+export { type FolderLock, lockFolder } from "./lock.ts";
+export { hashFile, type Manifest, type ManifestFile, manifestName, readManifest, verifyManifest } from "./manifest.ts";
+export { type ModelFolder, readConfig, readJsonFile, readModelFolder } from "./model-folder.ts";
+export { type ModelTokenizer, type OpenModel, openModel } from "./open-model.ts";
+export { openSafetensors, type StoredDtype, type TensorInfo, type WeightSource } from "./weight-source.ts";
+export { type TensorToWrite, writeModelWeights, writeSafetensors } from "./write-safetensors.ts";

@@ -1,0 +1,65 @@
+// From files into the backend's memory.
+import type { BlockCodec, DType, KernelBackend, Slot } from "@welltempered/kernels";
+import { nameList, UserError } from "@welltempered/formats";
+import { shownPath } from "./io.ts";
+import type { WeightSource } from "./weight-source.ts";
+
+/** Stored as a tensor dtype of the backend. */
+export const plainDtypes: readonly DType[] = ["f32", "bf16", "f16"];
+/** Expanded to f32. */
+export const blockCodecs: readonly BlockCodec[] = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"];
+
+/** Uploads one tensor: f32, bf16 and f16 as they are, GGUF blocks as f32. The caller owns the slot. */
+export function loadTensor(backend: KernelBackend, source: WeightSource, name: string): Slot {
+  const { dtype, shape, file } = source.info(name);
+  const plain = plainDtypes.find((known) => known === dtype);
+  if (plain) return backend.upload(plain, shape, source.read(name));
+  const codec = blockCodecs.find((known) => known === dtype);
+  if (codec) return backend.decode(codec, shape, source.read(name));
+  throw unsupported(file, name, dtype);
+}
+
+function unsupported(file: string, name: string, dtype: string): UserError {
+  const supported = [...plainDtypes, ...blockCodecs].join(", ").toUpperCase();
+  return new UserError(`${shownPath(file)}: tensor ${nameList([name])} is ${dtype.toUpperCase()}; convert it to one of ${supported}`);
+}
+
+export interface ExpectedTensor {
+  shape: readonly number[];
+}
+
+export interface CheckOptions {
+  /** May be there although not expected, or absent although expected: the head of a tied model. */
+  optional?: ReadonlySet<string>;
+}
+
+/** Compares a source with what a model needs; throws a UserError that lists at most five names and their number. */
+export function checkWeights(source: WeightSource, expected: ReadonlyMap<string, ExpectedTensor>, options: CheckOptions = {}): void {
+  const isOptional = (name: string): boolean => options.optional?.has(name) === true;
+  const missing = [...expected.keys()].filter((name) => !source.has(name) && !isOptional(name));
+  if (missing.length > 0) throw mismatch(source, missing, "missing", "fetch the model again, or correct its config.json");
+  const extra = source.names().filter((name) => !expected.has(name) && !isOptional(name) && !name.endsWith("rotary_emb.inv_freq"));
+  if (extra.length > 0) throw mismatch(source, extra, "not known to this architecture", "check architectures and the layer count in config.json");
+  checkShapes(source, expected);
+}
+
+function mismatch(source: WeightSource, names: readonly string[], what: string, hint: string): UserError {
+  const count = names.length === 1 ? "1 tensor is" : `${names.length} tensors are`;
+  return new UserError(`${shownPath(source.path)}: ${count} ${what}: ${nameList(names)}; ${hint}`);
+}
+
+function checkShapes(source: WeightSource, expected: ReadonlyMap<string, ExpectedTensor>): void {
+  const present = [...expected].filter(([name]) => source.has(name));
+  const wrong = present.filter(([name, { shape }]) => !sameShape(source.info(name).shape, shape));
+  if (wrong.length > 0) {
+    const texts = wrong.map(([name, { shape }]) => `${name} [${source.info(name).shape.join(", ")}] instead of [${shape.join(", ")}]`);
+    throw mismatch(source, texts, "of the wrong shape", "correct config.json");
+  }
+  const known: readonly string[] = [...plainDtypes, ...blockCodecs];
+  const bad = present.find(([name]) => !known.includes(source.info(name).dtype));
+  if (bad) throw unsupported(source.info(bad[0]).file, bad[0], source.info(bad[0]).dtype);
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis]);
+}

@@ -1,0 +1,47 @@
+import { statSync } from "node:fs";
+import { type GgufTokenizer, type JsonObject, UserError } from "@welltempered/formats";
+import { openGguf } from "./gguf-source.ts";
+import { ioError, shownPath } from "./io.ts";
+import { readModelFolder } from "./model-folder.ts";
+import type { WeightSource } from "./weight-source.ts";
+
+/** Where a model's tokenizer is. */
+export type ModelTokenizer =
+  | { kind: "folder"; path: string; files: ReadonlyMap<string, string> }
+  | { kind: "gguf"; path: string; tokenizer: GgufTokenizer }
+  | { kind: "none" };
+
+/** A model on disk, whatever its form. */
+export interface OpenModel {
+  path: string;
+  /** Hugging Face's config.json, objects without a prototype. */
+  config: JsonObject;
+  generationConfig: JsonObject | undefined;
+  tokenizer: ModelTokenizer;
+  weights: WeightSource;
+}
+
+/** Opens a Hugging Face model folder or a .gguf file; throws a one-line UserError (exit code 2 or 3). Close `weights` when done. */
+export function openModel(path: string): OpenModel {
+  return isFile(path) ? fromGguf(path) : fromFolder(path);
+}
+
+function isFile(path: string): boolean {
+  try {
+    return !statSync(path).isDirectory();
+  } catch (error) {
+    throw ioError(error, path, "opening");
+  }
+}
+
+function fromFolder(path: string): OpenModel {
+  const { config, generationConfig, tokenizerFiles, weights } = readModelFolder(path);
+  const tokenizer: ModelTokenizer = tokenizerFiles.size > 0 ? { kind: "folder", path, files: tokenizerFiles } : { kind: "none" };
+  return { path, config, generationConfig, tokenizer, weights };
+}
+
+function fromGguf(path: string): OpenModel {
+  if (!/\.gguf$/i.test(path)) throw new UserError(`${shownPath(path)}: is a file; give a model folder or a .gguf file`);
+  const { config, tokenizer, weights } = openGguf(path);
+  return { path, config, generationConfig: undefined, tokenizer: tokenizer ? { kind: "gguf", path, tokenizer } : { kind: "none" }, weights };
+}
