@@ -1,0 +1,14 @@
+export { TokenizerError, type TokenizerErrorCode } from "./errors.ts";
+export { createGgufTokenizer } from "./gguf.ts";
+export { createTokenizer } from "./hf-tokenizer.ts";
+export {
+  type DecodeOptions,
+  type EncodeOptions,
+  type SpecialToken,
+  type SpecialTokenChanges,
+  type SpecialTokens,
+  type StreamDecoder,
+  type TextPart,
+  type Tokenizer,
+  type TokenizerFiles,
+} from "./types.ts";
