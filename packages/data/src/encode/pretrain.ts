@@ -2,6 +2,9 @@ import type { Tokenizer } from "@welltempered/tokenizer";
 
 import { eosIdOf } from "./supervised.ts";
 
+// No text begins with BOS: LlamaFactory adds it for tokenizers with `add_bos_token`, but transformers 5 drops that
+// setting for every tokenizer that has a tokenizer.json, and these rows are to equal what it really trains on.
+
 export interface PretrainOptions {
   cutoffLen: number;
   /** Texts are joined and cut into blocks of `cutoffLen`; otherwise each text is cut off by itself. */
@@ -46,30 +49,22 @@ function encodeTexts(texts: readonly PretrainText[], tokenizer: Tokenizer, optio
   return texts.map(({ text, row }) => ({ ids: [...tokenizer.encode(text, { allowSpecial: options.allowSpecial }), end], row }));
 }
 
-function cutTexts(texts: readonly EncodedText[], bos: number | undefined, cutoffLen: number): PretrainBlock[] {
-  return texts.map(({ ids, row }) => {
-    const whole = bos === undefined ? ids : [bos, ...ids];
-    return { inputIds: whole.slice(0, cutoffLen), row, truncated: whole.length > cutoffLen };
-  });
+function cutTexts(texts: readonly EncodedText[], cutoffLen: number): PretrainBlock[] {
+  return texts.map(({ ids, row }) => ({ inputIds: ids.slice(0, cutoffLen), row, truncated: ids.length > cutoffLen }));
 }
 
-/** Joins the texts and cuts blocks; what is left at the end is dropped, and BOS takes the place of each block's first id. */
-function packTexts(texts: readonly EncodedText[], bos: number | undefined, cutoffLen: number): PretrainBlock[] {
+/** Joins the texts and cuts blocks; what is left at the end is dropped. */
+function packTexts(texts: readonly EncodedText[], cutoffLen: number): PretrainBlock[] {
   const joined = texts.flatMap(({ ids }) => ids);
   const owners = texts.flatMap(({ ids, row }) => ids.map(() => row));
-  const numBlocks = Math.floor(joined.length / cutoffLen);
-  return Array.from({ length: numBlocks }, (_, block) => {
+  return Array.from({ length: Math.floor(joined.length / cutoffLen) }, (_, block) => {
     const start = block * cutoffLen;
-    const inputIds = joined.slice(start, start + cutoffLen);
-    if (bos !== undefined) inputIds[0] = bos;
-    return { inputIds, row: owners[start] ?? 0, truncated: false };
+    return { inputIds: joined.slice(start, start + cutoffLen), row: owners[start] ?? 0, truncated: false };
   });
 }
 
-/** Blocks of one batch of texts, each ended by EOS; BOS only for tokenizers that add one. */
+/** Blocks of one batch of texts, each text ended by EOS. */
 export function encodePretrain(texts: readonly PretrainText[], tokenizer: Tokenizer, options: PretrainOptions): PretrainBlock[] {
   const encoded = encodeTexts(texts, tokenizer, options);
-  const bos = tokenizer.addBosToken ? tokenizer.specialTokens.bos?.id : undefined;
-  const cut = options.packing ? packTexts : cutTexts;
-  return cut(encoded, bos, options.cutoffLen);
+  return options.packing ? packTexts(encoded, options.cutoffLen) : cutTexts(encoded, options.cutoffLen);
 }

@@ -1,6 +1,6 @@
 import { seedSequence } from "./seed-sequence.ts";
 
-// PCG64 (XSL-RR 128/64, O'Neill 2014) with NumPy's seeding and bounded integers (Lemire 2019):
+// PCG64 (XSL-RR 128/64, O'Neill 2014) with NumPy's seeding and its `random_interval` for shuffles:
 // the draws equal `numpy.random.default_rng(entropy)`, which LlamaFactory's splits and mixtures come from.
 
 const MASK_64 = (1n << 64n) - 1n;
@@ -46,14 +46,13 @@ export class Pcg64 {
     return Number(this.next64() >> 11n) / 2 ** 53;
   }
 
-  /** An unbiased integer in [0, last], last < 2³² − 1. */
+  /** An unbiased integer in [0, last], last < 2³²: bits are drawn until they fit. */
   integer(last: number): number {
     if (last === 0) return 0;
-    const range = last + 1;
-    const threshold = (0xffffffff - last) % range;
+    const shift = Math.clz32(last);
     for (;;) {
-      const [high, low] = multiply32(this.next32(), range);
-      if (low >= threshold) return high;
+      const value = (this.next32() << shift) >>> shift;
+      if (value <= last) return value;
     }
   }
 
@@ -68,11 +67,4 @@ export class Pcg64 {
     }
     return order;
   }
-}
-
-/** High and low 32 bits of the product of two 32-bit numbers, without leaving the exact range of doubles. */
-function multiply32(a: number, b: number): [high: number, low: number] {
-  const bottom = (a & 0xffff) * b;
-  const top = (a >>> 16) * b + Math.floor(bottom / 0x10000);
-  return [Math.floor(top / 0x10000), (top % 0x10000) * 0x10000 + (bottom % 0x10000)];
 }
