@@ -18,7 +18,12 @@ export function describeExample(example: Example, tokenizer: Tokenizer): Example
   const inputIds = [...example.inputIds];
   const labelIds = [...example.labels];
   const trained = labelIds.filter((label) => label !== IGNORE_INDEX);
-  return { inputIds, inputs: tokenizer.decode(inputIds), labelIds, labels: tokenizer.decode(trained) };
+  return {
+    inputIds,
+    inputs: tokenizer.decode(inputIds),
+    labelIds,
+    labels: tokenizer.decode(trained),
+  };
 }
 
 /** The description as the text LlamaFactory prints before training, with a line on what is masked. */

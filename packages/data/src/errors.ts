@@ -1,7 +1,9 @@
-import { UserError } from "@welltempered/formats";
+import { printable, UserError } from "@welltempered/formats";
 
 /** What went wrong: the registry, a file, its syntax, one row of it, an option, or nothing usable left. */
 export type DataErrorCode = "registry" | "file" | "syntax" | "row" | "option" | "empty";
+
+const MAX_CHARACTERS = 299;
 
 /** Bad data the user can put right; `place` is `file`, `file:line` or a configuration key. */
 export class DataError extends UserError {
@@ -9,7 +11,7 @@ export class DataError extends UserError {
   readonly hint: string;
 
   constructor(code: DataErrorCode, place: string, what: string, hint: string) {
-    super(`${place}: ${what}; ${hint}`);
+    super(printable(`${place}: ${what}; ${hint}`, MAX_CHARACTERS));
     this.code = code;
     this.hint = hint;
   }

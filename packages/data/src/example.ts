@@ -37,5 +37,13 @@ export function datasetOf(examples: readonly Example[]): TokenizedDataset {
 export function singleExample(inputIds: Int32Array, labels: Int32Array, row: number): Example {
   const length = inputIds.length;
   const positions = Int32Array.from({ length }, (_, i) => i);
-  return { inputIds, labels, segmentLengths: Int32Array.of(length), positions, tokenCount: length, paddedLength: length, row };
+  return {
+    inputIds,
+    labels,
+    segmentLengths: Int32Array.of(length),
+    positions,
+    tokenCount: length,
+    paddedLength: length,
+    row,
+  };
 }

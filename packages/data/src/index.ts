@@ -2,8 +2,21 @@ export { collateSft, type CollatedRows, type CollateOptions, type SftBatch } fro
 export { describeExample, type ExampleDescription, formatExample } from "./describe.ts";
 export { inferSeqlen, type SequenceLengths } from "./encode/infer-seqlen.ts";
 export { encodePrompt, type PromptExample } from "./encode/prompt.ts";
-export { type EncodedRow, type Encoder, encodeSupervised, IGNORE_INDEX, type SupervisedOptions } from "./encode/supervised.ts";
-export { resolvePacking, type Tokenized, type TokenizeOptions, tokenizePrompts, type TokenizeReport, tokenizeRows } from "./encode/tokenize.ts";
+export {
+  type EncodedRow,
+  type Encoder,
+  encodeSupervised,
+  IGNORE_INDEX,
+  type SupervisedOptions,
+} from "./encode/supervised.ts";
+export {
+  resolvePacking,
+  type Tokenized,
+  type TokenizeOptions,
+  tokenizePrompts,
+  type TokenizeReport,
+  tokenizeRows,
+} from "./encode/tokenize.ts";
 export { DataError, type DataErrorCode } from "./errors.ts";
 export { datasetOf, type Example, singleExample, type TokenizedDataset } from "./example.ts";
 export { type BadRows, type LoadedRows, type LoadOptions, loadRows } from "./load/load-rows.ts";
@@ -14,5 +27,22 @@ export { greedyKnapsack } from "./pack/knapsack.ts";
 export { epochOrder, type EpochOrderOptions } from "./random/order.ts";
 export { Pcg64 } from "./random/pcg64.ts";
 export { type BadRowHandler, readRows, type SourceRow } from "./read/rows.ts";
-export { type Columns, type DatasetEntry, type Formatting, type Tags } from "./registry/attributes.ts";
+export {
+  type Columns,
+  type DatasetEntry,
+  type Formatting,
+  type Tags,
+} from "./registry/attributes.ts";
 export { findDatasets } from "./registry/registry.ts";
+export { createTemplate } from "./templates/create.ts";
+export { recoverTemplate } from "./templates/from-jinja.ts";
+export { fixSpecialTokens, getTemplate, type TemplateChoice } from "./templates/get-template.ts";
+export { findTemplate, templateNames } from "./templates/registry.ts";
+export { templateToJinja } from "./templates/to-jinja.ts";
+export {
+  type Slot,
+  type Template,
+  type TemplateOptions,
+  type TemplateSpec,
+  type ToolFormat,
+} from "./templates/types.ts";

@@ -26,6 +26,16 @@ export interface AlignedRow {
 export interface RowTemplate {
   /** Answers carry no EOS of their own; one ends the sequence. */
   readonly efficientEos: boolean;
-  encodeOneturn(tokenizer: Tokenizer, messages: readonly Message[], system?: string, tools?: string): [prompt: number[], response: number[]];
-  encodeMultiturn(tokenizer: Tokenizer, messages: readonly Message[], system?: string, tools?: string): [prompt: number[], response: number[]][];
+  encodeOneturn(
+    tokenizer: Tokenizer,
+    messages: readonly Message[],
+    system?: string,
+    tools?: string,
+  ): [prompt: number[], response: number[]];
+  encodeMultiturn(
+    tokenizer: Tokenizer,
+    messages: readonly Message[],
+    system?: string,
+    tools?: string,
+  ): [prompt: number[], response: number[]][];
 }

@@ -12,7 +12,14 @@ import {
   tokenizePrompts,
   tokenizeRows,
 } from "../src/index.ts";
-import { chatmlTemplate, efficientTemplate, fixtureTokenizer, LOAD, readFixture, TOKENIZE } from "./support.ts";
+import {
+  chatmlTemplate,
+  efficientTemplate,
+  fixtureTokenizer,
+  LOAD,
+  readFixture,
+  TOKENIZE,
+} from "./support.ts";
 
 // Ids, labels, positions and masks that LlamaFactory 0.9.5 makes of the same files (tools/python/make_data_cases.py).
 
@@ -25,7 +32,12 @@ interface Row {
 
 interface Case {
   name: string;
-  options: Record<string, unknown> & { stage: "sft" | "pt"; tokenizer?: string; template?: string; do_predict?: boolean };
+  options: Record<string, unknown> & {
+    stage: "sft" | "pt";
+    tokenizer?: string;
+    template?: string;
+    do_predict?: boolean;
+  };
   expected: {
     eos: string;
     pad: string;
@@ -37,7 +49,10 @@ interface Case {
 
 const { cases } = JSON.parse(readFixture("cases.json")) as { cases: Case[] };
 const names = (value: unknown): string[] => (typeof value === "string" ? value.split(",") : []);
-const known = cases.filter(({ options: { stage, template } }) => stage === "pt" || template === "chatml" || template === "efficient");
+const known = cases.filter(
+  ({ options: { stage, template } }) =>
+    stage === "pt" || template === "chatml" || template === "efficient",
+);
 
 function loadOptions({ options }: Case): LoadOptions {
   const probabilities = names(options["interleave_probs"]).map(Number);
@@ -70,20 +85,32 @@ function tokenizeOptions({ options }: Case): TokenizeOptions {
 }
 
 function encoderOf({ options, expected }: Case): Encoder {
-  const tokenizer = fixtureTokenizer(options.tokenizer).withSpecialTokens({ eos: expected.eos, pad: expected.pad });
-  return { tokenizer, template: options.template === "efficient" ? efficientTemplate : chatmlTemplate(true) };
+  const tokenizer = fixtureTokenizer(options.tokenizer).withSpecialTokens({
+    eos: expected.eos,
+    pad: expected.pad,
+  });
+  return {
+    tokenizer,
+    template: options.template === "efficient" ? efficientTemplate : chatmlTemplate(true),
+  };
 }
 
 /** The example with LlamaFactory's padding and mask. */
 function padded(example: Example, encoder: Encoder): Row {
   const length = example.paddedLength;
-  const pad = <T>(values: readonly T[], filler: T): T[] => [...values, ...Array.from({ length: length - values.length }, () => filler)];
+  const pad = <T>(values: readonly T[], filler: T): T[] => [
+    ...values,
+    ...Array.from({ length: length - values.length }, () => filler),
+  ];
   const isNeat = example.segmentLengths.length > 1;
   return {
     input_ids: pad([...example.inputIds], encoder.tokenizer.specialTokens.pad!.id),
     labels: pad([...example.labels], -100),
     position_ids: pad([...example.positions], 0),
-    attention_mask: pad([...example.segmentLengths].flatMap((size, i) => Array.from({ length: size }, () => i + 1)), isNeat ? 0 : 1),
+    attention_mask: pad(
+      [...example.segmentLengths].flatMap((size, i) => Array.from({ length: size }, () => i + 1)),
+      isNeat ? 0 : 1,
+    ),
   };
 }
 
@@ -95,7 +122,8 @@ function compareRows(dataset: TokenizedDataset, expected: readonly Row[], encode
     if (row.labels) expect(ours.labels).toEqual(row.labels);
     if (row.position_ids) expect(ours.position_ids).toEqual(row.position_ids);
     // A pack of one sequence is masked 1…1 0…0 with neat packing; the padding is no part of our rows.
-    if (row.attention_mask && dataset.get(index).segmentLengths.length > 1) expect(ours.attention_mask).toEqual(row.attention_mask);
+    if (row.attention_mask && dataset.get(index).segmentLengths.length > 1)
+      expect(ours.attention_mask).toEqual(row.attention_mask);
   });
 }
 
@@ -112,13 +140,25 @@ describe("rows equal LlamaFactory's:", () => {
     }
     if (evaluation && item.options.do_predict) {
       const prompts = tokenizePrompts(rows.evaluation.get("") ?? [], encoder, options);
-      const plain = prompts.map(({ promptIds, labelIds }) => ({ input_ids: [...promptIds], labels: [...labelIds] }));
+      const plain = prompts.map(({ promptIds, labelIds }) => ({
+        input_ids: [...promptIds],
+        labels: [...labelIds],
+      }));
       expect(plain).toEqual(evaluation);
-    } else if (evaluation) compareRows(tokenizeRows(rows.evaluation.get("") ?? [], encoder, options).dataset, evaluation, encoder);
+    } else if (evaluation)
+      compareRows(
+        tokenizeRows(rows.evaluation.get("") ?? [], encoder, options).dataset,
+        evaluation,
+        encoder,
+      );
   });
 });
 
-function compareBatch(dataset: TokenizedDataset, expected: NonNullable<Case["expected"]["batch"]>, options: TokenizeOptions): void {
+function compareBatch(
+  dataset: TokenizedDataset,
+  expected: NonNullable<Case["expected"]["batch"]>,
+  options: TokenizeOptions,
+): void {
   const examples = Array.from({ length: expected.size }, (_, index) => dataset.get(index));
   const batch = collateSft(examples, { padToMultipleOf: 8 });
   expect(batch.paddedTokenCount).toBe(expected.all);

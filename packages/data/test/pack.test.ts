@@ -19,7 +19,11 @@ describe("inferSeqlen", () => {
   test("never exceeds the cutoff, never lengthens a side, and cuts nothing that fits", () => {
     const random = new Pcg64([11]);
     for (let i = 0; i < 20_000; i++) {
-      const [source, target, cutoff] = [random.integer(200), random.integer(200), 1 + random.integer(250)];
+      const [source, target, cutoff] = [
+        random.integer(200),
+        random.integer(200),
+        1 + random.integer(250),
+      ];
       const kept = inferSeqlen(source, target, cutoff);
       expect(kept.source + kept.target).toBeLessThanOrEqual(cutoff);
       expect(kept.source).toBeLessThanOrEqual(source);
@@ -34,7 +38,14 @@ describe("greedyKnapsack", () => {
   // Values of LlamaFactory's algorithm.
   test.each([
     [[1, 2, 3, 4, 5, 6, 7, 8, 9], 10, [[9, 1], [8, 2], [7, 3], [6, 4], [5]]],
-    [[5, 5, 5, 5], 10, [[5, 5], [5, 5]]],
+    [
+      [5, 5, 5, 5],
+      10,
+      [
+        [5, 5],
+        [5, 5],
+      ],
+    ],
     [[3, 3, 3], 8, [[3, 3], [3]]],
     [[2047, 1, 1024, 1024, 512], 2047, [[2047], [1024, 512, 1], [1024]]],
   ])("packs %j into %i", (numbers, capacity, expected) => {
@@ -45,10 +56,14 @@ describe("greedyKnapsack", () => {
     const random = new Pcg64([12]);
     for (let round = 0; round < 300; round++) {
       const capacity = 1 + random.integer(300);
-      const numbers = Array.from({ length: random.integer(120) }, () => 1 + random.integer(capacity - 1));
+      const numbers = Array.from(
+        { length: random.integer(120) },
+        () => 1 + random.integer(capacity - 1),
+      );
       const packs = greedyKnapsack(numbers, capacity);
       expect(packs.flat().sort((a, b) => a - b)).toEqual([...numbers].sort((a, b) => a - b));
-      for (const pack of packs) expect(pack.reduce((sum, number) => sum + number, 0)).toBeLessThanOrEqual(capacity);
+      for (const pack of packs)
+        expect(pack.reduce((sum, number) => sum + number, 0)).toBeLessThanOrEqual(capacity);
     }
   });
 

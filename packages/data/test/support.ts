@@ -7,7 +7,10 @@ import { createTokenizer, type Tokenizer } from "@welltempered/tokenizer";
 
 import type { LoadOptions, Message, RowTemplate, TokenizeOptions } from "../src/index.ts";
 
-export const FIXTURES: string = join(dirname(fileURLToPath(import.meta.url)), "../../../fixtures/data");
+export const FIXTURES: string = join(
+  dirname(fileURLToPath(import.meta.url)),
+  "../../../fixtures/data",
+);
 
 export function readFixture(name: string): string {
   return readFileSync(join(FIXTURES, name), "utf8");
@@ -15,7 +18,9 @@ export function readFixture(name: string): string {
 
 export function fixtureTokenizer(name = "tokenizer"): Tokenizer {
   const files = ["tokenizer.json", "tokenizer_config.json"];
-  return createTokenizer(Object.fromEntries(files.map((file) => [file, readFixture(`${name}/${file}`)])));
+  return createTokenizer(
+    Object.fromEntries(files.map((file) => [file, readFixture(`${name}/${file}`)])),
+  );
 }
 
 /** A template without EOS of its own, as `register_template("efficient")` of tools/python/make_data_cases.py. */
@@ -27,7 +32,10 @@ export const efficientTemplate: RowTemplate = {
       return tokenizer.encode(text);
     });
     ids[0] = [...tokenizer.encode(system), ...ids[0]!];
-    return Array.from({ length: ids.length / 2 }, (_, turn) => [ids[2 * turn]!, ids[2 * turn + 1]!]);
+    return Array.from({ length: ids.length / 2 }, (_, turn) => [
+      ids[2 * turn]!,
+      ids[2 * turn + 1]!,
+    ]);
   },
   encodeOneturn(tokenizer, messages, system) {
     const turns = this.encodeMultiturn(tokenizer, messages, system);
@@ -77,11 +85,18 @@ export const chatmlTemplate = (trusted: boolean): RowTemplate => ({
   encodeMultiturn(tokenizer, messages, system = "") {
     const encode = ({ role, content }: Message): number[] => {
       const [before = "", after = ""] = CHATML_SLOTS[role]!.split("{}");
-      return tokenizer.encodeParts([{ text: before, trusted: true }, { text: content, trusted }, { text: after, trusted: true }]);
+      return tokenizer.encodeParts([
+        { text: before, trusted: true },
+        { text: content, trusted },
+        { text: after, trusted: true },
+      ]);
     };
     const ids = messages.map(encode);
     if (system !== "") ids[0] = [...encode({ role: "system", content: system }), ...ids[0]!];
-    return Array.from({ length: ids.length / 2 }, (_, turn) => [ids[2 * turn]!, ids[2 * turn + 1]!]);
+    return Array.from({ length: ids.length / 2 }, (_, turn) => [
+      ids[2 * turn]!,
+      ids[2 * turn + 1]!,
+    ]);
   },
   encodeOneturn(tokenizer, messages, system) {
     const turns = this.encodeMultiturn(tokenizer, messages, system);

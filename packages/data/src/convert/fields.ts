@@ -23,7 +23,9 @@ export class Fields {
 
   text(key: string): string {
     const value = this.object[key];
-    return typeof value === "string" ? this.checked(key, value) : this.refuse(key, value, "give a string");
+    return typeof value === "string"
+      ? this.checked(key, value)
+      : this.refuse(key, value, "give a string");
   }
 
   /** "" where the field is missing or null. */
@@ -45,14 +47,14 @@ export class Fields {
     });
   }
 
-
   /** A fault of the field itself. */
   fault(key: string, what: string, hint: string): DataError {
     return this.error(`${this.path}${key}`, what, hint);
   }
 
   checked(key: string, text: string): string {
-    if (HALF_OF_A_PAIR.test(text)) throw this.fault(key, "holds half of a surrogate pair", "correct the text");
+    if (HALF_OF_A_PAIR.test(text))
+      throw this.fault(key, "holds half of a surrogate pair", "correct the text");
     return text;
   }
 

@@ -13,7 +13,8 @@ const THINKING_NOTE = "detailed thinking off";
 function toolCallsText(message: Fields): string {
   const calls = message.objects("tool_calls").map((call) => {
     const value = call.value("function");
-    if (value === null || typeof value !== "object") throw call.fault("function", "is missing", "give name and arguments");
+    if (value === null || typeof value !== "object")
+      throw call.fault("function", "is missing", "give name and arguments");
     return value;
   });
   return pythonJson(calls);
@@ -27,7 +28,8 @@ function hasToolCalls(message: Fields): boolean {
 function toMessage(message: Fields, tags: Tags, roles: ReadonlyMap<string, Role>): Message {
   const role = roleOf(message, tags, roles);
   const isAnswer = role === "assistant" || role === "function";
-  if (isAnswer && hasToolCalls(message)) return { role: "function", content: toolCallsText(message) };
+  if (isAnswer && hasToolCalls(message))
+    return { role: "function", content: toolCallsText(message) };
   return { role, content: message.text(tags.content) };
 }
 
@@ -40,7 +42,8 @@ function mergeResults(messages: readonly Message[]): Message[] {
       results.push(message.content);
       continue;
     }
-    if (results.length > 0) merged.push({ role: "observation", content: results.join(TOOL_RESULT_BORDER) });
+    if (results.length > 0)
+      merged.push({ role: "observation", content: results.join(TOOL_RESULT_BORDER) });
     results = [];
     merged.push(message);
   }
@@ -55,7 +58,10 @@ function notedSystem(system: string, tools: string): string {
 }
 
 /** Rows of `{role, content, tool_calls}` messages, as the OpenAI API takes them. */
-export function convertOpenai(fields: Fields, { columns, tags, thinkingNote }: DatasetEntry): AlignedRow {
+export function convertOpenai(
+  fields: Fields,
+  { columns, tags, thinkingNote }: DatasetEntry,
+): AlignedRow {
   const key = columns.messages ?? "";
   const roles = rolesOf(tags);
   const messages = fields.objects(key).map((message) => toMessage(message, tags, roles));
@@ -63,5 +69,10 @@ export function convertOpenai(fields: Fields, { columns, tags, thinkingNote }: D
   const system = leading ? leading.content : fields.optionalText(columns.system);
   const tools = toolsText(fields, columns.tools);
   const turns = splitTurns(fields, key, mergeResults(messages));
-  return { ...turns, system: thinkingNote ? notedSystem(system, tools) : system, tools, place: fields.place };
+  return {
+    ...turns,
+    system: thinkingNote ? notedSystem(system, tools) : system,
+    tools,
+    place: fields.place,
+  };
 }

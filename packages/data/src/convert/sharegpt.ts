@@ -21,7 +21,11 @@ export function roleOf(message: Fields, tags: Tags, roles: ReadonlyMap<string, R
   const name = message.text(tags.role);
   const role = roles.get(name);
   if (role !== undefined) return role;
-  throw message.fault(tags.role, `is the unknown role ${JSON.stringify(name.slice(0, 40))}`, `known are ${[...roles.keys()].join(", ")}`);
+  throw message.fault(
+    tags.role,
+    `is the unknown role ${JSON.stringify(name.slice(0, 40))}`,
+    `known are ${[...roles.keys()].join(", ")}`,
+  );
 }
 
 /** Rows of `{from, value}` messages; a leading system turn wins over the system column. */
@@ -33,5 +37,10 @@ export function convertSharegpt(fields: Fields, { columns, tags }: DatasetEntry)
   });
   const leading = messages[0]?.role === "system" ? messages.shift() : undefined;
   const system = leading ? leading.content : fields.optionalText(columns.system);
-  return { ...splitTurns(fields, key, messages), system, tools: toolsText(fields, columns.tools), place: fields.place };
+  return {
+    ...splitTurns(fields, key, messages),
+    system,
+    tools: toolsText(fields, columns.tools),
+    place: fields.place,
+  };
 }

@@ -28,7 +28,11 @@ function endId(tokenizer: Tokenizer, template: string | undefined): number {
 }
 
 /** Labels of pre-training ids: the ids themselves, except padding, which the collator cannot tell from the token it reuses. */
-export function pretrainLabels(inputIds: Int32Array, tokenizer: Tokenizer, ignoreIndex: number): Int32Array {
+export function pretrainLabels(
+  inputIds: Int32Array,
+  tokenizer: Tokenizer,
+  ignoreIndex: number,
+): Int32Array {
   const pad = (tokenizer.specialTokens.pad ?? tokenizer.specialTokens.eos)?.id;
   return inputIds.map((id) => (id === pad ? ignoreIndex : id));
 }
@@ -44,13 +48,24 @@ interface EncodedText {
   row: number;
 }
 
-function encodeTexts(texts: readonly PretrainText[], tokenizer: Tokenizer, options: PretrainOptions): EncodedText[] {
+function encodeTexts(
+  texts: readonly PretrainText[],
+  tokenizer: Tokenizer,
+  options: PretrainOptions,
+): EncodedText[] {
   const end = endId(tokenizer, options.template);
-  return texts.map(({ text, row }) => ({ ids: [...tokenizer.encode(text, { allowSpecial: options.allowSpecial }), end], row }));
+  return texts.map(({ text, row }) => ({
+    ids: [...tokenizer.encode(text, { allowSpecial: options.allowSpecial }), end],
+    row,
+  }));
 }
 
 function cutTexts(texts: readonly EncodedText[], cutoffLen: number): PretrainBlock[] {
-  return texts.map(({ ids, row }) => ({ inputIds: ids.slice(0, cutoffLen), row, truncated: ids.length > cutoffLen }));
+  return texts.map(({ ids, row }) => ({
+    inputIds: ids.slice(0, cutoffLen),
+    row,
+    truncated: ids.length > cutoffLen,
+  }));
 }
 
 /** Joins the texts and cuts blocks; what is left at the end is dropped. */
@@ -59,12 +74,22 @@ function packTexts(texts: readonly EncodedText[], cutoffLen: number): PretrainBl
   const owners = texts.flatMap(({ ids, row }) => ids.map(() => row));
   return Array.from({ length: Math.floor(joined.length / cutoffLen) }, (_, block) => {
     const start = block * cutoffLen;
-    return { inputIds: joined.slice(start, start + cutoffLen), row: owners[start] ?? 0, truncated: false };
+    return {
+      inputIds: joined.slice(start, start + cutoffLen),
+      row: owners[start] ?? 0,
+      truncated: false,
+    };
   });
 }
 
 /** Blocks of one batch of texts, each text ended by EOS. */
-export function encodePretrain(texts: readonly PretrainText[], tokenizer: Tokenizer, options: PretrainOptions): PretrainBlock[] {
+export function encodePretrain(
+  texts: readonly PretrainText[],
+  tokenizer: Tokenizer,
+  options: PretrainOptions,
+): PretrainBlock[] {
   const encoded = encodeTexts(texts, tokenizer, options);
-  return options.packing ? packTexts(encoded, options.cutoffLen) : cutTexts(encoded, options.cutoffLen);
+  return options.packing
+    ? packTexts(encoded, options.cutoffLen)
+    : cutTexts(encoded, options.cutoffLen);
 }

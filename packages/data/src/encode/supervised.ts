@@ -48,14 +48,24 @@ interface Turn {
 }
 
 /** A later question's first token stands for the end of the answer before it where the template has no EOS of its own. */
-function sourceLabels(source: readonly number[], turn: number, encoder: Encoder, options: SupervisedOptions): number[] {
+function sourceLabels(
+  source: readonly number[],
+  turn: number,
+  encoder: Encoder,
+  options: SupervisedOptions,
+): number[] {
   if (options.trainOnPrompt) return [...source];
   const labels = masked(source.length);
-  if (encoder.template.efficientEos && turn !== 0 && labels.length > 0) labels[0] = eosIdOf(encoder.tokenizer);
+  if (encoder.template.efficientEos && turn !== 0 && labels.length > 0)
+    labels[0] = eosIdOf(encoder.tokenizer);
   return labels;
 }
 
-function cutTurns(pairs: readonly (readonly [readonly number[], readonly number[]])[], encoder: Encoder, options: SupervisedOptions): Turn[] {
+function cutTurns(
+  pairs: readonly (readonly [readonly number[], readonly number[]])[],
+  encoder: Encoder,
+  options: SupervisedOptions,
+): Turn[] {
   const turns: Turn[] = [];
   let used = encoder.template.efficientEos ? 1 : 0;
   for (const [turn, [prompt, response]] of pairs.entries()) {
@@ -66,20 +76,34 @@ function cutTurns(pairs: readonly (readonly [readonly number[], readonly number[
     used += source.length + target.length;
     const isHistory = options.maskHistory && turn !== 0;
     const targetLabels = isHistory ? masked(target.length) : target;
-    turns.push({ inputIds: [...source, ...target], labels: [...sourceLabels(source, turn, encoder, options), ...targetLabels] });
+    turns.push({
+      inputIds: [...source, ...target],
+      labels: [...sourceLabels(source, turn, encoder, options), ...targetLabels],
+    });
   }
   return turns;
 }
 
 /** Ids and labels of a conversation: each turn gets what the turns before it left of the cutoff (from the end with `maskHistory`). */
-export function encodeSupervised(row: AlignedRow, encoder: Encoder, options: SupervisedOptions): EncodedRow {
+export function encodeSupervised(
+  row: AlignedRow,
+  encoder: Encoder,
+  options: SupervisedOptions,
+): EncodedRow {
   const { tokenizer, template } = encoder;
-  const pairs = template.encodeMultiturn(tokenizer, [...row.prompt, ...row.response], row.system, row.tools);
+  const pairs = template.encodeMultiturn(
+    tokenizer,
+    [...row.prompt, ...row.response],
+    row.system,
+    row.tools,
+  );
   const turns = cutTurns(options.maskHistory ? [...pairs].reverse() : pairs, encoder, options);
   if (options.maskHistory) turns.reverse();
   const inputIds = turns.flatMap((turn) => turn.inputIds);
   const labels = turns.flatMap((turn) => turn.labels);
-  const truncated = inputIds.length < pairs.reduce((sum, [prompt, response]) => sum + prompt.length + response.length, 0);
+  const truncated =
+    inputIds.length <
+    pairs.reduce((sum, [prompt, response]) => sum + prompt.length + response.length, 0);
   if (!template.efficientEos) return { inputIds, labels, truncated };
   const eos = eosIdOf(tokenizer);
   return { inputIds: [...inputIds, eos], labels: [...labels, eos], truncated };

@@ -51,17 +51,29 @@ function checkOptions(options: TokenizeOptions): void {
   const fail = (key: string, what: string): never => {
     throw new DataError("option", key, what, "remove one of them");
   };
-  if (options.maskHistory && options.trainOnPrompt) fail("mask_history", "cannot be combined with train_on_prompt");
+  if (options.maskHistory && options.trainOnPrompt)
+    fail("mask_history", "cannot be combined with train_on_prompt");
   if (options.stage === "pt") {
-    for (const [key, isSet] of Object.entries({ neat_packing: options.neatPacking, train_on_prompt: options.trainOnPrompt, mask_history: options.maskHistory })) {
+    for (const [key, isSet] of Object.entries({
+      neat_packing: options.neatPacking,
+      train_on_prompt: options.trainOnPrompt,
+      mask_history: options.maskHistory,
+    })) {
       if (isSet) fail(key, "cannot be combined with stage pt");
     }
   }
-  if (resolvePacking(options).cutoffLen < 1) throw new DataError("option", "cutoff_len", "leaves no room for a token", "give a larger number");
+  if (resolvePacking(options).cutoffLen < 1)
+    throw new DataError(
+      "option",
+      "cutoff_len",
+      "leaves no room for a token",
+      "give a larger number",
+    );
 }
 
 function* batches<T>(items: readonly T[], size: number): Generator<[first: number, batch: T[]]> {
-  for (let first = 0; first < items.length; first += size) yield [first, items.slice(first, first + size)];
+  for (let first = 0; first < items.length; first += size)
+    yield [first, items.slice(first, first + size)];
 }
 
 function isUsable(row: AlignedRow): boolean {
@@ -72,7 +84,13 @@ function hasLabel(labels: readonly number[]): boolean {
   return labels.some((label, index) => index > 0 && label !== IGNORE_INDEX);
 }
 
-function encodeBatch(batch: readonly AlignedRow[], first: number, encoder: Encoder, options: TokenizeOptions, report: TokenizeReport): NumberedRow[] {
+function encodeBatch(
+  batch: readonly AlignedRow[],
+  first: number,
+  encoder: Encoder,
+  options: TokenizeOptions,
+  report: TokenizeReport,
+): NumberedRow[] {
   const { packing, cutoffLen } = resolvePacking(options);
   return batch.flatMap((row, index) => {
     if (!isUsable(row)) {
@@ -92,45 +110,88 @@ function encodeBatch(batch: readonly AlignedRow[], first: number, encoder: Encod
 
 function checkSupervised(report: TokenizeReport, options: TokenizeOptions): void {
   const usable = report.rows - report.droppedRows;
-  if (usable === 0) throw new DataError("empty", "dataset", `none of ${report.rows} rows is usable`, "check the format and cutoff_len");
+  if (usable === 0)
+    throw new DataError(
+      "empty",
+      "dataset",
+      `none of ${report.rows} rows is usable`,
+      "check the format and cutoff_len",
+    );
   if (report.unlabelledRows < usable) return;
   const what = `no row keeps a token to train on within ${options.cutoffLen} tokens`;
   throw new DataError("empty", "cutoff_len", what, "raise cutoff_len or shorten the rows");
 }
 
-function tokenizeSupervised(rows: readonly AlignedRow[], encoder: Encoder, options: TokenizeOptions, report: TokenizeReport): Example[] {
+function tokenizeSupervised(
+  rows: readonly AlignedRow[],
+  encoder: Encoder,
+  options: TokenizeOptions,
+  report: TokenizeReport,
+): Example[] {
   const { packing, cutoffLen } = resolvePacking(options);
   const examples: Example[] = [];
   for (const [first, batch] of batches(rows, options.preprocessingBatchSize)) {
     const encoded = encodeBatch(batch, first, encoder, options, report);
-    if (packing) examples.push(...packRows(encoded, { capacity: cutoffLen, neat: options.neatPacking }));
-    else for (const { inputIds, labels, row } of encoded) examples.push(singleExample(Int32Array.from(inputIds), Int32Array.from(labels), row));
+    if (packing)
+      examples.push(...packRows(encoded, { capacity: cutoffLen, neat: options.neatPacking }));
+    else
+      for (const { inputIds, labels, row } of encoded)
+        examples.push(singleExample(Int32Array.from(inputIds), Int32Array.from(labels), row));
   }
   checkSupervised(report, options);
   return examples;
 }
 
-function tokenizePretrain(rows: readonly AlignedRow[], { tokenizer }: Encoder, options: TokenizeOptions, report: TokenizeReport): Example[] {
+function tokenizePretrain(
+  rows: readonly AlignedRow[],
+  { tokenizer }: Encoder,
+  options: TokenizeOptions,
+  report: TokenizeReport,
+): Example[] {
   const { packing, cutoffLen } = resolvePacking(options);
-  const settings = { packing, cutoffLen, template: options.template, allowSpecial: !options.splitSpecialTokens };
+  const settings = {
+    packing,
+    cutoffLen,
+    template: options.template,
+    allowSpecial: !options.splitSpecialTokens,
+  };
   const examples: Example[] = [];
   for (const [first, batch] of batches(rows, options.preprocessingBatchSize)) {
-    const texts = batch.flatMap(({ prompt: [turn] }, index) => (turn ? [{ text: turn.content, row: first + index }] : []));
+    const texts = batch.flatMap(({ prompt: [turn] }, index) =>
+      turn ? [{ text: turn.content, row: first + index }] : [],
+    );
     report.droppedRows += batch.length - texts.length;
     for (const block of encodePretrain(texts, tokenizer, settings)) {
       if (block.truncated) report.truncatedRows++;
       const inputIds = Int32Array.from(block.inputIds);
-      examples.push(singleExample(inputIds, pretrainLabels(inputIds, tokenizer, IGNORE_INDEX), block.row));
+      examples.push(
+        singleExample(inputIds, pretrainLabels(inputIds, tokenizer, IGNORE_INDEX), block.row),
+      );
     }
   }
   if (examples.length > 0) return examples;
-  throw new DataError("empty", "cutoff_len", `the texts do not fill one block of ${cutoffLen} tokens`, "lower cutoff_len or add text");
+  throw new DataError(
+    "empty",
+    "cutoff_len",
+    `the texts do not fill one block of ${cutoffLen} tokens`,
+    "lower cutoff_len or add text",
+  );
 }
 
 /** Examples of a run's rows in order, packed if asked; throws a DataError if nothing is left to train on. */
-export function tokenizeRows(rows: readonly AlignedRow[], encoder: Encoder, options: TokenizeOptions): Tokenized {
+export function tokenizeRows(
+  rows: readonly AlignedRow[],
+  encoder: Encoder,
+  options: TokenizeOptions,
+): Tokenized {
   checkOptions(options);
-  const report: TokenizeReport = { rows: rows.length, examples: 0, droppedRows: 0, truncatedRows: 0, unlabelledRows: 0 };
+  const report: TokenizeReport = {
+    rows: rows.length,
+    examples: 0,
+    droppedRows: 0,
+    truncatedRows: 0,
+    unlabelledRows: 0,
+  };
   const tokenize = options.stage === "pt" ? tokenizePretrain : tokenizeSupervised;
   const examples = tokenize(rows, encoder, options, report);
   report.examples = examples.length;
@@ -138,7 +199,13 @@ export function tokenizeRows(rows: readonly AlignedRow[], encoder: Encoder, opti
 }
 
 /** Prompts and expected answers of rows to be answered (`do_predict`); rows that end with an answer too many are dropped. */
-export function tokenizePrompts(rows: readonly AlignedRow[], encoder: Encoder, options: TokenizeOptions): PromptExample[] {
+export function tokenizePrompts(
+  rows: readonly AlignedRow[],
+  encoder: Encoder,
+  options: TokenizeOptions,
+): PromptExample[] {
   const { cutoffLen } = resolvePacking(options);
-  return rows.flatMap((row, index) => (row.prompt.length % 2 === 1 ? [{ ...encodePrompt(row, encoder, cutoffLen), row: index }] : []));
+  return rows.flatMap((row, index) =>
+    row.prompt.length % 2 === 1 ? [{ ...encodePrompt(row, encoder, cutoffLen), row: index }] : [],
+  );
 }

@@ -15,7 +15,9 @@ export interface MixOptions {
 type Pick = readonly [source: number, index: number];
 
 function takeTurns(lengths: readonly number[], rounds: number): Pick[] {
-  return Array.from({ length: rounds }, (_, round) => lengths.map((length, source): Pick => [source, round % length])).flat();
+  return Array.from({ length: rounds }, (_, round) =>
+    lengths.map((length, source): Pick => [source, round % length]),
+  ).flat();
 }
 
 /** Upper limits of each dataset's share of [0, 1). */
@@ -26,7 +28,12 @@ function shares(probabilities: readonly number[]): number[] {
 }
 
 /** Draws datasets at random until one (or, oversampling, each) was read to its end; the draws are `default_rng(seed).choice`'s. */
-function drawSources(lengths: readonly number[], probabilities: readonly number[], oversample: boolean, seed: number): Pick[] {
+function drawSources(
+  lengths: readonly number[],
+  probabilities: readonly number[],
+  oversample: boolean,
+  seed: number,
+): Pick[] {
   const random = new Pcg64([seed]);
   const limits = shares(probabilities);
   const next = lengths.map(() => 0);
@@ -47,14 +54,27 @@ function drawSources(lengths: readonly number[], probabilities: readonly number[
 function checkProbabilities(probabilities: readonly number[], numDatasets: number): void {
   const sum = probabilities.reduce((total, probability) => total + probability, 0);
   if (probabilities.length !== numDatasets) {
-    throw new DataError("option", "interleave_probs", `has ${probabilities.length} values for ${numDatasets} datasets`, "give one a dataset");
+    throw new DataError(
+      "option",
+      "interleave_probs",
+      `has ${probabilities.length} values for ${numDatasets} datasets`,
+      "give one a dataset",
+    );
   }
   if (probabilities.some((probability) => !(probability > 0)) || Math.abs(sum - 1) > 1e-8) {
-    throw new DataError("option", "interleave_probs", "must be above 0 and add up to 1", "change the values");
+    throw new DataError(
+      "option",
+      "interleave_probs",
+      "must be above 0 and add up to 1",
+      "change the values",
+    );
   }
 }
 
-function pickOrder(lengths: readonly number[], { strategy, probabilities, seed }: MixOptions): Pick[] {
+function pickOrder(
+  lengths: readonly number[],
+  { strategy, probabilities, seed }: MixOptions,
+): Pick[] {
   const oversample = strategy === "interleave_over";
   if (probabilities) {
     checkProbabilities(probabilities, lengths.length);
@@ -66,6 +86,9 @@ function pickOrder(lengths: readonly number[], { strategy, probabilities, seed }
 /** One list of rows from several, in the order `datasets.interleave_datasets` gives, or one after another. */
 export function mixDatasets<T>(datasets: readonly (readonly T[])[], options: MixOptions): T[] {
   if (options.strategy === "concat" || datasets.length < 2) return datasets.flat();
-  const order = pickOrder(datasets.map((rows) => rows.length), options);
+  const order = pickOrder(
+    datasets.map((rows) => rows.length),
+    options,
+  );
   return order.flatMap(([source, index]) => datasets[source]?.[index] ?? []);
 }

@@ -16,7 +16,11 @@ export interface ReadDatasetOptions {
 }
 
 /** A bad row keeps its place, without turns, so that splits and packs around it stay those of LlamaFactory. */
-function convertOrKeepPlace(source: SourceRow, entry: DatasetEntry, options: ReadDatasetOptions): AlignedRow {
+function convertOrKeepPlace(
+  source: SourceRow,
+  entry: DatasetEntry,
+  options: ReadDatasetOptions,
+): AlignedRow {
   try {
     return convertRow(source, entry, options.needsResponse);
   } catch (error) {
@@ -47,13 +51,29 @@ function sample(rows: readonly AlignedRow[], count: number, seed: number): Align
 
 /** The rows of one dataset as messages: `num_samples` drawn, then the first `max_samples`; throws if there are none. */
 export function readDataset(entry: DatasetEntry, options: ReadDatasetOptions): AlignedRow[] {
-  if (options.needsResponse && entry.formatting === "alpaca" && entry.columns.response === undefined) {
-    throw new DataError("registry", quote(entry.name), "has no response column", "list it under columns, or use stage pt");
+  if (
+    options.needsResponse &&
+    entry.formatting === "alpaca" &&
+    entry.columns.response === undefined
+  ) {
+    throw new DataError(
+      "registry",
+      quote(entry.name),
+      "has no response column",
+      "list it under columns, or use stage pt",
+    );
   }
   const limit = options.maxSamples ?? Infinity;
   const rows = readAll(entry, entry.numSamples === undefined ? limit : Infinity, options);
   if (rows.every((row) => row.prompt.length === 0)) {
-    throw new DataError("empty", entry.files[0] ?? entry.name, "holds no usable rows", "give a file with at least one row");
+    throw new DataError(
+      "empty",
+      entry.files[0] ?? entry.name,
+      "holds no usable rows",
+      "give a file with at least one row",
+    );
   }
-  return entry.numSamples === undefined ? rows : sample(rows, entry.numSamples, options.seed).slice(0, limit);
+  return entry.numSamples === undefined
+    ? rows
+    : sample(rows, entry.numSamples, options.seed).slice(0, limit);
 }

@@ -57,7 +57,9 @@ function buildPool(words: readonly number[]): Uint32Array {
 export function seedSequence(entropy: readonly number[], numSeeds: number): bigint[] {
   const pool = buildPool(toWords(entropy));
   const hasher = new Hasher(INIT_B, MULT_B);
-  const words = Array.from({ length: numSeeds * 2 }, (_, i) => hasher.hash(pool[i % POOL_SIZE] ?? 0));
+  const words = Array.from({ length: numSeeds * 2 }, (_, i) =>
+    hasher.hash(pool[i % POOL_SIZE] ?? 0),
+  );
   return Array.from(
     { length: numSeeds },
     (_, i) => (BigInt(words[2 * i + 1] ?? 0) << 32n) | BigInt(words[2 * i] ?? 0),

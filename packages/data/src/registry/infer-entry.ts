@@ -3,7 +3,13 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@welltempered/for
 import { DataError } from "../errors.ts";
 import { resolveFiles } from "../read/files.ts";
 import { readRows } from "../read/rows.ts";
-import { type Columns, type DatasetEntry, DEFAULT_COLUMNS, DEFAULT_TAGS, OPENAI_TAGS } from "./attributes.ts";
+import {
+  type Columns,
+  type DatasetEntry,
+  DEFAULT_COLUMNS,
+  DEFAULT_TAGS,
+  OPENAI_TAGS,
+} from "./attributes.ts";
 
 type Layout = Pick<DatasetEntry, "formatting" | "columns" | "tags">;
 
@@ -21,14 +27,19 @@ function messagesLayout(row: JsonObject): Layout | undefined {
     const message = firstMessage(row[messages]);
     const columns = { messages, ...listed(row, { system: "system", tools: "tools" }) };
     if (message && "role" in message) return { formatting: "openai", columns, tags: OPENAI_TAGS };
-    if (message && "from" in message) return { formatting: "sharegpt", columns, tags: DEFAULT_TAGS };
+    if (message && "from" in message)
+      return { formatting: "sharegpt", columns, tags: DEFAULT_TAGS };
   }
   return undefined;
 }
 
 function alpacaLayout(row: JsonObject): Layout | undefined {
   const optional = listed(row, { history: "history", system: "system", tools: "tools" });
-  const layout = (columns: Columns): Layout => ({ formatting: "alpaca", columns, tags: DEFAULT_TAGS });
+  const layout = (columns: Columns): Layout => ({
+    formatting: "alpaca",
+    columns,
+    tags: DEFAULT_TAGS,
+  });
   if ("instruction" in row) return layout({ ...DEFAULT_COLUMNS, ...optional });
   const response = "response" in row ? "response" : "completion";
   if ("prompt" in row) return layout({ prompt: "prompt", response, ...optional });
@@ -41,7 +52,12 @@ export function inferEntry(path: string): DatasetEntry {
   for (const { value, place } of readRows(files[0] ?? path)) {
     const layout = messagesLayout(value) ?? alpacaLayout(value);
     if (layout) return { name: path, files, thinkingNote: false, ...layout };
-    throw new DataError("row", place, "has none of the keys messages, conversations, instruction, prompt, text", "describe the file in dataset_info.json");
+    throw new DataError(
+      "row",
+      place,
+      "has none of the keys messages, conversations, instruction, prompt, text",
+      "describe the file in dataset_info.json",
+    );
   }
   throw new DataError("empty", path, "holds no rows", "give a file with at least one row");
 }

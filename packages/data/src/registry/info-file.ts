@@ -1,7 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { isJsonObject, type JsonObject, type JsonValue, parseJsonObject } from "@welltempered/formats";
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  parseJsonObject,
+} from "@welltempered/formats";
 
 import { DataError, kindOf, quote } from "../errors.ts";
 
@@ -19,7 +24,8 @@ function readText(path: string): string | undefined {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
   } catch (error) {
-    if (error instanceof TypeError) throw new DataError("syntax", path, "is not UTF-8 text", "save it as UTF-8");
+    if (error instanceof TypeError)
+      throw new DataError("syntax", path, "is not UTF-8 text", "save it as UTF-8");
     const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw new DataError("file", path, `cannot be read (${code})`, "check dataset_dir");
@@ -29,12 +35,21 @@ function readText(path: string): string | undefined {
 /** Reads `dataset_dir/dataset_info.json`; undefined if there is none. */
 export function readInfoFile(datasetDir: string): InfoFile | undefined {
   if (datasetDir === "ONLINE" || datasetDir.startsWith("REMOTE:")) {
-    throw new DataError("option", "dataset_dir", `${quote(datasetDir)}: datasets are not downloaded`, "give a local folder");
+    throw new DataError(
+      "option",
+      "dataset_dir",
+      `${quote(datasetDir)}: datasets are not downloaded`,
+      "give a local folder",
+    );
   }
   const path = join(datasetDir, FILE_NAME);
   const text = readText(path);
   if (text === undefined) return undefined;
-  return { path, text, datasets: parseJsonObject(text, { file: path, maxBytes: MAX_BYTES, bom: "skip" }) };
+  return {
+    path,
+    text,
+    datasets: parseJsonObject(text, { file: path, maxBytes: MAX_BYTES, bom: "skip" }),
+  };
 }
 
 /** One object of an entry, with checked access to its keys. */
@@ -60,7 +75,9 @@ export class InfoObject {
   }
 
   string(key: string): string | undefined {
-    return this.typed(key, "a string", (value) => typeof value === "string" && value !== "") as string | undefined;
+    return this.typed(key, "a string", (value) => typeof value === "string" && value !== "") as
+      | string
+      | undefined;
   }
 
   boolean(key: string): boolean {
@@ -68,7 +85,11 @@ export class InfoObject {
   }
 
   count(key: string): number | undefined {
-    return this.typed(key, "a whole number above 0", (v) => Number.isSafeInteger(v) && Number(v) > 0) as number | undefined;
+    return this.typed(
+      key,
+      "a whole number above 0",
+      (v) => Number.isSafeInteger(v) && Number(v) > 0,
+    ) as number | undefined;
   }
 
   child(key: string): InfoObject | undefined {
@@ -78,10 +99,19 @@ export class InfoObject {
   }
 
   error(key: string, what: string, hint: string): DataError {
-    return new DataError("registry", `${this.info.path}:${this.lineOf(key)}`, `${this.name}.${key} ${what}`, hint);
+    return new DataError(
+      "registry",
+      `${this.info.path}:${this.lineOf(key)}`,
+      `${this.name}.${key} ${what}`,
+      hint,
+    );
   }
 
-  private typed(key: string, wanted: string, test: (value: JsonValue) => boolean): JsonValue | undefined {
+  private typed(
+    key: string,
+    wanted: string,
+    test: (value: JsonValue) => boolean,
+  ): JsonValue | undefined {
     const value = this.object[key];
     if (value === undefined || value === null) return undefined;
     if (test(value)) return value;
@@ -115,5 +145,10 @@ export function findEntry(info: InfoFile, name: string): InfoObject | undefined 
   const offset = Math.max(0, offsetOfKey(info.text, name, 0));
   if (isJsonObject(value)) return new InfoObject(info, value, quote(name), offset);
   const line = info.text.slice(0, offset).split("\n").length;
-  throw new DataError("registry", `${info.path}:${line}`, `${quote(name)} is ${kindOf(value)}`, "give an object with file_name");
+  throw new DataError(
+    "registry",
+    `${info.path}:${line}`,
+    `${quote(name)} is ${kindOf(value)}`,
+    "give an object with file_name",
+  );
 }

@@ -13,7 +13,12 @@ function isPath(name: string): boolean {
 
 function directPath(name: string, datasetDir: string): string {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name)) {
-    throw new DataError("option", "dataset", `${quote(name)} is a URL; nothing is downloaded`, "give a local file");
+    throw new DataError(
+      "option",
+      "dataset",
+      `${quote(name)} is a URL; nothing is downloaded`,
+      "give a local file",
+    );
   }
   const beside = join(datasetDir, name);
   return !existsSync(name) && existsSync(beside) ? beside : name;
@@ -25,7 +30,12 @@ function unknown(name: string, datasetDir: string, info: InfoFile | undefined): 
     return new DataError("registry", join(datasetDir, "dataset_info.json"), "no such file", hint);
   }
   const known = Object.keys(info.datasets).slice(0, 5).map(quote).join(", ");
-  return new DataError("registry", info.path, `has no dataset ${quote(name)}`, `it has ${known || "none"}; or name a .json file`);
+  return new DataError(
+    "registry",
+    info.path,
+    `has no dataset ${quote(name)}`,
+    `it has ${known || "none"}; or name a .json file`,
+  );
 }
 
 /** The datasets of a run: names from `dataset_info.json`, or paths of `.json`/`.jsonl` files. */
