@@ -130,6 +130,8 @@ BASE = {
     "overwrite_output_dir": True, "seed": 42, "preprocessing_num_workers": 1, "ddp_timeout": 180000000,
 }
 FULL = {"finetuning_type": "full", "learning_rate": 1.0e-3}
+# Fifty steps, clipped at half the first gradient norm; the weights at the end are kept too.
+LONG = {"max_steps": 50, "warmup_steps": 5, "max_grad_norm": 1.2, "save_only_model": True}
 CASES: dict[str, dict] = {
     "chatml-alpaca": {},
     "default-alpaca": {"template": "default"},
@@ -158,6 +160,11 @@ CASES: dict[str, dict] = {
     "full-packing": {**FULL, "packing": True, "cutoff_len": 96, "per_device_train_batch_size": 1},
     "pretrain-lora": {"stage": "pt", "dataset": "text", "cutoff_len": 64},
     "pretrain-full": {**FULL, "stage": "pt", "dataset": "text", "cutoff_len": 48},
+    "long-lora": {**LONG},
+    "long-full": {**LONG, **FULL},
+    "long-packing": {**LONG, "packing": True, "cutoff_len": 96, "per_device_train_batch_size": 1},
+    "long-neat-packing": {**LONG, "neat_packing": True, "cutoff_len": 96, "per_device_train_batch_size": 1, "dataset": "sharegpt"},
+    "long-pretrain": {**LONG, "stage": "pt", "dataset": "text", "cutoff_len": 64},
     "pretrain-unpacked": {"stage": "pt", "dataset": "text", "packing": False, "cutoff_len": 40},
 }
 
@@ -174,6 +181,16 @@ def settings(case: str) -> dict:
     return values
 
 
+def keep_weights(case: str, folder: Path) -> None:
+    """Final weights, without embedding and head (their rows are mostly untouched, and large)."""
+    from safetensors.torch import load_file, save_file
+
+    file = next(folder / name for name in ("adapter_model.safetensors", "model.safetensors") if (folder / name).exists())
+    tensors = {name: tensor for name, tensor in load_file(file).items() if "embed_tokens" not in name and "lm_head" not in name}
+    (ROOT / "final").mkdir(exist_ok=True)
+    save_file(tensors, ROOT / "final" / f"{case}.safetensors")
+
+
 def run_case(case: str) -> list[dict]:
     from llamafactory.train.tuner import run_exp
 
@@ -183,6 +200,8 @@ def run_case(case: str) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(ROOT.parents[1])
         run_exp({**values, "output_dir": folder, "use_cpu": True})
+        if case.startswith("long-"):
+            keep_weights(case, Path(folder))
         history = json.loads((Path(folder) / "trainer_state.json").read_text())["log_history"]
     keys = ("step", "epoch", "loss", "grad_norm", "learning_rate", "num_input_tokens_seen")
     return [{key: entry[key] for key in keys if key in entry} for entry in history if "loss" in entry]

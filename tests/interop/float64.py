@@ -1,0 +1,50 @@
+"""transformers' Llama in float64 throughout: its RMSNorm and RoPE otherwise compute in float32 whatever the weights are."""
+
+import copy
+import math
+import types
+
+import torch
+
+
+def rms_norm(self, hidden):
+    return self.weight * hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+
+
+def frequencies(config, dim: int, length: int) -> torch.Tensor:
+    """Inverse frequencies in float64 from the published formulas."""
+    rope = config.rope_parameters
+    theta, kind, factor = rope["rope_theta"], rope.get("rope_type", "default"), rope.get("factor", 1.0)
+    exponents = torch.arange(0, dim, 2, dtype=torch.float64) / dim
+    if kind == "dynamic" and length > config.max_position_embeddings:
+        theta = theta * ((factor * length / config.max_position_embeddings) - (factor - 1)) ** (dim / (dim - 2))
+    plain = theta ** -exponents
+    if kind == "linear":
+        return plain / factor
+    if kind != "llama3":
+        return plain
+    low, high, trained = rope["low_freq_factor"], rope["high_freq_factor"], rope["original_max_position_embeddings"]
+    wave = 2 * math.pi / plain
+    smooth = (trained / wave - low) / (high - low)
+    blended = (1 - smooth) * plain / factor + smooth * plain
+    return torch.where(wave > trained / low, plain / factor, torch.where(wave < trained / high, plain, blended))
+
+
+def rotary(self, x, position_ids):
+    dim = self.config.head_dim or self.config.hidden_size // self.config.num_attention_heads
+    inverse = frequencies(self.config, dim, int(position_ids.max()) + 1)
+    angles = position_ids[..., None].double() * inverse
+    both = torch.cat((angles, angles), dim=-1)
+    return both.cos(), both.sin()
+
+
+def in_float64(model):
+    """A float64 copy of a transformers Llama with norms and rotations in float64."""
+    exact = copy.deepcopy(model).double()
+    for module in exact.modules():
+        kind = type(module).__name__
+        if kind == "LlamaRMSNorm":
+            module.forward = types.MethodType(rms_norm, module)
+        elif kind == "LlamaRotaryEmbedding":
+            module.forward = types.MethodType(rotary, module)
+    return exact
