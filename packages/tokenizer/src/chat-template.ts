@@ -3,7 +3,14 @@ import { TokenizerError } from "./errors.ts";
 import { type CompiledTemplate, compileTemplate, HINT, templateError } from "./jinja/compile.ts";
 import { BoundedInterpreter } from "./jinja/interpreter.ts";
 import { Environment, type Scope } from "./jinja/library.ts";
-import { Budget, checkSize, MAX_RANGE, NESTED, TemplateLimitError, TOO_LARGE } from "./jinja/limits.ts";
+import {
+  Budget,
+  checkSize,
+  MAX_RANGE,
+  NESTED,
+  TemplateLimitError,
+  TOO_LARGE,
+} from "./jinja/limits.ts";
 import { strftime } from "./jinja/strftime.ts";
 import { type Tokenizer } from "./types.ts";
 
@@ -33,21 +40,37 @@ class RaisedError extends Error {}
 const FILE = "chat_template.jinja";
 
 /** The text of a conversation under the tokenizer's own template; throws where it has none or the template fails. */
-export function applyChatTemplate(tokenizer: Tokenizer, messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): string {
+export function applyChatTemplate(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: ChatTemplateOptions = {},
+): string {
   const { chatTemplate, specialTokens } = tokenizer;
   if (chatTemplate === undefined) {
-    throw new TokenizerError("template", options.file ?? FILE, "the model has no chat template", "set `template` to a named one");
+    throw new TokenizerError(
+      "template",
+      options.file ?? FILE,
+      "the model has no chat template",
+      "set `template` to a named one",
+    );
   }
   const variables: Record<string, unknown> = {};
   for (const role of ["bos", "eos", "pad", "unk"] as const) {
     const token = specialTokens[role];
     if (token !== undefined) variables[`${role}_token`] = token.token;
   }
-  return renderChatTemplate(chatTemplate, messages, { ...options, variables: { ...variables, ...options.variables } });
+  return renderChatTemplate(chatTemplate, messages, {
+    ...options,
+    variables: { ...variables, ...options.variables },
+  });
 }
 
 /** The text that a Jinja template makes of a conversation; bounded in time, memory and output. */
-export function renderChatTemplate(source: string, messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): string {
+export function renderChatTemplate(
+  source: string,
+  messages: readonly ChatMessage[],
+  options: ChatTemplateOptions = {},
+): string {
   const file = options.file ?? FILE;
   const template = compileTemplate(source, file);
   const scope = new Environment();
@@ -58,20 +81,54 @@ export function renderChatTemplate(source: string, messages: readonly ChatMessag
     checkSize(text.length);
     return text;
   } catch (error) {
-    throw explain(error, template, file, interpreter.current && template.offsets.get(interpreter.current));
+    throw explain(
+      error,
+      template,
+      file,
+      interpreter.current && template.offsets.get(interpreter.current),
+    );
   }
 }
 
-function explain(error: unknown, { source }: CompiledTemplate, file: string, offset: number | undefined): unknown {
+function explain(
+  error: unknown,
+  { source }: CompiledTemplate,
+  file: string,
+  offset: number | undefined,
+): unknown {
   if (!(error instanceof Error)) return error;
-  if (error instanceof RaisedError) return templateError(file, source, offset, error.message, "change the conversation or the template");
-  if (error instanceof TemplateLimitError) return templateError(file, source, offset, error.message);
-  if (error instanceof RangeError) return templateError(file, source, offset, /string length/.test(error.message) ? TOO_LARGE : NESTED);
+  if (error instanceof RaisedError)
+    return templateError(
+      file,
+      source,
+      offset,
+      error.message,
+      "change the conversation or the template",
+    );
+  if (error instanceof TemplateLimitError)
+    return templateError(file, source, offset, error.message);
+  if (error instanceof RangeError)
+    return templateError(
+      file,
+      source,
+      offset,
+      /string length/.test(error.message) ? TOO_LARGE : NESTED,
+    );
   return templateError(file, source, offset, `cannot be rendered (${error.message})`, HINT);
 }
 
-function setGlobals(scope: Scope, messages: readonly ChatMessage[], options: ChatTemplateOptions): void {
-  const { addGenerationPrompt = false, tools, documents, variables = {}, now = new Date() } = options;
+function setGlobals(
+  scope: Scope,
+  messages: readonly ChatMessage[],
+  options: ChatTemplateOptions,
+): void {
+  const {
+    addGenerationPrompt = false,
+    tools,
+    documents,
+    variables = {},
+    now = new Date(),
+  } = options;
   const globals: Record<string, unknown> = {
     true: true,
     false: false,
@@ -95,11 +152,13 @@ function setGlobals(scope: Scope, messages: readonly ChatMessage[], options: Cha
 
 function range(first: unknown, second?: unknown, third?: unknown): number[] {
   const numbers = [first, second, third].filter((value) => value !== undefined);
-  if (!numbers.every((value) => typeof value === "number" && Number.isInteger(value))) throw new Error("range() needs whole numbers");
+  if (!numbers.every((value) => typeof value === "number" && Number.isInteger(value)))
+    throw new Error("range() needs whole numbers");
   const [start, stop] = second === undefined ? [0, Number(first)] : [Number(first), Number(second)];
   const step = third === undefined ? 1 : Number(third);
   if (step === 0) throw new Error("range() needs a step other than 0");
   const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (length > MAX_RANGE) throw new TemplateLimitError(`asks for a range of more than ${MAX_RANGE}`);
+  if (length > MAX_RANGE)
+    throw new TemplateLimitError(`asks for a range of more than ${MAX_RANGE}`);
   return Array.from({ length }, (_, index) => start + index * step);
 }

@@ -18,9 +18,22 @@ interface Splitting {
   ignoreMerges: boolean;
 }
 
-const byteLevel = (useRegex: boolean): JsonRecord => ({ type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: useRegex });
-const sequence = (...pretokenizers: JsonRecord[]): JsonRecord => ({ type: "Sequence", pretokenizers });
-const split = (regex: string): JsonRecord => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
+const byteLevel = (useRegex: boolean): JsonRecord => ({
+  type: "ByteLevel",
+  add_prefix_space: false,
+  trim_offsets: true,
+  use_regex: useRegex,
+});
+const sequence = (...pretokenizers: JsonRecord[]): JsonRecord => ({
+  type: "Sequence",
+  pretokenizers,
+});
+const split = (regex: string): JsonRecord => ({
+  type: "Split",
+  pattern: { Regex: regex },
+  behavior: "Isolated",
+  invert: false,
+});
 
 const GPT2: Splitting = { normalizer: null, preTokenizer: byteLevel(true), ignoreMerges: false };
 const DIGITS: Splitting = {
@@ -31,7 +44,9 @@ const DIGITS: Splitting = {
 const LLAMA3: Splitting = {
   normalizer: null,
   preTokenizer: sequence(
-    split("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"),
+    split(
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+    ),
     byteLevel(false),
   ),
   ignoreMerges: true,
@@ -39,7 +54,9 @@ const LLAMA3: Splitting = {
 const QWEN2: Splitting = {
   normalizer: { type: "NFC" },
   preTokenizer: sequence(
-    split("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"),
+    split(
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+    ),
     byteLevel(false),
   ),
   ignoreMerges: false,
@@ -59,7 +76,12 @@ const SPLITTINGS: Readonly<Record<string, Splitting>> = {
 export function createGgufTokenizer(vocabulary: GgufTokenizer, file: string): Tokenizer {
   const { model, pre = "default", merges } = vocabulary;
   const reject = (key: string, what: string): never => {
-    throw new TokenizerError("file", `${file}:tokenizer.ggml.${key}`, what, "point model_name_or_path at the Hugging Face folder of the model");
+    throw new TokenizerError(
+      "file",
+      `${file}:tokenizer.ggml.${key}`,
+      what,
+      "point model_name_or_path at the Hugging Face folder of the model",
+    );
   };
   if (model !== "gpt2") return reject("model", `${shown(model)} is not byte-level BPE (gpt2)`);
   if (merges === undefined || merges.length === 0) return reject("merges", "is missing");
@@ -72,38 +94,75 @@ export function createGgufTokenizer(vocabulary: GgufTokenizer, file: string): To
 function checkIds(vocabulary: GgufTokenizer, reject: (key: string, what: string) => never): void {
   const { tokens, tokenTypes, bosTokenId, eosTokenId, padTokenId, unknownTokenId } = vocabulary;
   if (new Set(tokens).size !== tokens.length) reject("tokens", "holds a token twice");
-  if (tokenTypes !== undefined && tokenTypes.length !== tokens.length) reject("token_type", `has ${tokenTypes.length} entries for ${tokens.length} tokens`);
-  for (const [key, id] of Object.entries({ bos: bosTokenId, eos: eosTokenId, padding: padTokenId, unknown: unknownTokenId })) {
-    if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < tokens.length)) reject(`${key}_token_id`, `${shown(id)} is not an id of the ${tokens.length} tokens`);
+  if (tokenTypes !== undefined && tokenTypes.length !== tokens.length)
+    reject("token_type", `has ${tokenTypes.length} entries for ${tokens.length} tokens`);
+  for (const [key, id] of Object.entries({
+    bos: bosTokenId,
+    eos: eosTokenId,
+    padding: padTokenId,
+    unknown: unknownTokenId,
+  })) {
+    if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < tokens.length))
+      reject(`${key}_token_id`, `${shown(id)} is not an id of the ${tokens.length} tokens`);
   }
 }
 
-function ggufFiles(vocabulary: GgufTokenizer, merges: readonly string[], splitting: Splitting): Record<string, string> {
+function ggufFiles(
+  vocabulary: GgufTokenizer,
+  merges: readonly string[],
+  splitting: Splitting,
+): Record<string, string> {
   const { tokens, tokenTypes, chatTemplate } = vocabulary;
   const map = rolesOf(vocabulary);
   const added = tokens.flatMap((content, id) => {
     const type = tokenTypes?.[id];
-    return type === CONTROL || type === USER_DEFINED ? [addedTokenJson({ ...controlToken(content, id), special: type === CONTROL })] : [];
+    return type === CONTROL || type === USER_DEFINED
+      ? [addedTokenJson({ ...controlToken(content, id), special: type === CONTROL })]
+      : [];
   });
   const files: Record<string, string> = {
-    "tokenizer.json": stringify(tokenizerJson(tokens, merges, added, splitting, postProcessor(vocabulary))),
-    "tokenizer_config.json": stringify({ add_prefix_space: false, ...map, clean_up_tokenization_spaces: false, tokenizer_class: "PreTrainedTokenizerFast" }),
+    "tokenizer.json": stringify(
+      tokenizerJson(tokens, merges, added, splitting, postProcessor(vocabulary)),
+    ),
+    "tokenizer_config.json": stringify({
+      add_prefix_space: false,
+      ...map,
+      clean_up_tokenization_spaces: false,
+      tokenizer_class: "PreTrainedTokenizerFast",
+    }),
     "special_tokens_map.json": stringify(map),
   };
   if (chatTemplate !== undefined) files["chat_template.jinja"] = chatTemplate;
   return files;
 }
 
-function rolesOf({ tokens, bosTokenId, eosTokenId, padTokenId, unknownTokenId }: GgufTokenizer): Record<string, string> {
+function rolesOf({
+  tokens,
+  bosTokenId,
+  eosTokenId,
+  padTokenId,
+  unknownTokenId,
+}: GgufTokenizer): Record<string, string> {
   const map: Record<string, string> = {};
-  for (const [role, id] of Object.entries({ bos: bosTokenId, eos: eosTokenId, pad: padTokenId, unk: unknownTokenId })) {
+  for (const [role, id] of Object.entries({
+    bos: bosTokenId,
+    eos: eosTokenId,
+    pad: padTokenId,
+    unk: unknownTokenId,
+  })) {
     const token = id === undefined ? undefined : tokens[id];
     if (token !== undefined) map[`${role}_token`] = token;
   }
   return map;
 }
 
-function tokenizerJson(tokens: readonly string[], merges: readonly string[], added: readonly JsonRecord[], splitting: Splitting, post: JsonRecord | null): JsonRecord {
+function tokenizerJson(
+  tokens: readonly string[],
+  merges: readonly string[],
+  added: readonly JsonRecord[],
+  splitting: Splitting,
+  post: JsonRecord | null,
+): JsonRecord {
   const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
   for (const [id, token] of tokens.entries()) vocab[token] = id;
   return {
@@ -131,16 +190,32 @@ function tokenizerJson(tokens: readonly string[], merges: readonly string[], add
 }
 
 /** Adds BOS or EOS around a text where the file asks for it. */
-function postProcessor({ tokens, bosTokenId, eosTokenId, addBosToken, addEosToken }: GgufTokenizer): JsonRecord | null {
+function postProcessor({
+  tokens,
+  bosTokenId,
+  eosTokenId,
+  addBosToken,
+  addEosToken,
+}: GgufTokenizer): JsonRecord | null {
   const before = addBosToken === true && bosTokenId !== undefined ? [bosTokenId] : [];
   const after = addEosToken === true && eosTokenId !== undefined ? [eosTokenId] : [];
   if (before.length + after.length === 0) return null;
-  const special = (id: number, type: number): JsonRecord => ({ SpecialToken: { id: tokens[id] ?? "", type_id: type } });
+  const special = (id: number, type: number): JsonRecord => ({
+    SpecialToken: { id: tokens[id] ?? "", type_id: type },
+  });
   const text = (sequenceName: string, type: number): JsonRecord[] => [
     ...before.map((id) => special(id, type)),
     { Sequence: { id: sequenceName, type_id: type } },
     ...after.map((id) => special(id, type)),
   ];
-  const used = [...new Set([...before, ...after])].map((id) => [tokens[id] ?? "", { id: tokens[id] ?? "", ids: [id], tokens: [tokens[id] ?? ""] }] as const);
-  return { type: "TemplateProcessing", single: text("A", 0), pair: [...text("A", 0), ...text("B", 1)], special_tokens: Object.fromEntries(used) };
+  const used = [...new Set([...before, ...after])].map(
+    (id) =>
+      [tokens[id] ?? "", { id: tokens[id] ?? "", ids: [id], tokens: [tokens[id] ?? ""] }] as const,
+  );
+  return {
+    type: "TemplateProcessing",
+    single: text("A", 0),
+    pair: [...text("A", 0), ...text("B", 1)],
+    special_tokens: Object.fromEntries(used),
+  };
 }

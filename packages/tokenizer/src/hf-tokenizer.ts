@@ -1,6 +1,19 @@
-import { controlToken, readAddedTokensDecoder, readChatTemplate, readRoles, type Role, ROLES, type RoleTokens } from "./files/special-tokens.ts";
+import {
+  controlToken,
+  readAddedTokensDecoder,
+  readChatTemplate,
+  readRoles,
+  type Role,
+  ROLES,
+  type RoleTokens,
+} from "./files/special-tokens.ts";
 import { editFiles } from "./files/output.ts";
-import { type AddedToken, checkTokenizerJson, type JsonRecord, parseRecord } from "./files/tokenizer-json.ts";
+import {
+  type AddedToken,
+  checkTokenizerJson,
+  type JsonRecord,
+  parseRecord,
+} from "./files/tokenizer-json.ts";
 import { TokenizerError } from "./errors.ts";
 import { createEncode, createEngine, type Encode, type Engine } from "./pipeline/engine.ts";
 import { isByteLevel } from "./pipeline/decoders.ts";
@@ -34,32 +47,64 @@ interface State {
 export function createTokenizer(files: TokenizerFiles, origin: string = ""): Tokenizer {
   const place = (name: string): string => (origin === "" ? name : `${origin}/${name}`);
   const text = files["tokenizer.json"];
-  if (text === undefined) throw new TokenizerError("file", place("tokenizer.json"), "is missing", "add the model's tokenizer.json");
-  const engine = createEngine(checkTokenizerJson(parseRecord(text, place("tokenizer.json")), place("tokenizer.json")));
+  if (text === undefined)
+    throw new TokenizerError(
+      "file",
+      place("tokenizer.json"),
+      "is missing",
+      "add the model's tokenizer.json",
+    );
+  const engine = createEngine(
+    checkTokenizerJson(parseRecord(text, place("tokenizer.json")), place("tokenizer.json")),
+  );
   const read = (name: string): JsonRecord => parseRecord(files[name] ?? "{}", place(name));
   const config = read("tokenizer_config.json");
   const names = readRoles(config, read("special_tokens_map.json"));
   const added = completeAdded(engine, readAddedTokensDecoder(config), names);
   const special = resolveRoles(names, added);
   const chatTemplate = files["chat_template.jinja"] ?? readChatTemplate(config);
-  return new HfTokenizer({ engine, added, special, config, chatTemplate, source: files, edited: false });
+  return new HfTokenizer({
+    engine,
+    added,
+    special,
+    config,
+    chatTemplate,
+    source: files,
+    edited: false,
+  });
 }
 
 /** Added tokens of all files; control tokens known by name alone get an id. */
-function completeAdded(engine: Engine, listed: readonly AddedToken[], names: RoleTokens): AddedToken[] {
+function completeAdded(
+  engine: Engine,
+  listed: readonly AddedToken[],
+  names: RoleTokens,
+): AddedToken[] {
   const byContent = new Map<string, AddedToken>();
-  for (const token of [...engine.spec.addedTokens, ...listed]) if (!byContent.has(token.content)) byContent.set(token.content, token);
-  return addControls(engine, [...byContent.values()], [...Object.values(names.roles), ...names.additional]);
+  for (const token of [...engine.spec.addedTokens, ...listed])
+    if (!byContent.has(token.content)) byContent.set(token.content, token);
+  return addControls(
+    engine,
+    [...byContent.values()],
+    [...Object.values(names.roles), ...names.additional],
+  );
 }
 
 /** The added tokens with these control tokens among them; unknown ones are appended to the vocabulary. */
-function addControls(engine: Engine, added: readonly AddedToken[], controls: readonly string[]): AddedToken[] {
+function addControls(
+  engine: Engine,
+  added: readonly AddedToken[],
+  controls: readonly string[],
+): AddedToken[] {
   const tokens = new Map(added.map((token) => [token.content, token]));
   for (const content of controls) {
     const known = tokens.get(content);
     if (known?.special === true) continue;
     const id = known?.id ?? engine.spec.model.vocab.get(content) ?? nextId(engine, tokens.values());
-    tokens.set(content, known === undefined ? controlToken(content, id) : { ...known, special: true });
+    tokens.set(
+      content,
+      known === undefined ? controlToken(content, id) : { ...known, special: true },
+    );
   }
   return [...tokens.values()];
 }
@@ -72,7 +117,8 @@ function nextId(engine: Engine, added: Iterable<AddedToken>): number {
 }
 
 function resolveRoles(names: RoleTokens, added: readonly AddedToken[]): SpecialTokens {
-  const find = (content: string): SpecialToken[] => added.filter((token) => token.content === content).map(({ id }) => ({ token: content, id }));
+  const find = (content: string): SpecialToken[] =>
+    added.filter((token) => token.content === content).map(({ id }) => ({ token: content, id }));
   const special: Partial<Record<Role, SpecialToken>> = {};
   for (const role of ROLES) {
     const [token] = find(names.roles[role] ?? "");
@@ -98,7 +144,10 @@ class HfTokenizer implements Tokenizer {
     const { engine, added, special, config } = state;
     this.state = state;
     this.run = createEncode(engine, added);
-    this.idOf = new Map([...engine.spec.model.vocab, ...added.map(({ content, id }): [string, number] => [content, id])]);
+    this.idOf = new Map([
+      ...engine.spec.model.vocab,
+      ...added.map(({ content, id }): [string, number] => [content, id]),
+    ]);
     this.tokenOf = new Map(Array.from(this.idOf, ([token, id]) => [id, token]));
     this.specialIds = new Set(added.filter((token) => token.special).map(({ id }) => id));
     this.vocabSize = this.tokenOf.size;
@@ -112,13 +161,19 @@ class HfTokenizer implements Tokenizer {
   get files(): TokenizerFiles {
     const { source, edited, added, chatTemplate } = this.state;
     if (!edited) return source;
-    return editFiles(source, { addedTokens: added, specialTokens: this.specialTokens, chatTemplate });
+    return editFiles(source, {
+      addedTokens: added,
+      specialTokens: this.specialTokens,
+      chatTemplate,
+    });
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
     const trusted = options.allowSpecial === true;
     const ids = this.run(text, () => trusted);
-    return options.addSpecialTokens === true ? [...this.frame.before, ...ids, ...this.frame.after] : ids;
+    return options.addSpecialTokens === true
+      ? [...this.frame.before, ...ids, ...this.frame.after]
+      : ids;
   }
 
   encodeParts(parts: readonly TextPart[]): number[] {
@@ -133,17 +188,22 @@ class HfTokenizer implements Tokenizer {
   }
 
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
-    const tokens = ids.map((id) => this.visibleToken(id, options)).filter((token) => token !== undefined);
+    const tokens = ids
+      .map((id) => this.visibleToken(id, options))
+      .filter((token) => token !== undefined);
     return tokens.length === 0 ? "" : this.state.engine.decode(tokens).join("");
   }
 
   decodeStream(options: DecodeOptions = {}): StreamDecoder {
-    if (isByteLevel(this.state.engine.spec.decoder)) return byteStream((id) => this.visibleToken(id, options));
+    if (isByteLevel(this.state.engine.spec.decoder))
+      return byteStream((id) => this.visibleToken(id, options));
     return rescanStream((ids) => this.decode(ids, options));
   }
 
   private visibleToken(id: number, options: DecodeOptions): string | undefined {
-    return options.skipSpecialTokens === true && this.specialIds.has(id) ? undefined : this.tokenOf.get(id);
+    return options.skipSpecialTokens === true && this.specialIds.has(id)
+      ? undefined
+      : this.tokenOf.get(id);
   }
 
   tokenToId(token: string): number | undefined {
@@ -161,9 +221,18 @@ class HfTokenizer implements Tokenizer {
   withSpecialTokens(changes: SpecialTokenChanges): Tokenizer {
     const { engine, chatTemplate } = this.state;
     const names = changedNames(this.specialTokens, changes);
-    const added = addControls(engine, this.state.added, [...Object.values(names.roles), ...names.additional]);
+    const added = addControls(engine, this.state.added, [
+      ...Object.values(names.roles),
+      ...names.additional,
+    ]);
     const special = resolveRoles(names, added);
-    return new HfTokenizer({ ...this.state, added, special, chatTemplate: changes.chatTemplate ?? chatTemplate, edited: true });
+    return new HfTokenizer({
+      ...this.state,
+      added,
+      special,
+      chatTemplate: changes.chatTemplate ?? chatTemplate,
+      edited: true,
+    });
   }
 }
 
@@ -178,7 +247,12 @@ function changedNames(special: SpecialTokens, changes: SpecialTokenChanges): Rol
 }
 
 /** The post-processor's frame; without one, `add_bos_token` and `add_eos_token` of the configuration decide. */
-function frameOf(engine: Engine, config: JsonRecord, special: SpecialTokens, idOf: (token: string) => number | undefined): Frame {
+function frameOf(
+  engine: Engine,
+  config: JsonRecord,
+  special: SpecialTokens,
+  idOf: (token: string) => number | undefined,
+): Frame {
   const frame = readFrame(engine.spec.postProcessor, idOf, `${engine.spec.file}:post_processor`);
   if (frame.before.length + frame.after.length > 0) return frame;
   return {
@@ -186,4 +260,3 @@ function frameOf(engine: Engine, config: JsonRecord, special: SpecialTokens, idO
     after: config["add_eos_token"] === true && special.eos !== undefined ? [special.eos.id] : [],
   };
 }
-

@@ -85,7 +85,10 @@ describe("a hostile chat template", () => {
     ["a sum", `{{ 1${"+1".repeat(50_000)} }}`],
     ["elifs", `{% if false %}${"{% elif false %}".repeat(20_000)}{% endif %}`],
     ["a recursive macro", "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}"],
-    ["a macro called by its own block", "{% macro f() %}{% call f() %}{{ caller() }}{% endcall %}{% endmacro %}{{ f() }}"],
+    [
+      "a macro called by its own block",
+      "{% macro f() %}{% call f() %}{{ caller() }}{% endcall %}{% endmacro %}{{ f() }}",
+    ],
   ])("cannot nest too deep: %s", (_name, source) => {
     const { message, took } = failure(source);
     expect(message).toMatch(/is nested too deep; |is not a function/);
@@ -94,7 +97,9 @@ describe("a hostile chat template", () => {
   });
 
   it("cannot be larger than a mebibyte, nor full of white space", () => {
-    expect(failure("a".repeat(2 ** 20 + 1)).message).toMatch(/^chat_template\.jinja: is larger than 1048576 characters; /);
+    expect(failure("a".repeat(2 ** 20 + 1)).message).toMatch(
+      /^chat_template\.jinja: is larger than 1048576 characters; /,
+    );
     expect(failure(" ".repeat(2 ** 20)).took).toBeLessThan(200);
     expect(renderChatTemplate("a".repeat(2 ** 20), messages)).toHaveLength(2 ** 20);
   });
@@ -108,29 +113,64 @@ describe("a broken chat template", () => {
     ["an unknown filter", "line\n{{ 'a' | shell }}", /:2:1: the filter "shell" is not known; /],
     ["garbage in a tag", "ok\nok\n   {% set = 5 %}", /:3:4: cannot be read/],
     ["a stray character", "ok\n{{ 1 }}{{ a ` b }}", /:2:8: cannot be read/],
-    ["an operation on nothing", "{% for m in messages %}\n  {{ m.nothing + 1 }}{% endfor %}", /:2:3: cannot be rendered \(Cannot perform operation/],
+    [
+      "an operation on nothing",
+      "{% for m in messages %}\n  {{ m.nothing + 1 }}{% endfor %}",
+      /:2:3: cannot be rendered \(Cannot perform operation/,
+    ],
   ])("is refused with line and column: %s", (_name, source, expected) => {
     expect(failure(source).message).toMatch(expected);
   });
 
   it("tells what raise_exception says, with the place", () => {
-    expect(failure("\n{% if true %}{{ raise_exception('x is\nwrong') }}{% endif %}").message).toMatch(/^chat_template\.jinja:2:14: x is\\u000awrong; /);
+    expect(
+      failure("\n{% if true %}{{ raise_exception('x is\nwrong') }}{% endif %}").message,
+    ).toMatch(/^chat_template\.jinja:2:14: x is\\u000awrong; /);
   });
 });
 
 describe("the helpers of a chat template", () => {
   it("strftime writes English dates as C does", () => {
     const date = new Date(2024, 2, 7, 15, 4, 5);
-    expect(strftime(date, "%d %b %Y %B %-d %H:%M:%S %I%p %j %A %a %y %% %Q")).toBe("07 Mar 2024 March 7 15:04:05 03PM 067 Thursday Thu 24 % %Q");
+    expect(strftime(date, "%d %b %Y %B %-d %H:%M:%S %I%p %j %A %a %y %% %Q")).toBe(
+      "07 Mar 2024 March 7 15:04:05 03PM 067 Thursday Thu 24 % %Q",
+    );
+  });
+
+  it("prints True, False and None as Python does", () => {
+    expect(
+      renderChatTemplate(
+        "{{ 1 == 1 }} {{ 1 > 2 }} {{ none }}{% set x = none %} {{ missing }}.",
+        messages,
+      ),
+    ).toBe("True False None .");
+  });
+
+  it("strips and counts as Python does", () => {
+    const content = "\n\ufeff x😀\x85 \n";
+    const source =
+      "[{{ m.strip('\\n') }}|{{ m | trim }}|{{ m.lstrip() }}|{{ m.rstrip('\\n ') }}|{{ m | length }}]";
+    const expected = "[\ufeff x😀\x85 |\ufeff x😀|\ufeff x😀\x85 \n|\n\ufeff x😀\x85|8]";
+    expect(renderChatTemplate(source, messages, { variables: { m: content } })).toBe(expected);
   });
 
   it("strftime_now tells the given time", () => {
-    expect(renderChatTemplate("{{ strftime_now('%d %b %Y') }}", messages, { now: new Date(2024, 6, 26) })).toBe("26 Jul 2024");
+    expect(
+      renderChatTemplate("{{ strftime_now('%d %b %Y') }}", messages, {
+        now: new Date(2024, 6, 26),
+      }),
+    ).toBe("26 Jul 2024");
   });
 
   it("renders 2,000 messages of 1,000 characters within the limits", () => {
-    const long = Array.from({ length: 2000 }, (_, index) => ({ role: index % 2 ? "assistant" : "user", content: "word ".repeat(200) }));
-    const source = "{% for m in messages %}{% if loop.index0 > 0 and messages[loop.index0 - 1].role == m.role %}{{ raise_exception('order') }}{% endif %}<{{ m.role }}>{{ m.content | trim }}{% endfor %}";
-    expect(renderChatTemplate(source, long).length).toBe(2000 * 999 + 1000 * ("<user>".length + "<assistant>".length));
+    const long = Array.from({ length: 2000 }, (_, index) => ({
+      role: index % 2 ? "assistant" : "user",
+      content: "word ".repeat(200),
+    }));
+    const source =
+      "{% for m in messages %}{% if loop.index0 > 0 and messages[loop.index0 - 1].role == m.role %}{{ raise_exception('order') }}{% endif %}<{{ m.role }}>{{ m.content | trim }}{% endfor %}";
+    expect(renderChatTemplate(source, long).length).toBe(
+      2000 * 999 + 1000 * ("<user>".length + "<assistant>".length),
+    );
   });
 });

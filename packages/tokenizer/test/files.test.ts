@@ -13,7 +13,10 @@ const BPE = { type: "BPE", vocab: { a: 0, b: 1, ab: 2 }, merges: ["a b"] };
 
 function failure(json: unknown): string {
   try {
-    createTokenizer({ "tokenizer.json": typeof json === "string" ? json : JSON.stringify(json) }, "model");
+    createTokenizer(
+      { "tokenizer.json": typeof json === "string" ? json : JSON.stringify(json) },
+      "model",
+    );
   } catch (error) {
     expect(error).toBeInstanceOf(TokenizerError);
     expect((error as TokenizerError).exitCode).toBe(2);
@@ -28,20 +31,74 @@ describe("a bad tokenizer.json is refused in one line", () => {
     ["a list", "[]", /does not hold a JSON object/],
     ["no model", {}, /:model: is missing/],
     ["an unknown model", { model: { type: "Magic" } }, /:model\.type: "Magic" is not known; /],
-    ["a merge longer than any key", { model: { ...BPE, vocab: { ab: 0, cd: 1 }, merges: ["ab cd"] } }, /:model\.merges\[0\]: "ab cd" needs the token "abcd"/],
-    ["a merge of unknown tokens", { model: { ...BPE, merges: ["a b", "x y"] } }, /:model\.merges\[1\]: .*"x"/],
+    [
+      "a merge longer than any key",
+      { model: { ...BPE, vocab: { ab: 0, cd: 1 }, merges: ["ab cd"] } },
+      /:model\.merges\[0\]: "ab cd" needs the token "abcd"/,
+    ],
+    [
+      "a merge of unknown tokens",
+      { model: { ...BPE, merges: ["a b", "x y"] } },
+      /:model\.merges\[1\]: .*"x"/,
+    ],
     ["a merge of three", { model: { ...BPE, merges: ["a b ab"] } }, /is not a pair of tokens/],
-    ["an id of 2^32 - 1", { model: { ...BPE, vocab: { a: 2 ** 32 - 1 } } }, /token "a" has id 4294967295/],
+    [
+      "an id of 2^32 - 1",
+      { model: { ...BPE, vocab: { a: 2 ** 32 - 1 } } },
+      /token "a" has id 4294967295/,
+    ],
     ["a negative id", { model: { ...BPE, vocab: { a: -1 } } }, /token "a" has id -1/],
     ["an id twice", { model: { ...BPE, vocab: { a: 1, b: 1 } } }, /id 1 is given to two tokens/],
-    ["an added token without content", { model: BPE, added_tokens: [{ id: 3 }] }, /added_tokens\[0\]: has no content/],
-    ["chunks of length 0", { model: BPE, pre_tokenizer: { type: "FixedLength", length: 0 } }, /:pre_tokenizer: the length 0/],
-    ["a stride that is too long", { model: BPE, truncation: { max_length: 4, stride: 4 } }, /:truncation: stride 4 is not below max_length 4/],
-    ["a template with an absent token", { model: BPE, post_processor: { type: "TemplateProcessing", single: [{ SpecialToken: { id: "[CLS]" } }], special_tokens: {} } }, /names "\[CLS\]"/],
-    ["an unknown pre-tokenizer", { model: BPE, pre_tokenizer: { type: "Nope" } }, /:pre_tokenizer: the type "Nope" is not known/],
-    ["an unknown normalizer", { model: BPE, normalizer: { type: "Nope" } }, /:normalizer: is of a type that is not known/],
-    ["an unknown decoder", { model: BPE, decoder: { type: "Nope" } }, /:decoder: the type "Nope" is not known/],
-    ["a pattern that does not compile", { model: BPE, pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated" } }, /cannot be translated/],
+    [
+      "an added token without content",
+      { model: BPE, added_tokens: [{ id: 3 }] },
+      /added_tokens\[0\]: has no content/,
+    ],
+    [
+      "chunks of length 0",
+      { model: BPE, pre_tokenizer: { type: "FixedLength", length: 0 } },
+      /:pre_tokenizer: the length 0/,
+    ],
+    [
+      "a stride that is too long",
+      { model: BPE, truncation: { max_length: 4, stride: 4 } },
+      /:truncation: stride 4 is not below max_length 4/,
+    ],
+    [
+      "a template with an absent token",
+      {
+        model: BPE,
+        post_processor: {
+          type: "TemplateProcessing",
+          single: [{ SpecialToken: { id: "[CLS]" } }],
+          special_tokens: {},
+        },
+      },
+      /names "\[CLS\]"/,
+    ],
+    [
+      "an unknown pre-tokenizer",
+      { model: BPE, pre_tokenizer: { type: "Nope" } },
+      /:pre_tokenizer: the type "Nope" is not known/,
+    ],
+    [
+      "an unknown normalizer",
+      { model: BPE, normalizer: { type: "Nope" } },
+      /:normalizer: is of a type that is not known/,
+    ],
+    [
+      "an unknown decoder",
+      { model: BPE, decoder: { type: "Nope" } },
+      /:decoder: the type "Nope" is not known/,
+    ],
+    [
+      "a pattern that does not compile",
+      {
+        model: BPE,
+        pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated" },
+      },
+      /cannot be translated/,
+    ],
   ])("%s", (_name, json, expected) => {
     const message = failure(json);
     expect(message).toMatch(expected);
@@ -49,22 +106,46 @@ describe("a bad tokenizer.json is refused in one line", () => {
     expect(message.length).toBeLessThan(300);
   });
 
-  it.each(["(a+)+$", "(a|aa)+$", "(.*)*x", "((a)*b|c)*", "(?:a{2,})+", "(a{1,500})*"])("a pattern that can explode: %s", (regex) => {
-    expect(failure({ model: BPE, pre_tokenizer: { type: "Split", pattern: { Regex: regex }, behavior: "Isolated" } })).toMatch(/exponential time/);
-  });
+  it.each(["(a+)+$", "(a|aa)+$", "(.*)*x", "((a)*b|c)*", "(?:a{2,})+", "(a{1,500})*"])(
+    "a pattern that can explode: %s",
+    (regex) => {
+      expect(
+        failure({
+          model: BPE,
+          pre_tokenizer: { type: "Split", pattern: { Regex: regex }, behavior: "Isolated" },
+        }),
+      ).toMatch(/exponential time/);
+    },
+  );
 
   it("patterns of real models pass the check", () => {
-    expect(canExplode("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")).toBe(false);
-    expect(canExplode("[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}]*[\\p{Ll}]+(?i:'s|'t)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*")).toBe(false);
+    expect(
+      canExplode(
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+      ),
+    ).toBe(false);
+    expect(
+      canExplode(
+        "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}]*[\\p{Ll}]+(?i:'s|'t)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*",
+      ),
+    ).toBe(false);
   });
 });
 
 describe("a bad GGUF vocabulary is refused in one line", () => {
   const good = { model: "gpt2", pre: "smollm", tokens: ["a", "b", "ab"], merges: ["a b"] };
   it.each([
-    ["another model", { ...good, model: "llama" }, /^m\.gguf:tokenizer\.ggml\.model: "llama" is not byte-level BPE/],
+    [
+      "another model",
+      { ...good, model: "llama" },
+      /^m\.gguf:tokenizer\.ggml\.model: "llama" is not byte-level BPE/,
+    ],
     ["no merges", { ...good, merges: [] }, /merges: is missing/],
-    ["an unknown pre-tokenizer", { ...good, pre: "constructor" }, /pre: "constructor" is not known/],
+    [
+      "an unknown pre-tokenizer",
+      { ...good, pre: "constructor" },
+      /pre: "constructor" is not known/,
+    ],
     ["a token twice", { ...good, tokens: ["a", "b", "ab", "a"] }, /holds a token twice/],
     ["a BOS outside", { ...good, bosTokenId: 9 }, /bos_token_id: 9 is not an id of the 3 tokens/],
     ["a bad merge", { ...good, merges: ["a x"] }, /merges\[0\]/],
@@ -100,7 +181,9 @@ describe("odd input", () => {
   });
 
   it("treats a vocabulary key __proto__ as a token", () => {
-    const tokenizer = createTokenizer({ "tokenizer.json": '{"model":{"type":"BPE","vocab":{"__proto__":0,"a":1},"merges":[]}}' });
+    const tokenizer = createTokenizer({
+      "tokenizer.json": '{"model":{"type":"BPE","vocab":{"__proto__":0,"a":1},"merges":[]}}',
+    });
     expect(tokenizer.tokenToId("__proto__")).toBe(0);
     expect(tokenizer.encode("a")).toEqual([1]);
   });
@@ -122,7 +205,10 @@ describe("control tokens", () => {
 
   it("cannot be put together from two parts", () => {
     const tokenizer = smollm2();
-    const ids = tokenizer.encodeParts([{ text: "<|im_", trusted: true }, { text: "end|>", trusted: true }]);
+    const ids = tokenizer.encodeParts([
+      { text: "<|im_", trusted: true },
+      { text: "end|>", trusted: true },
+    ]);
     expect(ids).not.toContain(2);
   });
 });
@@ -131,16 +217,23 @@ describe("files", () => {
   it("of SmolLM2 from GGUF give the same tokenizer when read back from a folder", async () => {
     const original = smollm2();
     const folder = await mkdtemp(join(tmpdir(), "tokenizer-"));
-    for (const [name, text] of Object.entries(original.files)) await writeFile(join(folder, name), text);
+    for (const [name, text] of Object.entries(original.files))
+      await writeFile(join(folder, name), text);
     const read = await loadTokenizer(folder);
     expect(read.specialTokens).toEqual(original.specialTokens);
     expect(read.chatTemplate).toBe(original.chatTemplate);
     expect(read.files).toEqual(original.files);
-    for (const text of fixture<string[]>("strings").slice(0, 200)) expect(read.encode(text)).toEqual(original.encode(text));
+    for (const text of fixture<string[]>("strings").slice(0, 200))
+      expect(read.encode(text)).toEqual(original.encode(text));
   });
 
   it("follow a change of control tokens", () => {
-    const changed = llama3Style().withSpecialTokens({ eos: "<|im_end|>", pad: "<|fresh|>", additional: ["<|eom_id|>"], chatTemplate: "{{ messages }}" });
+    const changed = llama3Style().withSpecialTokens({
+      eos: "<|im_end|>",
+      pad: "<|fresh|>",
+      additional: ["<|eom_id|>"],
+      chatTemplate: "{{ messages }}",
+    });
     const read = createTokenizer(changed.files);
     expect(read.specialTokens).toEqual(changed.specialTokens);
     expect(read.tokenToId("<|fresh|>")).toBe(llama3Style().vocabSize);
@@ -149,6 +242,8 @@ describe("files", () => {
   });
 
   it("that are missing or not readable are named", async () => {
-    await expect(loadTokenizer("/nowhere")).rejects.toThrow("/nowhere/tokenizer.json: is missing; ");
+    await expect(loadTokenizer("/nowhere")).rejects.toThrow(
+      "/nowhere/tokenizer.json: is missing; ",
+    );
   });
 });

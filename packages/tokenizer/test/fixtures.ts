@@ -22,16 +22,29 @@ interface Mode {
 }
 
 export function fixture<T>(name: string): T {
-  return JSON.parse(gunzipSync(readFileSync(new URL(`fixtures/${name}.json.gz`, import.meta.url))).toString("utf8")) as T;
+  return JSON.parse(
+    gunzipSync(readFileSync(new URL(`fixtures/${name}.json.gz`, import.meta.url))).toString("utf8"),
+  ) as T;
 }
 
 export function smollm2(): Tokenizer {
   const none = { scores: undefined, addEosToken: undefined, addSpacePrefix: undefined };
-  return createGgufTokenizer({ ...none, ...fixture<object>("smollm2-vocabulary") } as GgufTokenizer, "smollm2.gguf");
+  return createGgufTokenizer(
+    { ...none, ...fixture<object>("smollm2-vocabulary") } as GgufTokenizer,
+    "smollm2.gguf",
+  );
 }
 
-export function llama3Style(config: object = { bos_token: "<|begin_of_text|>", eos_token: "<|eot_id|>" }): Tokenizer {
-  return createTokenizer({ "tokenizer.json": JSON.stringify(fixture("llama3-style")), "tokenizer_config.json": JSON.stringify(config) }, "llama3-style");
+export function llama3Style(
+  config: object = { bos_token: "<|begin_of_text|>", eos_token: "<|eot_id|>" },
+): Tokenizer {
+  return createTokenizer(
+    {
+      "tokenizer.json": JSON.stringify(fixture("llama3-style")),
+      "tokenizer_config.json": JSON.stringify(config),
+    },
+    "llama3-style",
+  );
 }
 
 /** The stored strings, then two strings for each run of 64 code points. */
@@ -39,7 +52,8 @@ export function allStrings(): string[] {
   const strings = fixture<string[]>("strings");
   for (let start = 0; start < 0x110000; start += 64) {
     const points: string[] = [];
-    for (let code = start; code < start + 64; code += 1) if (code < 0xd800 || code > 0xdfff) points.push(String.fromCodePoint(code));
+    for (let code = start; code < start + 64; code += 1)
+      if (code < 0xd800 || code > 0xdfff) points.push(String.fromCodePoint(code));
     if (points.length > 0) strings.push(points.join(""), points.map((c) => `x${c} ${c}7`).join(""));
   }
   return strings;

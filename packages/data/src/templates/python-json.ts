@@ -10,6 +10,7 @@ export type Json =
   | { kind: "plain"; text: string };
 
 const MAX_DEPTH = 200;
+// oxlint-disable-next-line no-control-regex
 const TOKEN =
   /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)|(true|false|null))/y;
 

@@ -28,8 +28,13 @@ export function readRoles(config: JsonRecord, map: JsonRecord): RoleTokens {
 
 function readAdditional(json: JsonRecord): string[] | undefined {
   const list = json["additional_special_tokens"] ?? json["extra_special_tokens"];
-  if (Array.isArray(list)) return (list as readonly Json[]).map(tokenText).filter((token) => token !== undefined);
-  return isRecord(list) ? Object.values(list).map(tokenText).filter((token) => token !== undefined) : undefined;
+  if (Array.isArray(list))
+    return (list as readonly Json[]).map(tokenText).filter((token) => token !== undefined);
+  return isRecord(list)
+    ? Object.values(list)
+        .map(tokenText)
+        .filter((token) => token !== undefined)
+    : undefined;
 }
 
 /** Tokens that tokenizer_config.json lists by id. */
@@ -40,7 +45,14 @@ export function readAddedTokensDecoder(config: JsonRecord): AddedToken[] {
   for (const [key, entry] of Object.entries(listed)) {
     const id = Number(key);
     const content = tokenText(entry);
-    if (!isRecord(entry) || content === undefined || !Number.isInteger(id) || id < 0 || id >= 2 ** 24) continue;
+    if (
+      !isRecord(entry) ||
+      content === undefined ||
+      !Number.isInteger(id) ||
+      id < 0 ||
+      id >= 2 ** 24
+    )
+      continue;
     tokens.push({
       id,
       content,
@@ -65,5 +77,13 @@ export function readChatTemplate(config: JsonRecord): string | undefined {
 
 /** An AddedToken for a control token the files give by text alone. */
 export function controlToken(content: string, id: number): AddedToken {
-  return { id, content, singleWord: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  return {
+    id,
+    content,
+    singleWord: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  };
 }

@@ -70,7 +70,8 @@ export function parseRecord(text: string, file: string): JsonRecord {
   try {
     value = JSON.parse(text.startsWith("\uFEFF") ? text.slice(1) : text) as Json;
   } catch (error) {
-    const detail = error instanceof Error ? error.message.replace(/[^\x20-\x7e]/g, "?").slice(0, 100) : "";
+    const detail =
+      error instanceof Error ? error.message.replace(/[^\x20-\x7e]/g, "?").slice(0, 100) : "";
     return fail(file, `is not valid JSON (${detail})`);
   }
   return isRecord(value) ? value : fail(file, "does not hold a JSON object");
@@ -96,7 +97,8 @@ export function checkTokenizerJson(json: JsonRecord, file: string): TokenizerSpe
 function component(json: JsonRecord, key: string, file: string): JsonRecord | undefined {
   const value = json[key];
   if (value === undefined || value === null) return undefined;
-  if (!isRecord(value) || typeof value["type"] !== "string") fail(`${file}:${key}`, "is not an object with a type");
+  if (!isRecord(value) || typeof value["type"] !== "string")
+    fail(`${file}:${key}`, "is not an object with a type");
   return value;
 }
 
@@ -104,7 +106,11 @@ function checkTruncation(value: Json | undefined, file: string): void {
   if (!isRecord(value)) return;
   const { stride, max_length: maxLength } = value;
   if (typeof stride === "number" && typeof maxLength === "number" && stride >= maxLength) {
-    fail(`${file}:truncation`, `stride ${stride} is not below max_length ${maxLength}`, "lower the stride");
+    fail(
+      `${file}:truncation`,
+      `stride ${stride} is not below max_length ${maxLength}`,
+      "lower the stride",
+    );
   }
 }
 
@@ -119,7 +125,11 @@ function checkModel(value: Json | undefined, file: string): BpeSpec | LibrarySpe
     case "Unigram":
       return checkUnigram(value, file);
     default:
-      return fail(`${file}:model.type`, `${shown(type)} is not known`, "use a model whose tokenizer is BPE, Unigram or WordPiece");
+      return fail(
+        `${file}:model.type`,
+        `${shown(type)} is not known`,
+        "use a model whose tokenizer is BPE, Unigram or WordPiece",
+      );
   }
 }
 
@@ -129,7 +139,8 @@ function checkVocab(value: Json | undefined, file: string): Map<string, number> 
   const seen = new Set<number>();
   for (const [token, id] of Object.entries(value)) {
     const checked = checkId(id, `${file}:model.vocab`, token);
-    if (seen.has(checked)) fail(`${file}:model.vocab`, `id ${checked} is given to two tokens, one is ${shown(token)}`);
+    if (seen.has(checked))
+      fail(`${file}:model.vocab`, `id ${checked} is given to two tokens, one is ${shown(token)}`);
     seen.add(checked);
     vocab.set(token, checked);
   }
@@ -138,7 +149,10 @@ function checkVocab(value: Json | undefined, file: string): Map<string, number> 
 
 function checkId(id: Json | undefined, place: string, token: string): number {
   if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID) return id;
-  return fail(place, `token ${shown(token)} has id ${shown(id)}, not a whole number from 0 to ${MAX_TOKEN_ID}`);
+  return fail(
+    place,
+    `token ${shown(token)} has id ${shown(id)}, not a whole number from 0 to ${MAX_TOKEN_ID}`,
+  );
 }
 
 function checkBpe(json: JsonRecord, file: string): BpeSpec {
@@ -162,7 +176,12 @@ function text(value: Json | undefined): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-function checkMerges(value: Json | undefined, vocab: ReadonlyMap<string, number>, prefix: string, file: string): [string, string][] {
+function checkMerges(
+  value: Json | undefined,
+  vocab: ReadonlyMap<string, number>,
+  prefix: string,
+  file: string,
+): [string, string][] {
   if (!Array.isArray(value)) return fail(`${file}:model.merges`, "is not a list");
   const merges: [string, string][] = [];
   for (const [index, entry] of (value as readonly Json[]).entries()) {
@@ -171,7 +190,11 @@ function checkMerges(value: Json | undefined, vocab: ReadonlyMap<string, number>
     const pair = splitMerge(entry) ?? fail(place, `${shown(entry)} is not a pair of tokens`);
     const merged = pair[0] + pair[1].slice(pair[1].startsWith(prefix) ? prefix.length : 0);
     const unknown = [...pair, merged].find((token) => !vocab.has(token));
-    if (unknown !== undefined) fail(place, `${shown(entry)} needs the token ${shown(unknown)}, which is not in the vocabulary`);
+    if (unknown !== undefined)
+      fail(
+        place,
+        `${shown(entry)} needs the token ${shown(unknown)}, which is not in the vocabulary`,
+      );
     merges.push(pair);
   }
   return merges;
@@ -181,20 +204,33 @@ function splitMerge(entry: Json): [string, string] | undefined {
   const pair = typeof entry === "string" ? entry.split(" ") : entry;
   if (!Array.isArray(pair) || pair.length !== 2) return undefined;
   const [left, right] = pair as Json[];
-  return typeof left === "string" && typeof right === "string" && left !== "" && right !== "" ? [left, right] : undefined;
+  return typeof left === "string" && typeof right === "string" && left !== "" && right !== ""
+    ? [left, right]
+    : undefined;
 }
 
 function checkUnigram(json: JsonRecord, file: string): LibrarySpec {
   const rows = json["vocab"];
-  if (!Array.isArray(rows) || rows.length === 0) return fail(`${file}:model.vocab`, "is not a list of tokens and scores");
+  if (!Array.isArray(rows) || rows.length === 0)
+    return fail(`${file}:model.vocab`, "is not a list of tokens and scores");
   const vocab = new Map<string, number>();
   for (const [index, row] of (rows as readonly Json[]).entries()) {
     const [token, score] = Array.isArray(row) ? (row as Json[]) : [];
-    if (typeof token !== "string" || typeof score !== "number") fail(`${file}:model.vocab[${index}]`, "is not a token with a score");
+    if (typeof token !== "string" || typeof score !== "number")
+      fail(`${file}:model.vocab[${index}]`, "is not a token with a score");
     else vocab.set(token, index);
   }
   const unknown = json["unk_id"];
-  if (unknown !== undefined && unknown !== null && !(typeof unknown === "number" && Number.isInteger(unknown) && unknown >= 0 && unknown < rows.length)) {
+  if (
+    unknown !== undefined &&
+    unknown !== null &&
+    !(
+      typeof unknown === "number" &&
+      Number.isInteger(unknown) &&
+      unknown >= 0 &&
+      unknown < rows.length
+    )
+  ) {
     fail(`${file}:model.unk_id`, `${shown(unknown)} is not an id of the vocabulary`);
   }
   return { kind: "Unigram", vocab, json };
@@ -203,7 +239,9 @@ function checkUnigram(json: JsonRecord, file: string): LibrarySpec {
 function checkAddedTokens(value: Json | undefined, file: string): AddedToken[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) return fail(`${file}:added_tokens`, "is not a list");
-  return (value as readonly Json[]).map((entry, index) => checkAddedToken(entry, `${file}:added_tokens[${index}]`));
+  return (value as readonly Json[]).map((entry, index) =>
+    checkAddedToken(entry, `${file}:added_tokens[${index}]`),
+  );
 }
 
 function checkAddedToken(entry: Json, place: string): AddedToken {

@@ -21,7 +21,13 @@ const FILTERS: ReadonlySet<string> = new Set(
 export const HINT = "correct the template, or set `template` to a named one";
 
 /** A one-line error at an offset of the template. */
-export function templateError(file: string, source: string, offset: number | undefined, what: string, hint: string = HINT): TokenizerError {
+export function templateError(
+  file: string,
+  source: string,
+  offset: number | undefined,
+  what: string,
+  hint: string = HINT,
+): TokenizerError {
   const place = offset === undefined ? file : `${file}:${placeOf(source, offset)}`;
   return new TokenizerError("template", place, printable(what, 160), hint);
 }
@@ -71,11 +77,21 @@ function isReadable(text: string): boolean {
 function reason(error: unknown): string {
   if (error instanceof RangeError) return NESTED;
   const message = error instanceof Error ? error.message : "";
-  return message === "" || /undefined|reading/.test(message) ? "cannot be read as a Jinja template" : `cannot be read (${message})`;
+  return message === "" || /undefined|reading/.test(message)
+    ? "cannot be read as a Jinja template"
+    : `cannot be read (${message})`;
 }
 
-const OPENING: ReadonlySet<string> = new Set(["OpenParen", "OpenSquareBracket", "OpenCurlyBracket"]);
-const CLOSING: ReadonlySet<string> = new Set(["CloseParen", "CloseSquareBracket", "CloseCurlyBracket"]);
+const OPENING: ReadonlySet<string> = new Set([
+  "OpenParen",
+  "OpenSquareBracket",
+  "OpenCurlyBracket",
+]);
+const CLOSING: ReadonlySet<string> = new Set([
+  "CloseParen",
+  "CloseSquareBracket",
+  "CloseCurlyBracket",
+]);
 const BLOCK_START: ReadonlySet<string> = new Set(["if", "for", "macro", "call", "filter"]);
 
 /** Nesting and filter names are checked before the recursive parser sees the tokens. */
@@ -89,7 +105,10 @@ function checkTokens(tokens: readonly Token[], tags: readonly Tag[], fail: Fail)
     if (CLOSING.has(token.type) || (keyword.startsWith("end") && keyword !== "endset")) depth -= 1;
     if (depth > MAX_NESTING) fail(tagOfToken(tokens, tags, index)?.start, NESTED);
     if (before?.type === "Pipe" && token.type === "Identifier" && !FILTERS.has(token.value)) {
-      fail(tagOfToken(tokens, tags, index)?.start, `the filter ${JSON.stringify(token.value)} is not known`);
+      fail(
+        tagOfToken(tokens, tags, index)?.start,
+        `the filter ${JSON.stringify(token.value)} is not known`,
+      );
     }
   }
 }

@@ -1,7 +1,15 @@
 // The library's interpreter has no limits. This one counts every evaluation, refuses operations whose result would be
 // too large before they run, and remembers which statement it is in.
 import { type Call, Interpreter, type Node, type Scope, type Value } from "./library.ts";
-import { type Budget, checkSize, MAX_RANGE, MAX_SIZE, TemplateLimitError, TOO_LARGE } from "./limits.ts";
+import {
+  type Budget,
+  checkSize,
+  MAX_RANGE,
+  MAX_SIZE,
+  TemplateLimitError,
+  TOO_LARGE,
+} from "./limits.ts";
+import { pythonLength, pythonStrip } from "./python-text.ts";
 
 const MAKES_CONTAINERS: ReadonlySet<string> = new Set([
   "ArrayLiteral",
@@ -10,6 +18,19 @@ const MAKES_CONTAINERS: ReadonlySet<string> = new Set([
   "CallExpression",
   "FilterExpression",
   "BinaryExpression",
+]);
+
+/** Nodes of a block that are no output. */
+const STATEMENTS: ReadonlySet<string> = new Set([
+  "Set",
+  "If",
+  "For",
+  "Macro",
+  "CallStatement",
+  "FilterStatement",
+  "Break",
+  "Continue",
+  "Comment",
 ]);
 
 export class BoundedInterpreter extends Interpreter {
@@ -45,7 +66,9 @@ export class BoundedInterpreter extends Interpreter {
   private expect(node: Node): void {
     if (node.type === "For") {
       const iterable = node["iterable"] as Node;
-      this.loopSources.add(iterable.type === "SelectExpression" ? (iterable["lhs"] as Node) : iterable);
+      this.loopSources.add(
+        iterable.type === "SelectExpression" ? (iterable["lhs"] as Node) : iterable,
+      );
     } else if (node.type === "MemberExpression") this.methodObjects.add(node["object"] as Node);
   }
 
@@ -57,9 +80,16 @@ export class BoundedInterpreter extends Interpreter {
     if (node.type === "Set" && (node["assignee"] as Node).type === "MemberExpression") {
       this.measured(super.evaluate((node["assignee"] as Node)["object"] as Node, scope));
     }
-    const guarded = node.type === "MemberExpression" ? this.guardMethod(node, value) : value;
+    const guarded = node.type === "MemberExpression" ? this.guardMethod(node, value, scope) : value;
     if (this.methodObjects.has(node)) this.methodObject = value;
-    return guarded;
+    return inBlock && !STATEMENTS.has(node.type) ? this.printed(guarded, scope) : guarded;
+  }
+
+  /** An output as Python prints it: the library writes `true` and leaves `None` out. */
+  private printed(value: Value, scope: Scope): Value {
+    if (value.type === "BooleanValue")
+      return this.literal(value.value === true ? "True" : "False", scope);
+    return value.type === "NullValue" ? this.literal("None", scope) : value;
   }
 
   private measured(value: Value): void {
@@ -69,21 +99,46 @@ export class BoundedInterpreter extends Interpreter {
   }
 
   /** `text.replace(…)` and `text.split(…)` are checked when they are called, with their arguments. */
-  private guardMethod(node: Node, value: Value): Value {
+  private guardMethod(node: Node, value: Value, scope: Scope): Value {
     const text = this.methodObject?.value;
     if (value.type !== "FunctionValue" || typeof text !== "string") return value;
     const name = String((node["property"] as Node)["value"]);
     const call = value.value as Call;
-    const guarded: Call = (args, scope) => {
+    const guarded: Call = (args, inner) => {
+      if (name === "strip" || name === "lstrip" || name === "rstrip") {
+        const [characters] = args.map((argument) => argument.value);
+        return this.literal(
+          pythonStrip(text, name, typeof characters === "string" ? characters : undefined),
+          scope,
+        );
+      }
       checkMethod(name, text, args);
-      return call(args, scope);
+      return call(args, inner);
     };
     return new (value.constructor as new (call: Call) => Value)(guarded);
   }
 
+  private literal(value: string | number, scope: Scope): Value {
+    return super.evaluate(
+      { type: typeof value === "string" ? "StringLiteral" : "IntegerLiteral", value },
+      scope,
+    );
+  }
+
+  /** Filters on texts that the library computes in UTF-16 units or with JavaScript's white space. */
+  private textFilter(name: string, operand: Value, scope: Scope): Value | undefined {
+    if (typeof operand.value !== "string") return undefined;
+    if (name === "length") return this.literal(pythonLength(operand.value), scope);
+    return name === "trim" ? this.literal(pythonStrip(operand.value, "strip"), scope) : undefined;
+  }
+
   override applyFilter(operand: Value, filter: Node, scope: Scope): Value {
     const callee = filter.type === "CallExpression" ? (filter["callee"] as Node) : filter;
-    this.filter = { name: String(callee["value"]), operand };
+    const name = String(callee["value"]);
+    const own =
+      filter.type === "CallExpression" ? undefined : this.textFilter(name, operand, scope);
+    if (own !== undefined) return own;
+    this.filter = { name, operand };
     if (filter.type !== "CallExpression") this.checkFilter([], new Map());
     const value = super.applyFilter(operand, filter, scope);
     this.filter = undefined;
@@ -122,7 +177,11 @@ function measure(value: Value): { size: number; depth: number } {
     const [{ value: inner }, depth] = top;
     size += 1 + (typeof inner === "string" ? inner.length : 0);
     deepest = Math.max(deepest, depth);
-    const children = Array.isArray(inner) ? (inner as Value[]) : inner instanceof Map ? ([...inner.values()] as Value[]) : [];
+    const children = Array.isArray(inner)
+      ? (inner as Value[])
+      : inner instanceof Map
+        ? ([...inner.values()] as Value[])
+        : [];
     if (size + open.length + children.length > MAX_SIZE) throw new TemplateLimitError(TOO_LARGE);
     for (const child of children) open.push([child, depth + 1]);
   }
@@ -138,15 +197,22 @@ function countOf(text: string, part: string): number {
 
 function checkMethod(name: string, text: string, args: readonly Value[]): void {
   const [first, second] = args.map((argument) => argument.value);
-  if (name === "replace" && typeof first === "string" && typeof second === "string") checkSize(text.length + countOf(text, first) * second.length);
-  if (name === "split") checkCount(typeof first === "string" ? countOf(text, first) : text.length / 8);
+  if (name === "replace" && typeof first === "string" && typeof second === "string")
+    checkSize(text.length + countOf(text, first) * second.length);
+  if (name === "split")
+    checkCount(typeof first === "string" ? countOf(text, first) : text.length / 8);
 }
 
 function checkCount(count: number): void {
   if (count > MAX_RANGE) throw new TemplateLimitError(TOO_LARGE);
 }
 
-function checkFilter(name: string, operand: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): void {
+function checkFilter(
+  name: string,
+  operand: Value,
+  args: readonly Value[],
+  named: ReadonlyMap<string, Value>,
+): void {
   const argument = (index: number, key: string): unknown => (args[index] ?? named.get(key))?.value;
   const text = typeof operand.value === "string" ? operand.value : "";
   const { size, depth } = measure(operand);
@@ -156,14 +222,21 @@ function checkFilter(name: string, operand: Value, args: readonly Value[], named
     case "replace":
       return checkMethod(name, text, args);
     case "indent":
-      return checkSize(text.length + countOf(text, "\n") * Math.max(0, Number(argument(0, "width") ?? 4)));
+      return checkSize(
+        text.length + countOf(text, "\n") * Math.max(0, Number(argument(0, "width") ?? 4)),
+      );
     case "tojson":
-      return checkSize((size * depth * Math.max(1, Number(argument(-1, "indent") ?? 1))) / 4 + separators(named) * size);
+      return checkSize(
+        (size * depth * Math.max(1, Number(argument(-1, "indent") ?? 1))) / 4 +
+          separators(named) * size,
+      );
     default:
   }
 }
 
 function separators(named: ReadonlyMap<string, Value>): number {
   const given = named.get("separators")?.value;
-  return Array.isArray(given) ? (given as Value[]).reduce((total, part) => total + String(part.value).length, 0) : 0;
+  return Array.isArray(given)
+    ? (given as Value[]).reduce((total, part) => total + String(part.value).length, 0)
+    : 0;
 }

@@ -33,7 +33,11 @@ export function createBpe(spec: BpeSpec): WordModel {
   };
 }
 
-function remember(cache: Map<string, readonly number[]>, word: string, ids: readonly number[]): void {
+function remember(
+  cache: Map<string, readonly number[]>,
+  word: string,
+  ids: readonly number[],
+): void {
   if (cache.size >= CACHE_WORDS) cache.clear();
   cache.set(word, ids);
 }
@@ -44,14 +48,23 @@ function indexMerges(spec: BpeSpec): Merges {
   const ranks = new Map<number, number>();
   const merged = new Int32Array(spec.merges.length);
   for (const [rank, [left, right]] of spec.merges.entries()) {
-    const joined = left + (right.startsWith(spec.continuingSubwordPrefix) ? right.slice(spec.continuingSubwordPrefix.length) : right);
+    const joined =
+      left +
+      (right.startsWith(spec.continuingSubwordPrefix)
+        ? right.slice(spec.continuingSubwordPrefix.length)
+        : right);
     ranks.set((spec.vocab.get(left) ?? 0) * span + (spec.vocab.get(right) ?? 0), rank);
     merged[rank] = spec.vocab.get(joined) ?? 0;
   }
   return { ranks, span, merged };
 }
 
-function encodeWord(word: string, spec: BpeSpec, symbols: (word: string) => number[], merges: Merges): number[] {
+function encodeWord(
+  word: string,
+  spec: BpeSpec,
+  symbols: (word: string) => number[],
+  merges: Merges,
+): number[] {
   const whole = spec.ignoreMerges ? spec.vocab.get(word) : undefined;
   if (whole !== undefined) return [whole];
   const ids = symbols(word);
@@ -64,7 +77,9 @@ function symbolReader(spec: BpeSpec): (word: string) => number[] {
   const encoder = new TextEncoder();
   const bytesOf = (character: string): number[] | undefined => {
     if (!spec.byteFallback) return undefined;
-    const ids = Array.from(encoder.encode(character), (byte) => spec.vocab.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`));
+    const ids = Array.from(encoder.encode(character), (byte) =>
+      spec.vocab.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
+    );
     return ids.every((id) => id !== undefined) ? ids : undefined;
   };
   return (word) => {
@@ -86,7 +101,12 @@ function* spellings(word: string, spec: BpeSpec): Generator<[number, string]> {
   let offset = 0;
   for (const character of word) {
     const last = offset + character.length === word.length;
-    yield [offset, (offset > 0 ? spec.continuingSubwordPrefix : "") + character + (last ? spec.endOfWordSuffix : "")];
+    yield [
+      offset,
+      (offset > 0 ? spec.continuingSubwordPrefix : "") +
+        character +
+        (last ? spec.endOfWordSuffix : ""),
+    ];
     offset += character.length;
   }
 }

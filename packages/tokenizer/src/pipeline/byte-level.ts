@@ -31,4 +31,3 @@ export function byteLevelBytes(token: string): Uint8Array {
   }
   return Uint8Array.from(bytes);
 }
-

@@ -21,19 +21,27 @@ export function createEngine(spec: TokenizerSpec): Engine {
   return {
     spec,
     normalize: createNormalizer(spec),
-    preTokenize: spec.preTokenizer && createPreTokenizer(spec.preTokenizer, `${spec.file}:pre_tokenizer`),
+    preTokenize:
+      spec.preTokenizer && createPreTokenizer(spec.preTokenizer, `${spec.file}:pre_tokenizer`),
     model: createModel(spec.model),
     decode: createDecoder(spec.decoder, `${spec.file}:decoder`),
   };
 }
 
-function createNormalizer({ normalizer, file }: TokenizerSpec): ((text: string) => string) | undefined {
+function createNormalizer({
+  normalizer,
+  file,
+}: TokenizerSpec): ((text: string) => string) | undefined {
   if (normalizer === undefined) return undefined;
   try {
     const built = new SequenceNormalizer({ type: "Sequence", normalizers: [normalizer] });
     return (text) => built.normalize(text);
   } catch {
-    return fail(`${file}:normalizer`, "is of a type that is not known", "use a model with another tokenizer");
+    return fail(
+      `${file}:normalizer`,
+      "is of a type that is not known",
+      "use a model with another tokenizer",
+    );
   }
 }
 
@@ -43,8 +51,14 @@ export type Encode = (text: string, trust: Trust) => number[];
 /** The encoder of a vocabulary with these added tokens. */
 export function createEncode(engine: Engine, added: readonly AddedToken[]): Encode {
   const normalize = engine.normalize ?? ((text: string): string => text);
-  const raw = createSplitter(added.filter((token) => !token.normalized), (content) => content);
-  const normalized = createSplitter(added.filter((token) => token.normalized), normalize);
+  const raw = createSplitter(
+    added.filter((token) => !token.normalized),
+    (content) => content,
+  );
+  const normalized = createSplitter(
+    added.filter((token) => token.normalized),
+    normalize,
+  );
   return (input, trust) => {
     const ids: number[] = [];
     for (const section of raw(wellFormed(input), trust)) {
@@ -57,7 +71,8 @@ export function createEncode(engine: Engine, added: readonly AddedToken[]): Enco
       const text = normalize(section);
       // A normaliser that changes lengths loses the positions; the section is then trusted as a whole or not at all.
       const moved = text.length !== section.length;
-      const within: Trust = (from, to) => (moved ? trust(start, start + section.length) : trust(start + from, start + to));
+      const within: Trust = (from, to) =>
+        moved ? trust(start, start + section.length) : trust(start + from, start + to);
       for (const piece of normalized(text, within)) {
         if ("id" in piece) ids.push(piece.id);
         else encodeText(piece.text, start === 0 && piece.start === 0);

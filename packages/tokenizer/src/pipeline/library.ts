@@ -4,8 +4,12 @@ import * as library from "@huggingface/tokenizers";
 import { type JsonRecord } from "../files/tokenizer-json.ts";
 
 interface Library {
-  SequenceNormalizer: new (config: { type: "Sequence"; normalizers: readonly JsonRecord[] }) => { normalize(text: string): string };
-  SequenceDecoder: new (config: { type: "Sequence"; decoders: readonly JsonRecord[] }) => { decode_chain(tokens: string[]): string[] };
+  SequenceNormalizer: new (config: { type: "Sequence"; normalizers: readonly JsonRecord[] }) => {
+    normalize(text: string): string;
+  };
+  SequenceDecoder: new (config: { type: "Sequence"; decoders: readonly JsonRecord[] }) => {
+    decode_chain(tokens: string[]): string[];
+  };
   SplitPreTokenizer: new (config: JsonRecord) => { readonly pattern: RegExp | null };
   Unigram: new (config: JsonRecord, eosToken: string) => LibraryModel;
   WordPiece: new (config: JsonRecord) => LibraryModel;

@@ -11,13 +11,24 @@ export function compilePattern(pattern: Json | undefined, place: string): RegExp
   if (!isRecord(pattern)) return reject(place, shown(pattern), "is not a pattern");
   const { String: literal, Regex: source } = pattern;
   if (typeof literal === "string") return new RegExp(escapeLiteral(literal), "gu");
-  if (typeof source !== "string" || source.length > MAX_PATTERN) return reject(place, shown(source), "is not a pattern");
-  if (canExplode(source)) reject(place, shown(source), "repeats a group that repeats or branches itself, which can take exponential time");
+  if (typeof source !== "string" || source.length > MAX_PATTERN)
+    return reject(place, shown(source), "is not a pattern");
+  if (canExplode(source))
+    reject(
+      place,
+      shown(source),
+      "repeats a group that repeats or branches itself, which can take exponential time",
+    );
   return translate(source, place);
 }
 
 function reject(place: string, what: string, why: string): never {
-  throw new TokenizerError("pattern", place, `the pattern ${what} ${why}`, "use the tokenizer.json that the model's authors published");
+  throw new TokenizerError(
+    "pattern",
+    place,
+    `the pattern ${what} ${why}`,
+    "use the tokenizer.json that the model's authors published",
+  );
 }
 
 function escapeLiteral(text: string): string {
@@ -27,7 +38,12 @@ function escapeLiteral(text: string): string {
 function translate(source: string, place: string): RegExp {
   let compiled: RegExp | null = null;
   try {
-    compiled = new SplitPreTokenizer({ type: "Split", pattern: { Regex: source }, behavior: "Isolated", invert: false }).pattern;
+    compiled = new SplitPreTokenizer({
+      type: "Split",
+      pattern: { Regex: source },
+      behavior: "Isolated",
+      invert: false,
+    }).pattern;
   } catch {
     // The library explains in terms of its own translation; the pattern itself tells the user more.
   }
@@ -44,7 +60,7 @@ const UNBOUNDED = /^(?:[*+]|\{\d*,\}|\{(?:\d*,)?\d{3,}\})/;
 /** True if a group under an unbounded quantifier contains such a quantifier or alternatives (`(a+)+`, `(a|aa)*`). */
 export function canExplode(source: string): boolean {
   const open: Group[] = [{ repeats: false, branches: false }];
-  for (let at = 0; at < source.length; ) {
+  for (let at = 0; at < source.length;) {
     const here = open[open.length - 1];
     if (here === undefined) return false;
     const character = source[at];
@@ -73,7 +89,12 @@ function endOfClass(source: string, start: number): number {
     const character = source[at];
     if (character === "\\") at += 1;
     else if (character === "[") depth += 1;
-    else if (character === "]" && !(at === start + 1 || (at === start + 2 && source[start + 1] === "^")) && --depth === 0) return at + 1;
+    else if (
+      character === "]" &&
+      !(at === start + 1 || (at === start + 2 && source[start + 1] === "^")) &&
+      --depth === 0
+    )
+      return at + 1;
   }
   return source.length;
 }

@@ -11,14 +11,21 @@ const YOUNGER_THAN_16 =
   "323b0-33479";
 
 const escapeCodePoint = (hex: string): string => `\\u{${hex}}`;
-const younger = new RegExp(`[${YOUNGER_THAN_16.split(" ").map((range) => range.split("-").map(escapeCodePoint).join("-")).join("")}]`, "gu");
+const younger = new RegExp(
+  `[${YOUNGER_THAN_16.split(" ")
+    .map((range) => range.split("-").map(escapeCodePoint).join("-"))
+    .join("")}]`,
+  "gu",
+);
 
 const PRIVATE_BMP = "\uE000";
 const PRIVATE_ASTRAL = "\u{F0000}";
 
 /** The text as Unicode 16 sees it: same length, younger characters replaced by private-use ones. */
 export function unicode16Shadow(text: string): string {
-  return text.replace(younger, (character) => (character.length === 1 ? PRIVATE_BMP : PRIVATE_ASTRAL));
+  return text.replace(younger, (character) =>
+    character.length === 1 ? PRIVATE_BMP : PRIVATE_ASTRAL,
+  );
 }
 
 /** Rust's `char::is_numeric` (Unicode 17), also on engines whose tables are older. */
