@@ -10,8 +10,8 @@ export type Json =
   | { kind: "plain"; text: string };
 
 const MAX_DEPTH = 200;
-// oxlint-disable-next-line no-control-regex
 const TOKEN =
+  // oxlint-disable-next-line no-control-regex
   /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)|(true|false|null))/y;
 
 /** Reads JSON text; undefined where it is not JSON. */
