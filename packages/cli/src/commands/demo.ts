@@ -34,7 +34,7 @@ class Stopped extends Error {
 export async function demo(words: string[], context: Context): Promise<number> {
   const { model, rows, overrides } = readOptions(words);
   process.chdir(checkout(recipes[model]));
-  if (model === "smollm2") await fetchModel(context);
+  const base = model === "smollm2" ? [`model_name_or_path=${await fetchModel(context)}`] : [];
   const say = (text: string): void => void (context.json || context.print(text));
   const seconds: Record<string, number> = {};
   const timed = async <T>(phase: string, work: () => Promise<T>): Promise<T> => {
@@ -45,7 +45,7 @@ export async function demo(words: string[], context: Context): Promise<number> {
     return result;
   };
   const tuned = `saves/demo-${model}`;
-  const recipe = [recipes[model], "report_to=none", ...overrides];
+  const recipe = [recipes[model], "report_to=none", ...base, ...overrides];
   const run = (extra: readonly string[], listen = context.listen): Promise<RunConfig> => perform([...recipe, ...extra], context, listen);
 
   const losses: number[] = [];
@@ -102,14 +102,14 @@ function checkout(recipe: string): string {
   throw new UsageError(`${recipe}: no such file; run the demo in a checkout of the repository`);
 }
 
-async function fetchModel(context: Context): Promise<void> {
+async function fetchModel(context: Context): Promise<string> {
   context.note("SmolLM2-135M-Instruct: using the cache, or downloading 93 MB once");
   const tool = (await import(pathToFileURL(join(root, "tools/fetch-smollm2.mjs")).href)) as FetchTool;
-  await tool.fetchSmollm2();
+  return tool.fetchSmolLM2();
 }
 
 interface FetchTool {
-  fetchSmollm2: () => Promise<string> | string;
+  fetchSmolLM2: () => Promise<string>;
 }
 
 const evaluation = ["do_eval=false", "eval_strategy=no", "load_best_model_at_end=false", "val_size=0", "early_stopping_steps=null"];

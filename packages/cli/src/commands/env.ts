@@ -18,7 +18,8 @@ interface Report {
   cpu: string;
   threads: number;
   memory: string;
-  backends: readonly { name: string; available: boolean; reason: string }[];
+  backends: ReturnType<typeof describeBackends>["backends"];
+  library: ReturnType<typeof describeBackends>["library"];
   variables: Record<string, string | null>;
 }
 
@@ -38,14 +39,15 @@ function gather(): Report {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     threads: availableParallelism(),
     memory: `${gigabytes(freemem())} of ${gigabytes(totalmem())} GB free`,
-    backends: describeBackends(),
+    ...describeBackends(),
     variables: Object.fromEntries(variables.map(([name]) => [name, process.env[name] ?? null])),
   };
 }
 
-function text({ backends, variables: values, ...machine }: Report): string {
+function text({ backends, library, variables: values, ...machine }: Report): string {
   const lines = Object.entries(machine).map(([name, value]) => `${name.padEnd(10)} ${value}`);
-  const candidates = backends.map(({ name, available, reason }) => `  ${name.padEnd(10)} ${available ? "yes" : "no "}  ${reason}`);
+  const candidates = backends.map(({ name, available, detail }) => `  ${name.padEnd(10)} ${available ? "yes" : "no "}  ${detail}`);
   const settings = variables.map(([name, meaning]) => `  ${name}=${values[name] ?? ""}  (${meaning})`);
-  return [...lines, "backends", ...candidates, "environment", ...settings, ""].join("\n");
+  const places = library.map(({ path, problem }) => `  ${path}  ${problem ?? "loaded"}`);
+  return [...lines, "backends", ...candidates, "native library", ...places, "environment", ...settings, ""].join("\n");
 }

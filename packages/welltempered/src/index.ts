@@ -1,0 +1,14 @@
+export * as checkpoint from "@welltempered/checkpoint";
+export * as config from "@welltempered/config";
+export * as data from "@welltempered/data";
+export * as events from "@welltempered/events";
+export * as formats from "@welltempered/formats";
+export * as generate from "@welltempered/generate";
+export * as kernels from "@welltempered/kernels";
+export * as models from "@welltempered/models";
+export * as nn from "@welltempered/nn";
+export * as optimizers from "@welltempered/optimizers";
+export * as peft from "@welltempered/peft";
+export * as tensor from "@welltempered/tensor";
+export * as tokenizer from "@welltempered/tokenizer";
+export * as trainer from "@welltempered/trainer";
