@@ -1,29 +1,61 @@
-// Builds the Rust addon of this checkout, with the fault hooks that tests use, and puts it where the loader looks.
-// Cargo does nothing where nothing changed; the copy is made only where the library is newer.
+// Builds the Rust addon of this checkout and puts it where the loader looks.
+// With --publish it is built without the fault hooks that tests use, in a folder of its own.
+// Cargo does nothing where nothing changed; the copy is made only where the bytes differ.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
-const libraries = { darwin: "libkernels_napi.dylib", win32: "kernels_napi.dll" };
-const library = join(root, "target/release", libraries[process.platform] ?? "libkernels_napi.so");
-const addon = join(here, "native", `kernels.${process.platform}-${process.arch}.node`);
+const publish = process.argv.includes("--publish");
+const target = join(root, publish ? "target/publish" : "target");
 
-const build = spawnSync("cargo", ["build", "--release", "--quiet", "-p", "kernels-napi", "--features", "faults"], {
-  cwd: root,
-  stdio: ["ignore", "inherit", "inherit"],
-});
-if (build.error !== undefined) {
-  console.error(`cargo did not start (${build.error.message}); install Rust from https://rustup.rs and try again`);
-  process.exit(3);
+/** The name napi gives this platform, as in src/library.ts. */
+function platformName() {
+  const { platform, arch } = process;
+  if (platform === "win32") return `win32-${arch}-msvc`;
+  if (platform !== "linux") return `${platform}-${arch}`;
+  return `linux-${arch}-${process.report.getReport().header.glibcVersionRuntime ? "gnu" : "musl"}`;
 }
-if (build.status !== 0) process.exit(build.status ?? 1);
 
-mkdirSync(dirname(addon), { recursive: true });
-if (!existsSync(addon) || statSync(addon).mtimeMs < statSync(library).mtimeMs) {
+function build() {
+  const options = publish ? [] : ["--features", "faults"];
+  const cargo = [
+    "build",
+    "--release",
+    "--quiet",
+    "-p",
+    "kernels-napi",
+    "--target-dir",
+    target,
+    ...options,
+  ];
+  const { error, status } = spawnSync("cargo", cargo, {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (error !== undefined) {
+    console.error(
+      `cargo did not start (${error.message}); install Rust from https://rustup.rs and try again`,
+    );
+    process.exit(3);
+  }
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function install() {
+  const libraries = { darwin: "libkernels_napi.dylib", win32: "kernels_napi.dll" };
+  const library = readFileSync(
+    join(target, "release", libraries[process.platform] ?? "libkernels_napi.so"),
+  );
+  const addon = join(here, "native", `kernels.${platformName()}.node`);
+  if (existsSync(addon) && readFileSync(addon).equals(library)) return;
+  mkdirSync(dirname(addon), { recursive: true });
   // A process may have the old file mapped: a rename leaves that mapping whole.
-  copyFileSync(library, `${addon}.new`);
+  writeFileSync(`${addon}.new`, library);
   renameSync(`${addon}.new`, addon);
 }
+
+build();
+install();

@@ -1,0 +1,18 @@
+export type {
+  AdamWOptions,
+  AttentionLayout,
+  BinaryKind,
+  BlockCodec,
+  DType,
+  KernelBackend,
+  MatmulLayout,
+  RngKey,
+  SgdOptions,
+  Shape,
+  Slot,
+} from "./backend.ts";
+export { KernelError } from "./errors.ts";
+export type { KernelErrorCode } from "./errors.ts";
+export type { LibraryAttempt } from "./library.ts";
+export { describeBackends, openBackend } from "./loader.ts";
+export type { BackendOptions, BackendReport, Device } from "./loader.ts";

@@ -1,0 +1,280 @@
+// The Rust backend behind the contract. Each method hands over its arguments and turns what is thrown into KernelError.
+
+import type {
+  AdamWOptions,
+  AttentionLayout,
+  BinaryKind,
+  BlockCodec,
+  DType,
+  KernelBackend,
+  MatmulLayout,
+  RngKey,
+  SgdOptions,
+  Shape,
+  Slot,
+} from "./backend.ts";
+import { toKernelError } from "./errors.ts";
+
+/** The class that the addon exports. */
+export interface NativeLibrary extends Omit<KernelBackend, "name" | "description" | "read"> {
+  name(): string;
+  description(): string;
+  /** `out` has exactly the tensor's bytes. */
+  read(x: Slot, out: Uint8Array): void;
+}
+
+const DTYPE_BYTES: Record<DType, number> = {
+  f32: 4,
+  bf16: 2,
+  f16: 2,
+  f64: 8,
+  i32: 4,
+  i8: 1,
+  u8: 1,
+};
+
+function call<T>(op: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw toKernelError(op, error);
+  }
+}
+
+/** A backend in the native library; open one with `openBackend`. */
+export class NativeBackend implements KernelBackend {
+  readonly name: string;
+  readonly description: string;
+  readonly #native: NativeLibrary;
+
+  constructor(native: NativeLibrary) {
+    this.#native = native;
+    this.name = native.name();
+    this.description = native.description();
+  }
+
+  alloc(dtype: DType, shape: Shape): Slot {
+    return call("alloc", () => this.#native.alloc(dtype, [...shape]));
+  }
+
+  upload(dtype: DType, shape: Shape, bytes: Uint8Array): Slot {
+    return call("upload", () => this.#native.upload(dtype, [...shape], bytes));
+  }
+
+  decode(codec: BlockCodec, shape: Shape, bytes: Uint8Array): Slot {
+    return call("decode", () => this.#native.decode(codec, [...shape], bytes));
+  }
+
+  write(x: Slot, bytes: Uint8Array): void {
+    call("write", () => this.#native.write(x, bytes));
+  }
+
+  async read(x: Slot): Promise<Uint8Array> {
+    return call("read", () => {
+      const elements = this.#native.shape(x).reduce((product, axis) => product * axis, 1);
+      const out = new Uint8Array(elements * DTYPE_BYTES[this.#native.dtype(x)]);
+      this.#native.read(x, out);
+      return out;
+    });
+  }
+
+  free(x: Slot): void {
+    call("free", () => this.#native.free(x));
+  }
+
+  dtype(x: Slot): DType {
+    return call("dtype", () => this.#native.dtype(x));
+  }
+
+  shape(x: Slot): number[] {
+    return call("shape", () => this.#native.shape(x));
+  }
+
+  reshape(x: Slot, shape: Shape): Slot {
+    return call("reshape", () => this.#native.reshape(x, [...shape]));
+  }
+
+  copy(x: Slot): Slot {
+    return call("copy", () => this.#native.copy(x));
+  }
+
+  cast(x: Slot, dtype: DType): Slot {
+    return call("cast", () => this.#native.cast(x, dtype));
+  }
+
+  liveTensors(): number {
+    return call("liveTensors", () => this.#native.liveTensors());
+  }
+
+  liveBytes(): number {
+    return call("liveBytes", () => this.#native.liveBytes());
+  }
+
+  fill(x: Slot, value: number): void {
+    call("fill", () => this.#native.fill(x, value));
+  }
+
+  binary(kind: BinaryKind, a: Slot, b: Slot): Slot {
+    return call("binary", () => this.#native.binary(kind, a, b));
+  }
+
+  scale(x: Slot, factor: number): Slot {
+    return call("scale", () => this.#native.scale(x, factor));
+  }
+
+  scaleBy(x: Slot, s: Slot): Slot {
+    return call("scaleBy", () => this.#native.scaleBy(x, s));
+  }
+
+  accumulate(acc: Slot, x: Slot, factor: number): void {
+    call("accumulate", () => this.#native.accumulate(acc, x, factor));
+  }
+
+  sum(x: Slot): Slot {
+    return call("sum", () => this.#native.sum(x));
+  }
+
+  sumRows(x: Slot): Slot {
+    return call("sumRows", () => this.#native.sumRows(x));
+  }
+
+  takeRows(table: Slot, ids: Slot): Slot {
+    return call("takeRows", () => this.#native.takeRows(table, ids));
+  }
+
+  scatterAddRows(g: Slot, ids: Slot, rows: number): Slot {
+    return call("scatterAddRows", () => this.#native.scatterAddRows(g, ids, rows));
+  }
+
+  writeRows(dst: Slot, ids: Slot, src: Slot): void {
+    call("writeRows", () => this.#native.writeRows(dst, ids, src));
+  }
+
+  matmul(layout: MatmulLayout, a: Slot, b: Slot, alpha: number, into?: Slot): Slot {
+    return call("matmul", () => this.#native.matmul(layout, a, b, alpha, into));
+  }
+
+  rmsNorm(x: Slot, w: Slot, epsilon: number): [y: Slot, rstd: Slot] {
+    return call("rmsNorm", () => this.#native.rmsNorm(x, w, epsilon));
+  }
+
+  rmsNormBackward(g: Slot, x: Slot, w: Slot, rstd: Slot, needsW: boolean): Slot[] {
+    return call("rmsNormBackward", () => this.#native.rmsNormBackward(g, x, w, rstd, needsW));
+  }
+
+  ropeTable(positions: Slot, frequencies: Float64Array, scale: number): [cos: Slot, sin: Slot] {
+    return call("ropeTable", () => this.#native.ropeTable(positions, frequencies, scale));
+  }
+
+  rope(x: Slot, cos: Slot, sin: Slot, headDim: number, inverse: boolean): Slot {
+    return call("rope", () => this.#native.rope(x, cos, sin, headDim, inverse));
+  }
+
+  attention(
+    q: Slot,
+    k: Slot,
+    v: Slot,
+    layout: AttentionLayout,
+    headDim: number,
+    scale: number,
+  ): [o: Slot, lse: Slot] {
+    return call("attention", () => this.#native.attention(q, k, v, layout, headDim, scale));
+  }
+
+  attentionBackward(
+    g: Slot,
+    q: Slot,
+    k: Slot,
+    v: Slot,
+    o: Slot,
+    lse: Slot,
+    layout: AttentionLayout,
+    headDim: number,
+    scale: number,
+  ): [dq: Slot, dk: Slot, dv: Slot] {
+    return call("attentionBackward", () =>
+      this.#native.attentionBackward(g, q, k, v, o, lse, layout, headDim, scale),
+    );
+  }
+
+  swiglu(gate: Slot, up: Slot): Slot {
+    return call("swiglu", () => this.#native.swiglu(gate, up));
+  }
+
+  swigluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot] {
+    return call("swigluBackward", () => this.#native.swigluBackward(g, gate, up));
+  }
+
+  linearCrossEntropy(h: Slot, w: Slot, labels: Slot, needsH: boolean, needsW: boolean): Slot[] {
+    return call("linearCrossEntropy", () =>
+      this.#native.linearCrossEntropy(h, w, labels, needsH, needsW),
+    );
+  }
+
+  linearLogProb(h: Slot, w: Slot, labels: Slot): [logp: Slot, lse: Slot] {
+    return call("linearLogProb", () => this.#native.linearLogProb(h, w, labels));
+  }
+
+  linearLogProbBackward(
+    g: Slot,
+    h: Slot,
+    w: Slot,
+    labels: Slot,
+    lse: Slot,
+    needsH: boolean,
+    needsW: boolean,
+  ): Slot[] {
+    return call("linearLogProbBackward", () =>
+      this.#native.linearLogProbBackward(g, h, w, labels, lse, needsH, needsW),
+    );
+  }
+
+  dropout(x: Slot, p: number, key: RngKey): Slot {
+    return call("dropout", () => this.#native.dropout(x, p, key));
+  }
+
+  uniform(shape: Shape, low: number, high: number, key: RngKey): Slot {
+    return call("uniform", () => this.#native.uniform([...shape], low, high, key));
+  }
+
+  normal(shape: Shape, mean: number, std: number, key: RngKey): Slot {
+    return call("normal", () => this.#native.normal([...shape], mean, std, key));
+  }
+
+  gradNorm(grads: readonly Slot[]): Slot {
+    return call("gradNorm", () => this.#native.gradNorm([...grads]));
+  }
+
+  clipFactor(norm: Slot, maxNorm: number): [scale: Slot, skip: Slot] {
+    return call("clipFactor", () => this.#native.clipFactor(norm, maxNorm));
+  }
+
+  adamw(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    m: readonly Slot[],
+    v: readonly Slot[],
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: AdamWOptions,
+  ): void {
+    call("adamw", () =>
+      this.#native.adamw([...params], [...grads], [...m], [...v], step, scale, skip, options),
+    );
+  }
+
+  sgd(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    momentum: readonly Slot[],
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: SgdOptions,
+  ): void {
+    call("sgd", () =>
+      this.#native.sgd([...params], [...grads], [...momentum], step, scale, skip, options),
+    );
+  }
+}
