@@ -166,6 +166,12 @@ CASES = {
 }
 
 
+def sort_folders():
+    """A folder's files come in the file system's order upstream; ours are sorted, so the oracle is made to sort as well."""
+    listdir = os.listdir
+    os.listdir = lambda path=".": sorted(listdir(path))
+
+
 def register_efficient():
     from llamafactory.data.formatter import StringFormatter
     from llamafactory.data.template import register_template
@@ -232,6 +238,7 @@ def main():
     make_tokenizer()
     make_datasets()
     register_efficient()
+    sort_folders()
     only = sys.argv[1:]
     cases = []
     for name, case in CASES.items():

@@ -26,7 +26,7 @@ function failure(run: () => unknown): UserError {
     expect(error).toBeInstanceOf(UserError);
     const user = error as UserError;
     expect(user.exitCode).toBe(2);
-    expect(user.message).not.toMatch(/[\n\u0000-\u001f]/);
+    expect(user.message).not.toMatch(/\p{Cc}/u);
     expect(user.message.length).toBeLessThanOrEqual(300);
     return user;
   }

@@ -4,6 +4,7 @@ import {
   collateSft,
   type Encoder,
   type Example,
+  getTemplate,
   type LoadOptions,
   loadRows,
   type MixStrategy,
@@ -12,14 +13,7 @@ import {
   tokenizePrompts,
   tokenizeRows,
 } from "../src/index.ts";
-import {
-  chatmlTemplate,
-  efficientTemplate,
-  fixtureTokenizer,
-  LOAD,
-  readFixture,
-  TOKENIZE,
-} from "./support.ts";
+import { efficientTemplate, fixtureTokenizer, LOAD, readFixture, TOKENIZE } from "./support.ts";
 
 // Ids, labels, positions and masks that LlamaFactory 0.9.5 makes of the same files (tools/python/make_data_cases.py).
 
@@ -49,10 +43,6 @@ interface Case {
 
 const { cases } = JSON.parse(readFixture("cases.json")) as { cases: Case[] };
 const names = (value: unknown): string[] => (typeof value === "string" ? value.split(",") : []);
-const known = cases.filter(
-  ({ options: { stage, template } }) =>
-    stage === "pt" || template === "chatml" || template === "efficient",
-);
 
 function loadOptions({ options }: Case): LoadOptions {
   const probabilities = names(options["interleave_probs"]).map(Number);
@@ -84,15 +74,17 @@ function tokenizeOptions({ options }: Case): TokenizeOptions {
   };
 }
 
-function encoderOf({ options, expected }: Case): Encoder {
-  const tokenizer = fixtureTokenizer(options.tokenizer).withSpecialTokens({
-    eos: expected.eos,
-    pad: expected.pad,
-  });
-  return {
-    tokenizer,
-    template: options.template === "efficient" ? efficientTemplate : chatmlTemplate(true),
-  };
+/** The template `efficient` that tools/python/make_data_cases.py registers. */
+function encoderOf({ options }: Case): Encoder {
+  const tokenizer = fixtureTokenizer(options.tokenizer);
+  if (options.template !== "efficient") {
+    return getTemplate(
+      options.stage === "pt" ? (options.template ?? "empty") : options.template,
+      tokenizer,
+      { allowSpecial: true },
+    );
+  }
+  return { tokenizer, template: efficientTemplate };
 }
 
 /** The example with LlamaFactory's padding and mask. */
@@ -128,7 +120,7 @@ function compareRows(dataset: TokenizedDataset, expected: readonly Row[], encode
 }
 
 describe("rows equal LlamaFactory's:", () => {
-  test.each(known)("$name", (item) => {
+  test.each(cases)("$name", (item) => {
     const encoder = encoderOf(item);
     const rows = loadRows(loadOptions(item));
     const options = tokenizeOptions(item);
