@@ -1,0 +1,83 @@
+import type { KernelBackend, RngKey, Slot } from "../src/index.ts";
+import { put } from "./support.ts";
+
+export type Method = Exclude<keyof KernelBackend, "name" | "description">;
+
+export const key: RngKey = { seed: 2 ** 40 + 3, stream: 17, step: 5, micro: 1, rank: 2 };
+export const adamwOptions = { lr: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 };
+export const sgdOptions = { lr: 0.1, momentum: 0.9, nesterov: false, weightDecay: 0.01 };
+
+const floats = (k: KernelBackend, ...shape: number[]): Slot => {
+  const length = shape.reduce((product, axis) => product * axis, 1);
+  return put(k, Array.from({ length }, (_, i) => Math.sin(i + 1)), shape);
+};
+const ints = (k: KernelBackend, ...values: number[]): Slot => put(k, values, [values.length], "i32");
+const head = (k: KernelBackend): [h: Slot, w: Slot, labels: Slot] => [floats(k, 3, 4), floats(k, 5, 4), ints(k, 0, -100, 4)];
+const steering = (k: KernelBackend): [step: Slot, scale: Slot, skip: Slot] => [
+  put(k, [0], [1]),
+  put(k, [1], [1]),
+  put(k, [0], [1]),
+];
+
+/** One valid list of arguments for every method of the contract. */
+export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<KernelBackend[M]> } = {
+  alloc: () => ["f32", [2, 3]],
+  upload: () => ["f32", [2], new Uint8Array(8)],
+  decode: () => ["q8_0", [1, 32], new Uint8Array(34)],
+  write: (k) => [floats(k, 2), new Uint8Array(8)],
+  read: (k) => [floats(k, 2)],
+  free: (k) => [floats(k, 2)],
+  dtype: (k) => [floats(k, 2)],
+  shape: (k) => [floats(k, 2)],
+  reshape: (k) => [floats(k, 2, 3), [6]],
+  copy: (k) => [floats(k, 2)],
+  cast: (k) => [floats(k, 2), "bf16"],
+  liveTensors: () => [],
+  liveBytes: () => [],
+  fill: (k) => [floats(k, 2), 1],
+  binary: (k) => ["add", floats(k, 2, 3), floats(k, 3)],
+  scale: (k) => [floats(k, 2), 2],
+  scaleBy: (k) => [floats(k, 2), floats(k, 1)],
+  accumulate: (k) => [floats(k, 2), floats(k, 2), 0.5],
+  sum: (k) => [floats(k, 2)],
+  sumRows: (k) => [floats(k, 2, 3)],
+  takeRows: (k) => [floats(k, 4, 3), ints(k, 3, 0, 3)],
+  scatterAddRows: (k) => [floats(k, 3, 2), ints(k, 1, 0, 1), 4],
+  writeRows: (k) => [floats(k, 4, 2), ints(k, 3, 0), floats(k, 2, 2)],
+  matmul: (k) => ["nn", floats(k, 2, 3), floats(k, 3, 4), 1, floats(k, 2, 4)],
+  rmsNorm: (k) => [floats(k, 2, 3), floats(k, 3), 1e-5],
+  rmsNormBackward: (k) => [floats(k, 2, 3), floats(k, 2, 3), floats(k, 3), floats(k, 2), true],
+  ropeTable: (k) => [ints(k, 0, 1, 7), Float64Array.of(1, 0.1), 1],
+  rope: (k) => [floats(k, 3, 8), floats(k, 3, 2), floats(k, 3, 2), 4, false],
+  attention: (k) => [floats(k, 3, 8), floats(k, 3, 4), floats(k, 3, 4), ints(k, 0, 3, 1, 0, 3), 4, 0.5],
+  attentionBackward: (k) => [
+    floats(k, 3, 8),
+    floats(k, 3, 8),
+    floats(k, 3, 4),
+    floats(k, 3, 4),
+    floats(k, 3, 8),
+    floats(k, 3, 2),
+    ints(k, 0, 3, 1, 0, 3),
+    4,
+    0.5,
+  ],
+  swiglu: (k) => [floats(k, 2, 3), floats(k, 2, 3)],
+  swigluBackward: (k) => [floats(k, 2, 3), floats(k, 2, 3), floats(k, 2, 3)],
+  linearCrossEntropy: (k) => [...head(k), true, true],
+  linearLogProb: (k) => head(k),
+  linearLogProbBackward: (k) => [floats(k, 3), ...head(k), floats(k, 3), true, true],
+  dropout: (k) => [floats(k, 2, 3), 0.5, key],
+  uniform: () => [[2, 3], -1, 1, key],
+  normal: () => [[2, 3], 0, 1, key],
+  gradNorm: (k) => [[floats(k, 2), floats(k, 3)]],
+  clipFactor: (k) => [floats(k, 1), 1],
+  adamw: (k) => [[floats(k, 2)], [floats(k, 2)], [floats(k, 2)], [k.alloc("f32", [2])], ...steering(k), adamwOptions],
+  sgd: (k) => [[floats(k, 2)], [floats(k, 2)], [floats(k, 2)], ...steering(k), sgdOptions],
+};
+
+export const methods = Object.keys(validCalls) as Method[];
+
+/** Calls a method by name; `read` is awaited, so that all errors are rejections. */
+export async function invoke(k: KernelBackend, method: Method, args: readonly unknown[]): Promise<unknown> {
+  return await (k[method] as (...args: unknown[]) => unknown).call(k, ...args);
+}
