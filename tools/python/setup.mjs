@@ -19,7 +19,7 @@ export function pythonEnvironment(name = "reference") {
   mkdirSync(cache, { recursive: true });
   rmSync(folder, { recursive: true, force: true });
   run(base, ["-m", "venv", folder], { quiet: true });
-  run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv==0.9.2"], { quiet: true });
+  run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv==0.13.9"], { quiet: true });
   run(python, ["-m", "uv", "pip", "install", "--quiet", "--python", python, "-r", pins], { quiet: true });
   writeFileSync(stamp, "");
   return python;

@@ -4,7 +4,7 @@ import { ModelConfigError } from "./errors.ts";
 
 export type ConfigRecord = Readonly<Record<string, unknown>>;
 
-export function integerField(config: ConfigRecord, key: string, fallback?: number, max = 1 << 24): number {
+export function integerField(config: ConfigRecord, key: string, fallback?: number, max: number = 1 << 24): number {
   const value = config[key] ?? fallback;
   if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > max) {
     throw new ModelConfigError(key, `is ${show(value)}; it must be a whole number from 1 to ${max}`);

@@ -14,7 +14,7 @@ export type RopeConfig =
 export function readRope(config: ConfigRecord): RopeConfig {
   const parameters = recordField(config, "rope_parameters") ?? recordField(config, "rope_scaling") ?? {};
   const theta = numberField({ rope_theta: parameters["rope_theta"] ?? config["rope_theta"] }, "rope_theta", 10_000);
-  const type = parameters["rope_type"] ?? parameters["type"] ?? "default";
+  const type = String(parameters["rope_type"] ?? parameters["type"] ?? "default");
   const longest = integerField(config, "max_position_embeddings", 2048, 2 ** 32);
   switch (type) {
     case "default":

@@ -1,4 +1,4 @@
-import { openBackend, type DType, type KernelBackend, type OpenOptions, type RngKey, type Shape, type Slot } from "@welltempered/kernels";
+import { openBackend, type BackendOptions, type DType, type KernelBackend, type RngKey, type Shape, type Slot } from "@welltempered/kernels";
 import { Handle } from "./handle.ts";
 import { Node, runBackward, type Pullback, type Source } from "./tape.ts";
 import { Tensor, type TensorData } from "./tensor.ts";
@@ -34,7 +34,7 @@ export class Engine {
     this.backend = backend;
   }
 
-  static open(options: OpenOptions = {}): Engine {
+  static open(options: BackendOptions = {}): Engine {
     return new Engine(openBackend(options));
   }
 

@@ -1,13 +1,13 @@
 import type { CausalLM } from "@welltempered/nn";
 import type { Engine } from "@welltempered/tensor";
-import type { Batch, Objective } from "./objective.ts";
+import type { Batch, ExampleSet, Objective } from "./objective.ts";
 import { speedMetrics } from "./speed.ts";
 
 export interface EvaluateOptions<E, B extends Batch> {
   engine: Engine;
   model: CausalLM;
   objective: Objective<E, B>;
-  examples: readonly E[];
+  examples: ExampleSet<E>;
   batchSize: number;
   /** "eval" or "predict": begins every key. */
   prefix: string;
@@ -27,7 +27,7 @@ export async function evaluate<E, B extends Batch>(options: EvaluateOptions<E, B
   model.setTraining(false);
   try {
     for (let index = 0; index < batches; index++) {
-      const rows = examples.slice(index * batchSize, (index + 1) * batchSize);
+      const rows = slice(examples, index * batchSize, (index + 1) * batchSize);
       const loss = await engine.noGradAsync(() => batchLoss(options, rows));
       if (loss !== undefined) {
         mean.loss += loss * rows.length;
@@ -43,10 +43,12 @@ export async function evaluate<E, B extends Batch>(options: EvaluateOptions<E, B
 }
 
 async function batchLoss<E, B extends Batch>({ engine, model, objective }: EvaluateOptions<E, B>, rows: readonly E[]): Promise<number | undefined> {
-  const batch = objective.collate(rows);
-  if (batch.count === 0) return undefined;
   return engine.scopeAsync(async () => {
-    const { sum, count } = await objective.loss(batch, { engine, model, training: false });
-    return (await sum.item()) / count;
+    const { sum, count } = await objective.loss(objective.collate(rows), { engine, model, training: false });
+    return count === 0 ? undefined : (await sum.item()) / count;
   });
+}
+
+function slice<E>(examples: ExampleSet<E>, start: number, end: number): E[] {
+  return Array.from({ length: Math.min(end, examples.length) - start }, (_, index) => examples.get(start + index));
 }

@@ -9,7 +9,8 @@ export interface Fault {
 
 /** Reads `TEMPER_FAULT`. @throws {UserError} where it has another form */
 export function parseFault(text: string | undefined): Fault | undefined {
-  if (text === undefined || text === "") return undefined;
+  // The kernels read `panic:<op>` themselves.
+  if (text === undefined || text === "" || text.startsWith("panic:")) return undefined;
   const match = /^(nan|inf-grad):(\d+)(?:-(\d+))?$/.exec(text);
   if (match === null) throw new UserError(`TEMPER_FAULT: ${JSON.stringify(text)} is not nan:<step> or inf-grad:<first>-<last>; correct it`);
   const [, kind, first, last] = match;

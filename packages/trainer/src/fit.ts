@@ -9,7 +9,7 @@ import { judge, metricKey, type BestSettings } from "./best.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Fault } from "./fault.ts";
 import { dueAfterEpoch, dueAfterStep, type FlowSettings } from "./flow.ts";
-import type { Batch, Objective } from "./objective.ts";
+import type { Batch, ExampleSet, Objective } from "./objective.ts";
 import { epochAfter, windowOf, type StepPlan } from "./plan.ts";
 import { speedMetrics } from "./speed.ts";
 import type { LogEntry, RunState } from "./state.ts";
@@ -29,8 +29,9 @@ export interface FitOptions<E, B extends Batch> {
   engine: Engine;
   model: CausalLM;
   objective: Objective<E, B>;
-  examples: readonly E[];
-  evalExamples: readonly E[];
+  examples: ExampleSet<E>;
+  /** Undefined where nothing is evaluated. */
+  evalExamples: ExampleSet<E> | undefined;
   /** The order of the examples in an epoch (from 0). */
   order(epoch: number): ArrayLike<number>;
   plan: StepPlan;
@@ -119,7 +120,7 @@ function windowBatches<E, B extends Batch>(run: Run<E, B>, order: ArrayLike<numb
   const batches: B[] = [];
   for (let batch = first; batch < end; batch++) {
     const rows = Array.from(order).slice(batch * size, (batch + 1) * size);
-    batches.push(run.objective.collate(rows.flatMap((row) => run.examples[row] ?? [])));
+    batches.push(run.objective.collate(rows.map((row) => run.examples.get(row))));
   }
   return batches;
 }
@@ -154,7 +155,7 @@ async function guardedUpdate<E, B extends Batch>(run: Run<E, B>, window: readonl
   const [loss, gradNorm] = [await result.loss.item(), await result.gradNorm.item()];
   result.loss.dispose();
   result.gradNorm.dispose();
-  watch(state, state.step + 1, { loss, gradNorm, rowIds: window.flatMap(({ rowIds }) => rowIds) }, run.emit);
+  watch(state, state.step + 1, { loss, gradNorm, rowIds: window.flatMap(({ rowIds }) => Array.from(rowIds)) }, run.emit);
   return gradNorm;
 }
 
@@ -226,7 +227,7 @@ async function settle<E, B extends Batch>(run: Run<E, B>): Promise<void> {
 async function evaluateAndJudge<E, B extends Batch>(run: Run<E, B>): Promise<void> {
   const { state, settings } = run;
   state.owes.evaluate = false;
-  if (run.evalExamples.length === 0) return;
+  if (run.evalExamples === undefined) return;
   const metrics = await evaluate({
     engine: run.engine,
     model: run.model,

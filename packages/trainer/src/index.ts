@@ -1,1 +1,12 @@
-export { fit } from "./fit.ts";
+export { fit, type EndReason, type FitOptions, type FitResult, type FitSettings } from "./fit.ts";
+export { evaluate, type EvaluateOptions } from "./evaluate.ts";
+export type { Batch, ExampleSet, LossResult, Objective, ObjectiveContext } from "./objective.ts";
+export { pretrain } from "./objectives/pretrain.ts";
+export { sft } from "./objectives/sft.ts";
+export { planSteps, type PlanOptions, type StepPlan } from "./plan.ts";
+export { freshState, type LogEntry, type RunState } from "./state.ts";
+export type { AfterBackward } from "./update.ts";
+export { openChat, type ChatSession } from "./session/chat.ts";
+export { runExport } from "./session/export.ts";
+export { loadModel, openBase, type LoadedModel } from "./session/load-model.ts";
+export { runTraining, type RunOutcome } from "./session/train.ts";

@@ -3,19 +3,20 @@ import type { Engine, Tensor } from "@welltempered/tensor";
 
 /** One micro-batch. What else it holds is between an objective's `collate` and `loss`. */
 export interface Batch {
-  /** What the loss is averaged over: labelled tokens, or pairs. */
+  /** What the training loss is divided by: labelled tokens, or pairs. */
   count: number;
   /** Input tokens without padding, for throughput. */
   tokenCount: number;
   /** Input tokens as Hugging Face's padded batch has them. */
   paddedTokenCount: number;
   /** Numbers of the data set's rows, for messages. */
-  rowIds: readonly number[];
+  rowIds: ArrayLike<number>;
 }
 
 export interface LossResult {
-  /** Sum of the loss over `count` items [1]; `fit()` divides by the count of the accumulated batch. */
+  /** Sum of the loss [1]; `fit()` divides it by the `count` of all batches of the step. */
   sum: Tensor;
+  /** Items in the sum: what evaluation divides by. Where it is 0 nothing is learned. */
   count: number;
   /** Further sums to log as means. */
   aux?: Readonly<Record<string, { sum: Tensor; count: number }>>;
@@ -35,4 +36,10 @@ export interface Objective<E, B extends Batch = Batch> {
   readonly name: string;
   collate(examples: readonly E[]): B;
   loss(batch: B, context: ObjectiveContext): LossResult | Promise<LossResult>;
+}
+
+/** Examples by number. */
+export interface ExampleSet<E> {
+  readonly length: number;
+  get(index: number): E;
 }

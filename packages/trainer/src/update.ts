@@ -43,6 +43,7 @@ export async function update<E, B extends Batch>(
   const total = window.reduce((count, batch) => count + batch.count, 0);
   if (total === 0) return undefined;
   const loss = await accumulate(context, window, step, total);
+  if (loss === undefined) return undefined;
   const parameters = trainable(context.model);
   // ── The gradients of this step are complete: reduce over ranks here. ──
   for (const hook of context.afterBackward) await hook(parameters);
@@ -55,7 +56,7 @@ export async function update<E, B extends Batch>(
 }
 
 /** Runs forward and backward for each micro-batch; returns the window's loss [1]. */
-async function accumulate<E, B extends Batch>(context: UpdateContext<E, B>, window: readonly B[], step: number, total: number): Promise<Tensor> {
+async function accumulate<E, B extends Batch>(context: UpdateContext<E, B>, window: readonly B[], step: number, total: number): Promise<Tensor | undefined> {
   const { engine, model, objective, sums } = context;
   const factor = faultFactors(context.fault, step + 1);
   let loss: Tensor | undefined;
@@ -64,13 +65,14 @@ async function accumulate<E, B extends Batch>(context: UpdateContext<E, B>, wind
     Object.assign(engine.rng, { step, micro });
     await engine.scopeAsync(async () => {
       const result = await objective.loss(batch, { engine, model, training: true });
+      if (result.count === 0) return;
       loss ??= engine.keep(engine.zeros([1], result.sum.dtype));
       engine.backend.accumulate(loss.slot, result.sum.slot, factor.loss / total);
       addSums(sums, result, factor.loss / total);
       engine.backward(result.sum, factor.seed / total);
     });
   }
-  return loss ?? engine.keep(engine.zeros([1]));
+  return loss;
 }
 
 function addSums(sums: Sums, { sum, aux = {} }: LossResult, factor: number): void {

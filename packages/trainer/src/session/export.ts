@@ -1,0 +1,40 @@
+// runExport: adapters merged into the base, written as a Hugging Face model folder.
+
+import { checkWritable } from "@welltempered/checkpoint";
+import type { RunConfig } from "@welltempered/config";
+import type { Emit } from "@welltempered/events";
+import { UserError } from "@welltempered/formats";
+import { Engine } from "@welltempered/tensor";
+import { existsSync, readdirSync } from "node:fs";
+import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { loadText } from "./load-text.ts";
+import { prepareRunFolder } from "./run-folder.ts";
+import { saveModel, type SavedDtype } from "./save-model.ts";
+
+/** @throws {UserError} with the exit code of the command */
+export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
+  const folder = config.exportDir;
+  if (folder === undefined) throw new UserError("export_dir: is missing; name the folder to write");
+  if (existsSync(folder) && readdirSync(folder).length > 0) throw new UserError(`export_dir: ${folder} is not empty; choose another folder`);
+  const base = openBase(config);
+  const engine = Engine.open({ device: config.device, ...(config.threads === undefined ? {} : { threads: config.threads }) });
+  const text = await loadText(base, config, emit);
+  const loaded = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0 });
+  base.weights.close();
+  try {
+    loaded.adapter?.merge();
+    prepareRunFolder(folder);
+    await checkWritable(folder);
+    emit({ type: "progress", what: "exporting", done: 0, total: 1 });
+    await saveModel(folder, engine, loaded, text.tokenizer, { dtype: dtypeOf(config, loaded), shardBytes: config.exportSize * 1e9, title: config.modelNameOrPath });
+    emit({ type: "progress", what: "exporting", done: 1, total: 1 });
+  } finally {
+    loaded.model.dispose();
+  }
+}
+
+/** `infer_dtype: auto` keeps half precision and turns f32 into bf16, as LlamaFactory's export does. */
+function dtypeOf({ inferDtype }: RunConfig, { storedDtype }: LoadedModel): SavedDtype {
+  const chosen = inferDtype === "auto" ? (storedDtype === "float16" ? "float16" : "bfloat16") : inferDtype;
+  return ({ float32: "f32", bfloat16: "bf16", float16: "f16" } as const)[chosen];
+}

@@ -1,0 +1,81 @@
+// Tokenizer, template and rows of a run.
+
+import type { OpenModel } from "@welltempered/checkpoint";
+import type { RunConfig } from "@welltempered/config";
+import {
+  getTemplate, loadRows, tokenizePrompts, tokenizeRows, type AlignedRow, type LoadedRows, type PromptExample, type TemplateChoice, type TokenizedDataset,
+  type TokenizeOptions,
+} from "@welltempered/data";
+import type { Emit } from "@welltempered/events";
+import { UserError } from "@welltempered/formats";
+import { createGgufTokenizer, type Tokenizer } from "@welltempered/tokenizer";
+import { loadTokenizer } from "@welltempered/tokenizer/node";
+
+/** The model's tokenizer, with the template's control tokens. */
+export async function loadText(base: OpenModel, config: RunConfig, emit: Emit): Promise<TemplateChoice> {
+  const choice = getTemplate(config.template, await tokenizerOf(base), {
+    allowSpecial: !config.splitSpecialTokens,
+    ...(config.defaultSystem === undefined ? {} : { defaultSystem: config.defaultSystem }),
+  });
+  const rows = Number(base.config["vocab_size"]);
+  if (choice.addedTokens.length > 0 && choice.tokenizer.vocabSize > rows) {
+    const names = choice.addedTokens.join(" ");
+    emit({ type: "notice", level: "warning", message: `template ${choice.template.name} uses ${names}, which the model has no embedding for; choose the model's own template` });
+  }
+  return choice;
+}
+
+async function tokenizerOf({ path, tokenizer }: OpenModel): Promise<Tokenizer> {
+  if (tokenizer.kind === "folder") return loadTokenizer(tokenizer.path);
+  if (tokenizer.kind === "gguf") return createGgufTokenizer(tokenizer.tokenizer, tokenizer.path);
+  throw new UserError(`${path}: has no tokenizer; add its tokenizer.json`);
+}
+
+/** Rows of the configured data sets, before tokenisation. */
+export function loadTexts(config: RunConfig, emit: Emit): LoadedRows {
+  const loaded = loadRows({
+    stage: config.stage,
+    datasetDir: config.datasetDir,
+    dataset: config.doTrain || config.valSize > 0 ? config.dataset : [],
+    evalDataset: config.doEval || config.doPredict ? config.evalDataset : [],
+    ...(config.maxSamples === undefined ? {} : { maxSamples: config.maxSamples }),
+    mixStrategy: "concat",
+    valSize: config.valSize,
+    evalOnEachDataset: false,
+    seed: config.seed,
+    skipBadRows: config.skipBadRows,
+    predict: config.doPredict && !config.doTrain && !config.doEval,
+  });
+  const { count, first } = loaded.badRows;
+  if (count > 0) emit({ type: "notice", level: "warning", message: `${count} rows were skipped, the first: ${first ?? ""}` });
+  return loaded;
+}
+
+/** All rows that evaluation or prediction uses. */
+export const evaluationRows = ({ evaluation }: LoadedRows): AlignedRow[] => [...evaluation.values()].flat();
+
+export function tokenize(rows: readonly AlignedRow[], text: TemplateChoice, config: RunConfig, emit: Emit): TokenizedDataset {
+  const { dataset, report } = tokenizeRows(rows, text, tokenizeOptions(config));
+  const counts = { truncated: report.truncatedRows, "without a label left": report.unlabelledRows, dropped: report.droppedRows };
+  const told = Object.entries(counts).filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`);
+  if (told.length > 0) emit({ type: "notice", level: "warning", message: `of ${report.rows} rows ${told.join(", ")}` });
+  return dataset;
+}
+
+export const tokenizePredict = (rows: readonly AlignedRow[], text: TemplateChoice, config: RunConfig): PromptExample[] =>
+  tokenizePrompts(rows, text, tokenizeOptions(config));
+
+function tokenizeOptions(config: RunConfig): TokenizeOptions {
+  const packing = config.packingAsked ? { packing: true } : config.packing ? {} : { packing: false };
+  return {
+    stage: config.stage,
+    cutoffLen: config.cutoffLen,
+    trainOnPrompt: config.trainOnPrompt,
+    maskHistory: config.maskHistory,
+    ...packing,
+    neatPacking: config.neatPacking,
+    preprocessingBatchSize: 1000,
+    ...(config.template === undefined ? {} : { template: config.template }),
+    splitSpecialTokens: config.splitSpecialTokens,
+  };
+}

@@ -1,0 +1,196 @@
+// runTraining: train, evaluate and predict as the configuration asks.
+
+import { lockFolder, removeLeftovers } from "@welltempered/checkpoint";
+import type { RunConfig } from "@welltempered/config";
+import { describeExample, epochOrder, type Example, type TemplateChoice, type TokenizedDataset } from "@welltempered/data";
+import type { Emit } from "@welltempered/events";
+import { UserError } from "@welltempered/formats";
+import { createLearningRate, decayGroups, optimizers, warmupStepCount, type LearningRate, type Optimizer, type Trainable } from "@welltempered/optimizers";
+import { Engine } from "@welltempered/tensor";
+import { evaluate } from "../evaluate.ts";
+import { parseFault, type Fault } from "../fault.ts";
+import { fit, type EndReason } from "../fit.ts";
+import type { LanguageModelBatch } from "../objectives/language-model.ts";
+import { objectives } from "../objectives/registry.ts";
+import type { Objective } from "../objective.ts";
+import { intervalOf, planSteps, type StepPlan } from "../plan.ts";
+import { freshState, type RunFacts, type RunState } from "../state.ts";
+import { checkpointToResume, hashData, identityOf, loadTrained, restore, saveCheckpoint, type CheckpointContext } from "./checkpoint.ts";
+import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { evaluationRows, loadText, loadTexts, tokenize } from "./load-text.ts";
+import { predict } from "./predict.ts";
+import { checkRunFolder, prepareRunFolder, withTrainerLog, writePlots, writeResults, writeTrainerState } from "./run-folder.ts";
+import { saveTrained } from "./save-model.ts";
+
+export interface RunOutcome {
+  reason: EndReason;
+  metrics: Record<string, number>;
+}
+
+interface Session {
+  config: RunConfig;
+  emit: Emit;
+  engine: Engine;
+  text: TemplateChoice;
+  loaded: LoadedModel;
+  folder: string;
+}
+
+/**
+ * Does what `do_train`, `do_eval` and `do_predict` ask for and leaves a run folder. `stop` is asked after each step.
+ * @throws {UserError} with the exit code of the command
+ */
+export async function runTraining(config: RunConfig, emit: Emit, stop: () => boolean): Promise<RunOutcome> {
+  const folder = config.outputDir;
+  if (folder === undefined) throw new UserError("output_dir: is missing; name the folder that the run writes to");
+  checkRunFolder(config);
+  const resume = checkpointToResume(config);
+  const base = openBase(config);
+  const engine = Engine.open({ device: config.device, ...(config.threads === undefined ? {} : { threads: config.threads }) });
+  engine.rng.seed = config.seed;
+  try {
+    const text = await loadText(base, config, emit);
+    const rows = loadTexts(config, emit);
+    const examples = config.doTrain ? tokenize(rows.train, text, config, emit) : undefined;
+    const held = evaluationRows(rows);
+    const evalExamples = config.doEval && held.length > 0 ? tokenize(held, text, config, emit) : undefined;
+    const batchTokens = examples === undefined ? 0 : longestBatch(examples, config);
+    const loaded = loadModel(base, { engine, config, batchTokens });
+    base.weights.close();
+    prepareRunFolder(folder);
+    const lock = lockFolder(folder);
+    try {
+      await removeLeftovers(folder);
+      const log = withTrainerLog(folder, resume === undefined, emit);
+      const session = { config, emit: log, engine, text, loaded, folder };
+      const trained = examples === undefined ? undefined : await train(session, examples, evalExamples, resume, stop);
+      const outcome: RunOutcome = trained ?? { reason: "finished", metrics: {} };
+      if (outcome.reason === "stopped") return outcome;
+      if (evalExamples !== undefined) Object.assign(outcome.metrics, await evaluateFinally(session, evalExamples));
+      if (config.doPredict) Object.assign(outcome.metrics, await predict(session, held));
+      return outcome;
+    } finally {
+      lock.release();
+      loaded.model.dispose();
+    }
+  } finally {
+    base.weights.close();
+  }
+}
+
+const longestBatch = (examples: TokenizedDataset, { perDeviceTrainBatchSize }: RunConfig): number => {
+  let longest = 0;
+  for (let index = 0; index < examples.length; index++) longest = Math.max(longest, examples.get(index).inputIds.length);
+  return longest * perDeviceTrainBatchSize;
+};
+
+async function train(
+  session: Session, examples: TokenizedDataset, evalExamples: TokenizedDataset | undefined, resume: string | undefined, stop: () => boolean,
+): Promise<RunOutcome> {
+  const { config, emit, engine, loaded, folder, text } = session;
+  const plan = planFor(config, examples.length);
+  const parameters = [...loaded.model.namedParameters()].filter(([, parameter]) => parameter.trainable);
+  const optimizer = makeOptimizer(engine, parameters, config);
+  const learningRate = scheduleFor(config, plan);
+  const facts = factsOf(config, plan);
+  const context: CheckpointContext = {
+    engine, loaded, tokenizer: text.tokenizer, optimizer, config, facts, identity: identityOf(config, examples.length, hashData(examples)),
+  };
+  try {
+    const state = resume === undefined ? freshState() : restore(context, resume);
+    learningRate.load(state.schedule);
+    announce(session, examples, plan, state);
+    const result = await fit<Example, LanguageModelBatch>({
+      engine, model: loaded.model, objective: objectiveOf(config), examples, evalExamples,
+      order: (epoch) => epochOrder(examples.length, { seed: config.dataSeed ?? config.seed, epoch, shuffle: !config.disableShuffling }),
+      plan, optimizer, learningRate, settings: config, state, emit, shouldStop: stop,
+      save: async (now) => {
+        if (now.bestStep === now.step) now.bestCheckpoint = `${folder}/checkpoint-${now.step}`;
+        const path = await saveCheckpoint(context, now);
+        emit({ type: "checkpoint", step: now.step, path });
+      },
+      fault: faultFromEnvironment(),
+    });
+    if (result.reason !== "stopped") await finish(session, context, state, result.metrics);
+    emit({ type: "run-end", reason: result.reason, step: state.step, epoch: state.epoch, metrics: result.metrics, outputDir: folder });
+    return result;
+  } finally {
+    optimizer.dispose();
+  }
+}
+
+const objectiveOf = (config: RunConfig): Objective<Example, LanguageModelBatch> => objectives[config.stage]();
+
+/** `TEMPER_FAULT=panic:…` is for the kernels, the rest for the loop. */
+function faultFromEnvironment(): Fault | undefined {
+  const text = process.env["TEMPER_FAULT"];
+  return text?.startsWith("panic:") === true ? undefined : parseFault(text);
+}
+
+const planFor = (config: RunConfig, examples: number): StepPlan =>
+  planSteps({
+    examples,
+    batchSize: config.perDeviceTrainBatchSize,
+    accumulation: config.gradientAccumulationSteps,
+    numTrainEpochs: config.numTrainEpochs,
+    maxSteps: config.maxSteps,
+  });
+
+function factsOf(config: RunConfig, { totalSteps, epochs }: StepPlan): RunFacts {
+  return {
+    totalSteps,
+    epochs,
+    loggingSteps: intervalOf(config.loggingSteps, totalSteps),
+    evalSteps: intervalOf(config.evalSteps, totalSteps),
+    saveSteps: intervalOf(config.saveSteps, totalSteps),
+    trainBatchSize: config.perDeviceTrainBatchSize,
+  };
+}
+
+function makeOptimizer(engine: Engine, parameters: Iterable<readonly [string, Trainable]>, config: RunConfig): Optimizer {
+  const groups = decayGroups(parameters, config.weightDecay);
+  return config.optim === "sgd"
+    ? optimizers.sgd(engine, groups, config.optimArgs)
+    : optimizers.adamw_torch(engine, groups, { beta1: config.adamBeta1, beta2: config.adamBeta2, epsilon: config.adamEpsilon });
+}
+
+function scheduleFor(config: RunConfig, { totalSteps }: StepPlan): LearningRate {
+  const warmupSteps = warmupStepCount(config.warmupSteps, config.warmupRatio, totalSteps);
+  return createLearningRate(config.lrSchedulerType, { warmupSteps, totalSteps, learningRate: config.learningRate }, config.lrSchedulerKwargs);
+}
+
+function announce({ config, emit, engine, loaded, folder, text }: Session, examples: TokenizedDataset, plan: StepPlan, state: RunState): void {
+  emit({ type: "example", ...describeExample(examples.get(0), text.tokenizer) });
+  const sizes = [...loaded.model.namedParameters()].map(([, { size, trainable }]) => ({ size, trainable }));
+  emit({
+    type: "run-start",
+    stage: config.stage,
+    outputDir: folder,
+    device: `${engine.backend.name}: ${engine.backend.description}`,
+    examples: examples.length,
+    epochs: plan.epochs,
+    totalSteps: plan.totalSteps,
+    startStep: state.step,
+    trainableParameters: sizes.reduce((sum, { size, trainable }) => sum + (trainable ? size : 0), 0),
+    allParameters: sizes.reduce((sum, { size }) => sum + size, 0),
+  });
+}
+
+async function finish({ config, engine, loaded, folder, text }: Session, { facts }: CheckpointContext, state: RunState, metrics: Readonly<Record<string, number>>): Promise<void> {
+  if (config.loadBestModelAtEnd && state.bestCheckpoint !== undefined) loadTrained(engine, loaded, state.bestCheckpoint);
+  await saveTrained(folder, engine, loaded, text.tokenizer, config);
+  await writeTrainerState(folder, state, facts);
+  await writeResults(folder, "train", { epoch: state.epoch, ...metrics });
+  if (config.plotLoss) await writePlots(folder, state.logHistory);
+}
+
+async function evaluateFinally({ config, emit, engine, loaded, folder }: Session, examples: TokenizedDataset): Promise<Record<string, number>> {
+  const metrics = await evaluate({
+    engine, model: loaded.model, objective: objectiveOf(config), examples, batchSize: config.perDeviceEvalBatchSize, prefix: "eval",
+    progress: (done, total) => emit({ type: "progress", what: "evaluating", done, total }),
+  });
+  const loss = metrics["eval_loss"];
+  const perplexity = config.stage === "pt" && loss !== undefined ? { eval_perplexity: Math.exp(loss) } : {};
+  await writeResults(folder, "eval", { ...metrics, ...perplexity });
+  return { ...metrics, ...perplexity };
+}
