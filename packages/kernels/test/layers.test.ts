@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+
+import { openBackend } from "../src/index.ts";
+import type { KernelBackend, Slot } from "../src/index.ts";
+import { get, put } from "./support.ts";
+
+interface Stored {
+  shape: number[];
+  values: number[];
+}
+type Inputs = (name: string) => Slot;
+type Run = (k: KernelBackend, at: Inputs, integers: (name: string) => Slot) => [name: string, slot: Slot][];
+
+const fixture = new URL("../../../fixtures/kernels/torch-ops.json", import.meta.url);
+const torch = JSON.parse(readFileSync(fixture, "utf8")) as { cases: Record<string, Record<string, Stored>> };
+
+const layout = [0, 4, 1, 0, 4, 4, 6, 1, 4, 6];
+
+/** Each op and its gradients, under the names that torch's values have. */
+const runs: Record<string, Run> = {
+  rmsNorm(k, at) {
+    const [y, rstd] = k.rmsNorm(at("x"), at("w"), 1e-5);
+    const [dx, dw] = k.rmsNormBackward(at("g"), at("x"), at("w"), rstd, true) as [Slot, Slot];
+    return [["y", y], ["dx", dx], ["dw", dw]];
+  },
+  swiglu(k, at) {
+    const [dgate, dup] = k.swigluBackward(at("g"), at("gate"), at("up"));
+    return [["y", k.swiglu(at("gate"), at("up"))], ["dgate", dgate], ["dup", dup]];
+  },
+  rope(k, at) {
+    const frequencies = Float64Array.from(torch.cases["rope"]?.["frequencies"]?.values ?? []);
+    const [cos, sin] = k.ropeTable(put(k, [3, 4, 5, 6, 7], [5], "i32"), frequencies, 1);
+    return [["y", k.rope(at("x"), cos, sin, 8, false)], ["dx", k.rope(at("g"), cos, sin, 8, true)]];
+  },
+  attention(k, at) {
+    const segments = put(k, layout, [layout.length], "i32");
+    const inputs = [at("q"), at("k"), at("v")] as const;
+    const [o, lse] = k.attention(...inputs, segments, 8, 8 ** -0.5);
+    const [dq, dk, dv] = k.attentionBackward(at("g"), ...inputs, o, lse, segments, 8, 8 ** -0.5);
+    return [["y", o], ["dq", dq], ["dk", dk], ["dv", dv]];
+  },
+  linearCrossEntropy(k, at, integers) {
+    const made = k.linearCrossEntropy(at("h"), at("w"), integers("labels"), true, true);
+    const [sum, dh, dw] = made as [Slot, Slot, Slot];
+    return [["y", sum], ["dh", k.scaleBy(dh, at("g"))], ["dw", k.scaleBy(dw, at("g"))]];
+  },
+  linearLogProb(k, at, integers) {
+    const [logp, lse] = k.linearLogProb(at("h"), at("w"), integers("labels"));
+    const made = k.linearLogProbBackward(at("g"), at("h"), at("w"), integers("labels"), lse, true, true);
+    const [dh, dw] = made as [Slot, Slot];
+    return [["y", logp], ["dh", dh], ["dw", dw]];
+  },
+};
+
+/** Heads lie side by side in a row: [N, H, d] is stored as [N, H·d]. */
+const rowsOf = ({ shape }: Stored): number[] =>
+  shape.length === 3 ? [shape[0] as number, (shape[1] as number) * (shape[2] as number)] : shape;
+
+describe.each([
+  ["reference", "f64", 1e-13],
+  ["reference", "f32", 4e-6],
+  ["cpu", "f32", 4e-6],
+] as const)("%s in %s", (device, dtype, tolerance) => {
+  it.each(Object.keys(runs))(`computes %s and its gradients as torch does to ${tolerance}`, async (name) => {
+    const k = openBackend({ device, threads: 1 });
+    const stored = torch.cases[name] as Record<string, Stored>;
+    const at: Inputs = (key) => put(k, (stored[key] as Stored).values, rowsOf(stored[key] as Stored), dtype);
+    const integers: Inputs = (key) => put(k, (stored[key] as Stored).values, (stored[key] as Stored).shape, "i32");
+    for (const [key, slot] of (runs[name] as Run)(k, at, integers)) {
+      const expected = (stored[key] as Stored).values;
+      const got = await get(k, slot);
+      expect(got.length).toBe(expected.length);
+      got.forEach((value, i) => expect(Math.abs(value - (expected[i] as number)), `${key}[${i}]`).toBeLessThan(tolerance));
+    }
+  });
+});
+
+describe.each(["cpu", "reference"] as const)("matmul on %s", (device) => {
+  it("multiplies in every layout, scaled, and adds into a tensor", async () => {
+    const k = openBackend({ device, threads: 1 });
+    const [a, at] = [put(k, [1, 2, 3, 4, 5, 6], [2, 3]), put(k, [1, 4, 2, 5, 3, 6], [3, 2])];
+    const [b, bt] = [put(k, [1, 0, 2, 1, 0, 3], [3, 2]), put(k, [1, 2, 0, 0, 1, 3], [2, 3])];
+    const product = [5, 11, 14, 23];
+    expect(await get(k, k.matmul("nn", a, b, 1))).toEqual(product);
+    expect(await get(k, k.matmul("nt", a, bt, 1))).toEqual(product);
+    expect(await get(k, k.matmul("tn", at, b, 1))).toEqual(product);
+    const c = put(k, [100, 200, 300, 400], [2, 2]);
+    expect(k.matmul("nn", a, b, 2, c)).toBe(c);
+    expect(await get(k, c)).toEqual([110, 222, 328, 446]);
+  });
+});
+
+describe.each(["cpu", "reference"] as const)("randomness on %s", (device) => {
+  const k = openBackend({ device, threads: 1 });
+  const key = { seed: 1, stream: 2, step: 3, micro: 4, rank: 5 };
+  const draws = 100_000;
+
+  it("draws uniform numbers with the right mean and variance, none outside", async () => {
+    const values = await get(k, k.uniform([draws], -1, 3, key));
+    const mean = values.reduce((sum, x) => sum + x, 0) / draws;
+    const variance = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / draws;
+    expect(Math.min(...values.slice(0, 50_000))).toBeGreaterThanOrEqual(-1);
+    expect(Math.max(...values.slice(0, 50_000))).toBeLessThan(3);
+    // Five standard errors.
+    expect(Math.abs(mean - 1)).toBeLessThan(5 * Math.sqrt(16 / 12 / draws));
+    expect(Math.abs(variance - 16 / 12)).toBeLessThan(0.03);
+  });
+
+  it("draws normal numbers with the right mean and variance", async () => {
+    const values = await get(k, k.normal([draws], 2, 3, key));
+    const mean = values.reduce((sum, x) => sum + x, 0) / draws;
+    const variance = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / draws;
+    expect(Math.abs(mean - 2)).toBeLessThan(5 * (3 / Math.sqrt(draws)));
+    expect(Math.abs(variance - 9)).toBeLessThan(0.25);
+  });
+
+  it("drops the asked share, scales the rest, and masks the gradient alike", async () => {
+    const ones = put(k, Array.from({ length: draws }, () => 1), [draws]);
+    const kept = await get(k, k.dropout(ones, 0.25, key));
+    const share = kept.filter((x) => x !== 0).length / draws;
+    expect(Math.abs(share - 0.75)).toBeLessThan(5 * Math.sqrt((0.25 * 0.75) / draws));
+    expect(new Set(kept.map((x) => x.toFixed(5)))).toEqual(new Set(["0.00000", "1.33333"]));
+    expect(await get(k, k.dropout(ones, 0.25, key))).toEqual(kept);
+  });
+
+  it.each(["seed", "stream", "step", "micro", "rank"] as const)("draws other numbers for another %s", async (part) => {
+    const other = { ...key, [part]: key[part] + 1 };
+    expect(await get(k, k.uniform([64], 0, 1, other))).not.toEqual(await get(k, k.uniform([64], 0, 1, key)));
+  });
+});

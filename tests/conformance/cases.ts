@@ -1,0 +1,270 @@
+// Every op of the contract on shapes drawn at random, with 0, 1, odd extents and extents that fit no tile among them.
+// A case builds its inputs on the backend it is given, in f32 or f64, and returns what is to be compared.
+
+import type { BlockCodec, DType, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
+
+export interface Case {
+  name: string;
+  run(k: KernelBackend, dtype: "f32" | "f64"): Slot[];
+}
+
+/** Uniform numbers in [0, 1) (mulberry32), the same in every run. */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const ROWS = [0, 1, 2, 3, 5, 8, 17, 31, 64, 67, 130];
+const COLUMNS = [1, 2, 3, 7, 16, 31, 48, 65, 100, 192, 257];
+const key: RngKey = { seed: 2 ** 45 + 11, stream: 0xdeadbeef, step: 3, micro: 1, rank: 2 };
+
+/** Draws shapes and numbers of one case. Numbers are f32, so that f64 starts from the same values. */
+class Draw {
+  readonly #next: () => number;
+
+  constructor(seed: number) {
+    this.#next = randomNumbers(seed);
+  }
+
+  pick<T>(values: readonly T[]): T {
+    return values[this.below(values.length)] as T;
+  }
+
+  below(n: number): number {
+    return Math.floor(this.#next() * n);
+  }
+
+  floats(shape: Shape, spread = 1): (k: KernelBackend, dtype: DType) => Slot {
+    const length = shape.reduce((product, axis) => product * axis, 1);
+    const values = Float32Array.from({ length }, () => spread * (this.#next() + this.#next() + this.#next() - 1.5));
+    return (k, dtype) => {
+      const x = k.upload("f32", shape, new Uint8Array(values.buffer.slice(0)));
+      return dtype === "f32" ? x : k.cast(x, dtype);
+    };
+  }
+
+  ints(length: number, value: (i: number) => number): (k: KernelBackend) => Slot {
+    const values = Int32Array.from({ length }, (_, i) => value(i));
+    return (k) => k.upload("i32", [length], new Uint8Array(values.buffer.slice(0)));
+  }
+}
+
+type Make = (draw: Draw) => Case;
+
+const elementwise: Make[] = [
+  (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const [a, b, row] = [draw.floats(shape), draw.floats(shape), draw.floats(shape.slice(1))];
+    const run: Case["run"] = (k, t) =>
+      (["add", "sub", "mul"] as const).flatMap((kind) => [
+        k.binary(kind, a(k, t), b(k, t)),
+        k.binary(kind, a(k, t), row(k, t)),
+        k.binary(kind, a(k, t), row(k, "bf16")),
+      ]);
+    return { name: `binary [${shape}]`, run };
+  },
+  (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const [x, y, s] = [draw.floats(shape), draw.floats(shape), draw.floats([1])];
+    const run: Case["run"] = (k, t) => {
+      const acc = y(k, t);
+      k.accumulate(acc, x(k, t), -0.75);
+      return [k.scale(x(k, t), 1.7), k.scaleBy(x(k, t), s(k, t)), acc];
+    };
+    return { name: `scale, scaleBy, accumulate [${shape}]`, run };
+  },
+  (draw) => {
+    const shape = [draw.pick([...ROWS, 1000]), draw.pick(COLUMNS)];
+    const x = draw.floats(shape);
+    return { name: `sum, sumRows, gradNorm [${shape}]`, run: (k, t) => [k.sum(x(k, t)), k.sumRows(x(k, t)), k.gradNorm([x(k, t)])] };
+  },
+  (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const [g, gate, up] = [draw.floats(shape), draw.floats(shape, 4), draw.floats(shape)];
+    const run: Case["run"] = (k, t) => [k.swiglu(gate(k, t), up(k, t)), ...k.swigluBackward(g(k, t), gate(k, t), up(k, t))];
+    return { name: `swiglu [${shape}]`, run };
+  },
+  (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const x = draw.floats(shape);
+    const p = draw.pick([0, 0.05, 0.5, 0.9]);
+    return { name: `dropout ${p} [${shape}]`, run: (k, t) => [k.dropout(x(k, t), p, key)] };
+  },
+];
+
+const rows: Make[] = [
+  (draw) => {
+    const [n, v, d] = [draw.pick(ROWS), draw.pick([1, 5, 100]), draw.pick(COLUMNS)];
+    const [table, g] = [draw.floats([v, d]), draw.floats([n, d])];
+    const ids = draw.ints(n, () => draw.below(v));
+    const run: Case["run"] = (k, t) => [
+      k.takeRows(table(k, t), ids(k)),
+      k.cast(k.takeRows(table(k, "bf16"), ids(k)), t),
+      k.cast(k.takeRows(table(k, "f16"), ids(k)), t),
+      k.scatterAddRows(g(k, t), ids(k), v),
+    ];
+    return { name: `takeRows, scatterAddRows ${n} of [${v},${d}]`, run };
+  },
+  (draw) => {
+    const [n, d] = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const [dst, src] = [draw.floats([n + 5, d]), draw.floats([n, d])];
+    const ids = draw.ints(n, (i) => (i * 7 + 3) % (n + 5));
+    const run: Case["run"] = (k, t) => {
+      const cache = dst(k, t);
+      k.writeRows(cache, ids(k), src(k, t));
+      return [cache];
+    };
+    return { name: `writeRows ${n} of [${n + 5},${d}]`, run };
+  },
+];
+
+const layers: Make[] = [
+  (draw) => {
+    const [m, n, kk] = [draw.pick(ROWS), draw.pick(COLUMNS), draw.pick([0, ...COLUMNS])];
+    const layout = draw.pick(["nn", "nt", "tn"] as const);
+    const a = draw.floats(layout === "tn" ? [kk, m] : [m, kk]);
+    const b = draw.floats(layout === "nt" ? [n, kk] : [kk, n]);
+    const c = draw.floats([m, n]);
+    const run: Case["run"] = (k, t) => [
+      k.matmul(layout, a(k, t), b(k, t), 0.5),
+      k.matmul(layout, a(k, t), b(k, "bf16"), 1),
+      k.matmul(layout, a(k, t), b(k, "f16"), 1),
+      k.matmul(layout, a(k, "bf16"), b(k, t), 1),
+      k.matmul(layout, a(k, t), b(k, t), -1.5, c(k, t)),
+    ];
+    return { name: `matmul ${layout} ${m}×${kk}×${n}`, run };
+  },
+  (draw) => {
+    const [n, d] = [draw.pick(ROWS), draw.pick([...COLUMNS, 576])];
+    const [g, x, w] = [draw.floats([n, d]), draw.floats([n, d], 3), draw.floats([d])];
+    const run: Case["run"] = (k, t) => {
+      const [y, rstd] = k.rmsNorm(x(k, t), w(k, t), 1e-5);
+      return [y, rstd, ...k.rmsNormBackward(g(k, t), x(k, t), w(k, t), rstd, true)];
+    };
+    return { name: `rmsNorm [${n},${d}]`, run };
+  },
+  (draw) => {
+    const [n, heads, headDim] = [draw.pick(ROWS), draw.pick([1, 3]), draw.pick([2, 6, 16, 64])];
+    const pairs = draw.pick([headDim / 2, Math.ceil(headDim / 4)]);
+    const x = draw.floats([n, heads * headDim]);
+    const positions = draw.ints(n, () => draw.below(4000));
+    const frequencies = Float64Array.from({ length: pairs }, (_, i) => 10000 ** (-i / pairs));
+    const run: Case["run"] = (k, t) => {
+      const [cos, sin] = k.ropeTable(positions(k), frequencies, 1);
+      return [cos, sin].map((table) => k.cast(table, t)).concat([false, true].map((inverse) => k.rope(x(k, t), cos, sin, headDim, inverse)));
+    };
+    return { name: `rope [${n},${heads}·${headDim}], ${pairs} pairs`, run };
+  },
+];
+
+/** Layouts of the kinds the library makes: packed rows, rows behind a shared prefix, decoding against a cache. */
+function layoutOf(kind: string, draw: Draw): { numbers: number[]; queries: number; keys: number } {
+  const lengths = Array.from({ length: 1 + draw.below(4) }, () => 1 + draw.pick([0, 1, 4, 30, 64, 100]));
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  let at = 0;
+  const starts = lengths.map((length) => (at += length) - length);
+  if (kind === "packed") {
+    const numbers = lengths.flatMap((length, i) => [starts[i] as number, length, 1, starts[i] as number, length]);
+    return { numbers, queries: total + 2, keys: total };
+  }
+  if (kind === "prefix") {
+    const prefix = lengths[0] as number;
+    const rest = lengths.slice(1).flatMap((length, i) => {
+      const start = starts[i + 1] as number;
+      return [start, length, 2, 0, prefix, start, length];
+    });
+    return { numbers: [0, prefix, 1, 0, prefix, ...rest], queries: total, keys: total };
+  }
+  const numbers = lengths.flatMap((length, i) => [i, 1, 1, starts[i] as number, length]);
+  return { numbers, queries: lengths.length, keys: total };
+}
+
+const attention: Make[] = [
+  (draw) => {
+    const kind = draw.pick(["packed", "prefix", "decode"]);
+    const { numbers, queries, keys } = layoutOf(kind, draw);
+    const [keyHeads, group, headDim] = [draw.pick([1, 2]), draw.pick([1, 3]), draw.pick([4, 17, 64])];
+    const [q, g] = [draw.floats([queries, keyHeads * group * headDim]), draw.floats([queries, keyHeads * group * headDim])];
+    const [kk, v] = [draw.floats([keys, keyHeads * headDim]), draw.floats([keys, keyHeads * headDim])];
+    const layout = draw.ints(numbers.length, (i) => numbers[i] as number);
+    const scale = headDim ** -0.5;
+    const run: Case["run"] = (k, t) => {
+      const inputs = [q(k, t), kk(k, t), v(k, t)] as const;
+      const [o, lse] = k.attention(...inputs, layout(k), headDim, scale);
+      return [o, lse, ...k.attentionBackward(g(k, t), ...inputs, o, lse, layout(k), headDim, scale)];
+    };
+    return { name: `attention ${kind} ${queries}×${keys}, ${keyHeads * group}/${keyHeads} heads of ${headDim}`, run };
+  },
+];
+
+const losses: Make[] = [
+  (draw) => {
+    const [n, d, vocab] = [draw.pick(ROWS), draw.pick(COLUMNS), draw.pick([1, 2, 33, 257, 1000])];
+    const [h, w] = [draw.floats([n, d]), draw.floats([vocab, d])];
+    const labels = draw.ints(n, () => (draw.below(4) === 0 ? -100 : draw.below(vocab)));
+    const run: Case["run"] = (k, t) => [
+      ...k.linearCrossEntropy(h(k, t), w(k, t), labels(k), true, true),
+      ...k.linearCrossEntropy(h(k, t), w(k, "bf16"), labels(k), true, false),
+      ...k.linearCrossEntropy(h(k, t), w(k, t), labels(k), false, false),
+    ];
+    return { name: `linearCrossEntropy ${n}×${d}×${vocab}`, run };
+  },
+  (draw) => {
+    const [n, d, vocab] = [draw.pick(ROWS), draw.pick(COLUMNS), draw.pick([1, 2, 33, 257, 1000])];
+    const [g, h, w] = [draw.floats([n]), draw.floats([n, d]), draw.floats([vocab, d])];
+    const some = draw.ints(n, () => (draw.below(4) === 0 ? -100 : draw.below(vocab)));
+    const all = draw.ints(n, () => draw.below(vocab));
+    const run: Case["run"] = (k, t) => {
+      const [logp, lse] = k.linearLogProb(h(k, t), w(k, t), some(k));
+      const gradients = k.linearLogProbBackward(g(k, t), h(k, t), w(k, t), some(k), lse, true, true);
+      return [logp, ...gradients, ...k.linearLogProb(h(k, t), w(k, "f16"), all(k))];
+    };
+    return { name: `linearLogProb ${n}×${d}×${vocab}`, run };
+  },
+];
+
+const optimizers: Make[] = [
+  (draw) => {
+    const shapes = [[draw.pick(ROWS), draw.pick(COLUMNS)], [draw.pick(COLUMNS)]];
+    const tensors = [0, 1, 2].map(() => shapes.map((shape) => draw.floats(shape)));
+    const adam = { lr: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 };
+    const nesterov = draw.pick([true, false]);
+    const sgd = { lr: 0.1, momentum: 0.9, nesterov, weightDecay: 0.1 };
+    const run: Case["run"] = (k, t) => {
+      const [p, g, m] = tensors.map((list) => list.map((make) => make(k, t))) as [Slot[], Slot[], Slot[]];
+      const v = g.map((x) => k.binary("mul", x, x));
+      const step = k.alloc("f32", [1]);
+      const [scale, skip] = k.clipFactor(k.gradNorm(g), 1);
+      for (let i = 0; i < 3; i++) k.adamw(p, g, m, v, step, scale, skip, adam);
+      for (let i = 0; i < 2; i++) k.sgd(p, g, m, step, scale, skip, sgd);
+      return [...p, ...m, ...v, k.cast(step, t)];
+    };
+    return { name: `adamw and sgd on ${shapes.map((shape) => `[${shape}]`).join(" ")}`, run };
+  },
+];
+
+const codecs: Record<BlockCodec, number> = { q4_0: 18, q4_1: 20, q5_0: 22, q5_1: 24, q8_0: 34 };
+const exact: Make[] = [
+  (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    return { name: `uniform, normal [${shape}]`, run: (k, t) => [k.uniform(shape, -2, 3, key), k.normal(shape, 1, 2, key)].map((x) => k.cast(x, t)) };
+  },
+  (draw) => {
+    const n = draw.pick([0, 1, 6]);
+    const blocks = (size: number): Uint8Array => Uint8Array.from({ length: n * size }, (_, i) => (i % size < 4 ? 0x21 : draw.below(256)));
+    const all = Object.entries(codecs).map(([codec, size]) => [codec as BlockCodec, blocks(size)] as const);
+    return { name: `decode [${n},32]`, run: (k, t) => all.map(([codec, bytes]) => k.cast(k.decode(codec, [n, 32], bytes), t)) };
+  },
+];
+
+const families: Make[] = [...elementwise, ...rows, ...layers, ...attention, ...losses, ...optimizers, ...exact];
+const DRAWS = 16;
+
+export const cases: Case[] = families.flatMap((make, family) =>
+  Array.from({ length: DRAWS }, (_, i) => make(new Draw(family * 1000 + i))),
+);

@@ -1,0 +1,59 @@
+"""Writes fixtures/kernels/torch-ops.json: layer ops and their gradients by torch's autograd in f64.
+
+Run with the reference environment (torch 2.13.0): python tools/python/make_kernel_ops.py
+"""
+
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(3)
+torch.set_default_dtype(torch.float64)
+cases = {}
+
+
+def leaf(*shape):
+    """Numbers that f32 holds exactly."""
+    return torch.randn(*shape).float().double().requires_grad_(True)
+
+
+def record(name, inputs, output, extra=None):
+    g = torch.randn_like(output).float().double()
+    grads = torch.autograd.grad(output, list(inputs.values()), g)
+    tensors = {**inputs, "g": g, "y": output, **{f"d{key}": grad for key, grad in zip(inputs, grads)}, **(extra or {})}
+    cases[name] = {key: {"shape": list(t.shape), "values": t.detach().flatten().tolist()} for key, t in tensors.items()}
+
+
+x, w = leaf(5, 12), leaf(12)
+record("rmsNorm", {"x": x, "w": w}, F.rms_norm(x, (12,), w, 1e-5))
+
+gate, up = leaf(4, 7), leaf(4, 7)
+record("swiglu", {"gate": gate, "up": up}, F.silu(gate) * up)
+
+# Llama's rotate_half on 2 heads of 8, positions 3 … 7.
+x = leaf(5, 2, 8)
+frequencies = 10000.0 ** (-torch.arange(4) / 4)
+angles = torch.outer(torch.arange(3.0, 8.0), frequencies)
+cos, sin = (torch.cat([t, t], -1)[:, None] for t in (angles.cos().float().double(), angles.sin().float().double()))
+rotated = torch.cat([-x[..., 4:], x[..., :4]], -1)
+record("rope", {"x": x}, x * cos + rotated * sin, {"frequencies": frequencies})
+
+# Two packed rows of 4 and 6, 4 query heads on 2 key heads of 8.
+q, k, v = leaf(10, 4, 8), leaf(10, 2, 8), leaf(10, 2, 8)
+outputs = []
+for rows in (slice(0, 4), slice(4, 10)):
+    heads = [t[rows].transpose(0, 1) for t in (q, k, v)]
+    o = F.scaled_dot_product_attention(*(t[None] for t in heads), is_causal=True, enable_gqa=True)
+    outputs.append(o[0].transpose(0, 1))
+record("attention", {"q": q, "k": k, "v": v}, torch.cat(outputs))
+
+labels = torch.tensor([3, -100, 0, 8, 8, -100])
+h, w = leaf(6, 5), leaf(9, 5)
+record("linearCrossEntropy", {"h": h, "w": w}, F.cross_entropy(h @ w.T, labels, reduction="sum")[None], {"labels": labels})
+record("linearLogProb", {"h": h, "w": w}, -F.cross_entropy(h @ w.T, labels, reduction="none"), {"labels": labels})
+
+out = Path(__file__).parents[2] / "fixtures" / "kernels"
+out.mkdir(parents=True, exist_ok=True)
+(out / "torch-ops.json").write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")
