@@ -29,6 +29,7 @@ const maxIds = 256;
 export function terminal(options: TerminalOptions): { listen: (event: RunEvent) => void; close: () => void } {
   const { write, live, columns = 80 } = options;
   const state = fresh();
+  const quick = quickPhases();
   let drawn = false;
   const erase = (): void => {
     if (drawn) write(clearLine);
@@ -37,7 +38,7 @@ export function terminal(options: TerminalOptions): { listen: (event: RunEvent) 
   const listen = (event: RunEvent): void => {
     follow(state, event);
     const line = plainLine(event);
-    if (line !== undefined && !(live && passing(event))) {
+    if (line !== undefined && !(live && passing(event)) && !quick(event)) {
       erase();
       write(`${line}\n`);
     }
@@ -47,6 +48,19 @@ export function terminal(options: TerminalOptions): { listen: (event: RunEvent) 
     drawn = true;
   };
   return { listen, close: erase };
+}
+
+/** Tells which phases ended within two seconds: they are not worth a line. */
+function quickPhases(): (event: RunEvent) => boolean {
+  const started = new Map<string, number>();
+  return (event) => {
+    if (event.type !== "progress") return false;
+    const now = performance.now();
+    const start = started.get(event.what) ?? now;
+    if (event.done === event.total) started.delete(event.what);
+    else started.set(event.what, start);
+    return now - start < 2000;
+  };
 }
 
 /** Events that the live line shows anyway. */

@@ -90,6 +90,12 @@ describe("the terminal", () => {
     expect(text.endsWith("\r\u001b[Kstep 10  eval_loss 1.5000  eval_runtime 5\n")).toBe(true);
   });
 
+  it("writes no line for a phase that was quick", () => {
+    const phase = (done: number): RunEvent => ({ type: "progress", what: "tokenizing", done, total: 8 });
+    expect(drawn(false, [phase(1), phase(8)])).toBe("");
+    expect(drawn(true, [phase(1)])).toBe("\r\u001b[Ktokenizing 1/8\r\u001b[K");
+  });
+
   it("never draws past the width of the terminal", () => {
     let longest = 0;
     const write = (part: string): void => void (longest = Math.max(longest, part.replace("\r\u001b[K", "").length));
