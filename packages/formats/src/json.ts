@@ -27,10 +27,15 @@ export interface JsonOptions {
 export interface TreeOptions extends JsonOptions {
   /** Map instead of objects: keeps the order of keys that look like numbers. */
   maps?: boolean;
-  /** bigint for every integer, so that 1 and 1.0 differ. */
-  bigints?: boolean;
+  /** Numbers with a fraction or an exponent become JsonFloat, so that 1 and 1.0 differ. */
+  markFloats?: boolean;
   /** Refuse `\ud800` without its other half. */
   strictSurrogates?: boolean;
+}
+
+/** A number literal that is not written as an integer. */
+export interface JsonFloat {
+  float: number;
 }
 
 interface Cursor extends TreeOptions {
@@ -111,23 +116,42 @@ function readValue(c: Cursor): unknown {
 
 function readObject(c: Cursor): unknown {
   enter(c);
-  const map = new Map<string, unknown>();
-  const object: Record<string, unknown> = Object.create(null);
-  if (!closes(c, 0x7d)) {
-    do {
-      skipSpace(c);
-      const start = c.at;
-      if (c.text.charCodeAt(c.at) !== 0x22) fail(c, `expected a key but found ${found(c)}`);
-      const key = readString(c);
-      if (c.maps ? map.has(key) : key in object) duplicate(c, start, key);
-      expectColon(c);
-      const value = readValue(c);
-      if (c.maps) map.set(key, value);
-      else object[key] = value;
-    } while (continues(c, 0x7d, "}"));
-  }
+  const result = c.maps ? readPairsIntoMap(c, new Map()) : readPairsIntoObject(c, Object.create(null));
   c.depth--;
-  return c.maps ? map : object;
+  return result;
+}
+
+function readPairsIntoObject(c: Cursor, object: Record<string, unknown>): Record<string, unknown> {
+  if (closes(c, 0x7d)) return object;
+  do {
+    const start = c.at;
+    const key = readKey(c);
+    if (key in object) duplicate(c, start, key);
+    object[key] = readValue(c);
+  } while (continues(c, 0x7d, "}"));
+  return object;
+}
+
+function readPairsIntoMap(c: Cursor, map: Map<string, unknown>): Map<string, unknown> {
+  if (closes(c, 0x7d)) return map;
+  do {
+    const start = c.at;
+    const key = readKey(c);
+    if (map.has(key)) duplicate(c, start, key);
+    map.set(key, readValue(c));
+  } while (continues(c, 0x7d, "}"));
+  return map;
+}
+
+/** A key and its colon. */
+function readKey(c: Cursor): string {
+  skipSpace(c);
+  if (c.text.charCodeAt(c.at) !== 0x22) fail(c, `expected a key but found ${found(c)}`);
+  const key = readString(c);
+  skipSpace(c);
+  if (c.text.charCodeAt(c.at) !== 0x3a) fail(c, `expected ":" but found ${found(c)}`);
+  c.at++;
+  return key;
 }
 
 function readArray(c: Cursor): unknown[] {
@@ -163,14 +187,9 @@ function continues(c: Cursor, close: number, name: string): boolean {
   return code === 0x2c;
 }
 
-function expectColon(c: Cursor): void {
-  skipSpace(c);
-  if (c.text.charCodeAt(c.at) !== 0x3a) fail(c, `expected ":" but found ${found(c)}`);
-  c.at++;
-}
-
 function duplicate(c: Cursor, start: number, key: string): never {
   c.at = start;
+  skipSpace(c);
   return fail(c, `key "${printable(key)}" occurs twice`, "remove one");
 }
 
@@ -191,15 +210,16 @@ function readWord<T>(c: Cursor, word: string, value: T): T {
 const number = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const integer = /^-?[0-9]+$/;
 
-function readNumber(c: Cursor): number | bigint {
+function readNumber(c: Cursor): number | bigint | JsonFloat {
   number.lastIndex = c.at;
   const match = number.exec(c.text);
   if (!match) return fail(c, `expected a value but found ${found(c)}`);
   const value = Number(match[0]);
   if (!Number.isFinite(value)) fail(c, `number ${printable(match[0], 24)} is out of range`);
   c.at += match[0].length;
-  if (!integer.test(match[0]) || Object.is(value, -0)) return value;
-  return c.bigints || !Number.isSafeInteger(value) ? exactInteger(c, match[0]) : value;
+  const isInteger = integer.test(match[0]) && !Object.is(value, -0);
+  if (!isInteger) return c.markFloats ? { float: value } : value;
+  return Number.isSafeInteger(value) ? value : exactInteger(c, match[0]);
 }
 
 // BigInt() is quadratic in the digits; no integer in a file worth reading has more than a few dozen.

@@ -93,7 +93,7 @@ function headerJson(bytes: Uint8Array, file: string): Map<string, unknown> {
   try {
     const text = decodeUtf8(bytes, file);
     if (!text.startsWith("{")) throw bad("INVALID_HEADER", file, "the header does not start with {");
-    return parseTree(text, { file, maxDepth: 127, maps: true, bigints: true, strictSurrogates: true }) as Map<string, unknown>;
+    return parseTree(text, { file, maxDepth: 127, maps: true, markFloats: true, strictSurrogates: true }) as Map<string, unknown>;
   } catch (error) {
     if (error instanceof FormatsError && error.code === "JSON") throw new FormatsError("INVALID_HEADER", file, `bad header (${jsonReason(error)})`, redo);
     throw error;
@@ -113,57 +113,71 @@ function readMetadata(value: unknown, file: string): Map<string, string> {
 }
 
 function readEntry(name: string, value: unknown, file: string): SafetensorsEntry {
-  const where = `${file}: tensor "${printable(name)}"`;
-  if (!(value instanceof Map)) throw bad("INVALID_HEADER", where, "is not described by an object");
-  const dtype = value.get("dtype");
-  if (typeof dtype !== "string" || !isDtype(dtype)) throw bad("INVALID_HEADER", where, `has the unknown dtype ${printable(String(dtype), 24)}`);
-  const shape = readIntegers(value.get("shape"), where, "shape");
-  const offsets = readIntegers(value.get("data_offsets"), where, "data_offsets");
-  if (offsets.length !== 2) throw bad("INVALID_HEADER", where, "needs two data_offsets");
-  const [begin = 0n, end = 0n] = offsets;
-  checkEntry(where, dtype, shape, begin, end);
+  if (!(value instanceof Map)) throw badTensor("INVALID_HEADER", file, name, "is not described by an object");
+  const dtype: unknown = value.get("dtype");
+  if (typeof dtype !== "string" || !isDtype(dtype)) throw badTensor("INVALID_HEADER", file, name, `has the unknown dtype ${printable(String(dtype), 24)}`);
+  const shape = readIntegers(value.get("shape"), file, name, "shape");
+  const offsets = readIntegers(value.get("data_offsets"), file, name, "data_offsets");
+  if (offsets.length !== 2) throw badTensor("INVALID_HEADER", file, name, "needs two data_offsets");
+  const [begin = 0, end = 0] = offsets;
+  const fault = findFault(dtype, shape, begin, end);
+  if (fault) throw badTensor(fault[0], file, name, fault[1]);
   return { dtype, shape: shape.map(Number), begin: Number(begin), end: Number(end) };
+}
+
+function badTensor(code: FormatsErrorCode, file: string, name: string, what: string): FormatsError {
+  return bad(code, `${file}: tensor "${printable(name)}"`, what);
 }
 
 function isDtype(name: string): name is SafetensorsDtype {
   return dtypeRank.has(name);
 }
 
+/** number up to 2^53, else bigint. */
+type Whole = number | bigint;
+
 const maxU64 = 2n ** 64n - 1n;
 const maxSafe = 2n ** 53n;
 
-function readIntegers(value: unknown, where: string, key: string): bigint[] {
-  const isList = Array.isArray(value) && value.every((item) => typeof item === "bigint" && item >= 0n && item <= maxU64);
-  if (!isList) throw bad("INVALID_HEADER", where, `${key} is not a list of whole numbers`);
-  return value as bigint[];
+function readIntegers(value: unknown, file: string, name: string, key: string): Whole[] {
+  if (Array.isArray(value) && value.every(isU64)) return value;
+  throw badTensor("INVALID_HEADER", file, name, `${key} is not a list of whole numbers`);
 }
 
-function checkEntry(where: string, dtype: SafetensorsDtype, shape: readonly bigint[], begin: bigint, end: bigint): void {
-  if (begin > end) throw bad("INVALID_OFFSET", where, `begins at ${begin}, after its end ${end}`);
-  const bits = bitSize(where, dtype, shape);
-  if (bits % 8n !== 0n) throw bad("MISALIGNED_SLICE", where, "does not end at a whole byte");
-  if (bits / 8n !== end - begin) throw bad("TENSOR_INVALID_INFO", where, `shape [${shape.slice(0, 8).join(", ")}] of ${dtype} takes ${bits / 8n} bytes, the offsets give ${end - begin}`);
-  if (shape.length > maxRank) throw bad("STRICTER_THAN_REFERENCE", where, `has ${shape.length} dimensions, more than ${maxRank}`);
-  if (shape.some((size) => size > maxSafe)) throw bad("STRICTER_THAN_REFERENCE", where, "has a dimension over 2^53");
-  if (end > maxSafe) throw bad("METADATA_INCOMPLETE_BUFFER", where, `ends at byte ${end}, after the end of the file`);
+function isU64(item: unknown): item is Whole {
+  return typeof item === "number" ? item >= 0 : typeof item === "bigint" && item >= 0n && item <= maxU64;
+}
+
+type Fault = [code: FormatsErrorCode, what: string];
+
+function findFault(dtype: SafetensorsDtype, shape: readonly Whole[], begin: Whole, end: Whole): Fault | undefined {
+  if (begin > end) return ["INVALID_OFFSET", `begins at ${begin}, after its end ${end}`];
+  const bits = bitSize(dtype, shape);
+  if (bits === undefined) return ["VALIDATION_OVERFLOW", `the size of shape [${shape.slice(0, 8).join(", ")}] overflows`];
+  if (bits % 8n !== 0n) return ["MISALIGNED_SLICE", "does not end at a whole byte"];
+  const given = BigInt(end) - BigInt(begin);
+  if (bits / 8n !== given) return ["TENSOR_INVALID_INFO", `shape [${shape.slice(0, 8).join(", ")}] of ${dtype} takes ${bits / 8n} bytes, the offsets give ${given}`];
+  if (shape.length > maxRank) return ["STRICTER_THAN_REFERENCE", `has ${shape.length} dimensions, more than ${maxRank}`];
+  if (shape.some((size) => size > maxSafe)) return ["STRICTER_THAN_REFERENCE", "has a dimension over 2^53"];
+  return end > maxSafe ? ["METADATA_INCOMPLETE_BUFFER", `ends at byte ${end}, after the end of the file`] : undefined;
 }
 
 /** Product of the dimensions and the bits an element, in the reference's order: an overflow counts even before a zero. */
-function bitSize(where: string, dtype: SafetensorsDtype, shape: readonly bigint[]): bigint {
+function bitSize(dtype: SafetensorsDtype, shape: readonly Whole[]): bigint | undefined {
   let product = 1n;
-  for (const factor of [...shape, BigInt(dtypeBits[dtype])]) {
-    product *= factor;
-    if (product > maxU64) throw bad("VALIDATION_OVERFLOW", where, `the size of shape [${shape.slice(0, 8).join(", ")}] overflows`);
+  for (const factor of shape) {
+    product *= BigInt(factor);
+    if (product > maxU64) return undefined;
   }
-  return product;
+  product *= BigInt(dtypeBits[dtype]);
+  return product > maxU64 ? undefined : product;
 }
 
 /** Ranges must follow one another without hole or overlap from the first data byte to the last of the file. */
 function checkRanges(tensors: ReadonlyMap<string, SafetensorsEntry>, dataSize: number, file: string): void {
   let at = 0;
   for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
-    const where = `${file}: tensor "${printable(name)}"`;
-    if (begin !== at) throw bad("INVALID_OFFSET", where, `begins at data byte ${begin}, expected ${at} (${begin < at ? "overlap" : "hole"})`);
+    if (begin !== at) throw badTensor("INVALID_OFFSET", file, name, `begins at data byte ${begin}, expected ${at} (${begin < at ? "overlap" : "hole"})`);
     at = end;
   }
   if (at !== dataSize) throw bad("METADATA_INCOMPLETE_BUFFER", file, `the tensors cover ${at} bytes, the file holds ${dataSize}${at > dataSize ? " (it is cut short)" : ""}`);
