@@ -294,4 +294,18 @@ mod tests {
         assert_eq!(refused(&mut store, &[usize::MAX, 2]), Code::InvalidShape);
         assert_eq!(refused(&mut store, &[1 << 50]), Code::OutOfMemory);
     }
+
+    #[test]
+    fn a_panic_while_a_tensor_is_written_leaves_it_usable() {
+        let mut store = Store::default();
+        let x = tensor(&mut store, 2);
+        let x = store.get("get", x).unwrap();
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut values = x.view_mut::<f32>();
+            values[0] = 1.0;
+            values[2] = 1.0;
+        }));
+        assert!(panic.is_err());
+        assert_eq!(*x.view::<f32>(), [1.0, 0.0]);
+    }
 }

@@ -10,10 +10,16 @@ interface Stored {
   values: number[];
 }
 type Inputs = (name: string) => Slot;
-type Run = (k: KernelBackend, at: Inputs, integers: (name: string) => Slot) => [name: string, slot: Slot][];
+type Run = (
+  k: KernelBackend,
+  at: Inputs,
+  integers: (name: string) => Slot,
+) => [name: string, slot: Slot][];
 
 const fixture = new URL("../../../fixtures/kernels/torch-ops.json", import.meta.url);
-const torch = JSON.parse(readFileSync(fixture, "utf8")) as { cases: Record<string, Record<string, Stored>> };
+const torch = JSON.parse(readFileSync(fixture, "utf8")) as {
+  cases: Record<string, Record<string, Stored>>;
+};
 
 const layout = [0, 4, 1, 0, 4, 4, 6, 1, 4, 6];
 
@@ -22,34 +28,66 @@ const runs: Record<string, Run> = {
   rmsNorm(k, at) {
     const [y, rstd] = k.rmsNorm(at("x"), at("w"), 1e-5);
     const [dx, dw] = k.rmsNormBackward(at("g"), at("x"), at("w"), rstd, true) as [Slot, Slot];
-    return [["y", y], ["dx", dx], ["dw", dw]];
+    return [
+      ["y", y],
+      ["dx", dx],
+      ["dw", dw],
+    ];
   },
   swiglu(k, at) {
     const [dgate, dup] = k.swigluBackward(at("g"), at("gate"), at("up"));
-    return [["y", k.swiglu(at("gate"), at("up"))], ["dgate", dgate], ["dup", dup]];
+    return [
+      ["y", k.swiglu(at("gate"), at("up"))],
+      ["dgate", dgate],
+      ["dup", dup],
+    ];
   },
   rope(k, at) {
     const frequencies = Float64Array.from(torch.cases["rope"]?.["frequencies"]?.values ?? []);
     const [cos, sin] = k.ropeTable(put(k, [3, 4, 5, 6, 7], [5], "i32"), frequencies, 1);
-    return [["y", k.rope(at("x"), cos, sin, 8, false)], ["dx", k.rope(at("g"), cos, sin, 8, true)]];
+    return [
+      ["y", k.rope(at("x"), cos, sin, 8, false)],
+      ["dx", k.rope(at("g"), cos, sin, 8, true)],
+    ];
   },
   attention(k, at) {
     const segments = put(k, layout, [layout.length], "i32");
     const inputs = [at("q"), at("k"), at("v")] as const;
     const [o, lse] = k.attention(...inputs, segments, 8, 8 ** -0.5);
     const [dq, dk, dv] = k.attentionBackward(at("g"), ...inputs, o, lse, segments, 8, 8 ** -0.5);
-    return [["y", o], ["dq", dq], ["dk", dk], ["dv", dv]];
+    return [
+      ["y", o],
+      ["dq", dq],
+      ["dk", dk],
+      ["dv", dv],
+    ];
   },
   linearCrossEntropy(k, at, integers) {
     const made = k.linearCrossEntropy(at("h"), at("w"), integers("labels"), true, true);
     const [sum, dh, dw] = made as [Slot, Slot, Slot];
-    return [["y", sum], ["dh", k.scaleBy(dh, at("g"))], ["dw", k.scaleBy(dw, at("g"))]];
+    return [
+      ["y", sum],
+      ["dh", k.scaleBy(dh, at("g"))],
+      ["dw", k.scaleBy(dw, at("g"))],
+    ];
   },
   linearLogProb(k, at, integers) {
     const [logp, lse] = k.linearLogProb(at("h"), at("w"), integers("labels"));
-    const made = k.linearLogProbBackward(at("g"), at("h"), at("w"), integers("labels"), lse, true, true);
+    const made = k.linearLogProbBackward(
+      at("g"),
+      at("h"),
+      at("w"),
+      integers("labels"),
+      lse,
+      true,
+      true,
+    );
     const [dh, dw] = made as [Slot, Slot];
-    return [["y", logp], ["dh", dh], ["dw", dw]];
+    return [
+      ["y", logp],
+      ["dh", dh],
+      ["dw", dw],
+    ];
   },
 };
 
@@ -62,18 +100,25 @@ describe.each([
   ["reference", "f32", 4e-6],
   ["cpu", "f32", 4e-6],
 ] as const)("%s in %s", (device, dtype, tolerance) => {
-  it.each(Object.keys(runs))(`computes %s and its gradients as torch does to ${tolerance}`, async (name) => {
-    const k = openBackend({ device, threads: 1 });
-    const stored = torch.cases[name] as Record<string, Stored>;
-    const at: Inputs = (key) => put(k, (stored[key] as Stored).values, rowsOf(stored[key] as Stored), dtype);
-    const integers: Inputs = (key) => put(k, (stored[key] as Stored).values, (stored[key] as Stored).shape, "i32");
-    for (const [key, slot] of (runs[name] as Run)(k, at, integers)) {
-      const expected = (stored[key] as Stored).values;
-      const got = await get(k, slot);
-      expect(got.length).toBe(expected.length);
-      got.forEach((value, i) => expect(Math.abs(value - (expected[i] as number)), `${key}[${i}]`).toBeLessThan(tolerance));
-    }
-  });
+  it.each(Object.keys(runs))(
+    `computes %s and its gradients as torch does to ${tolerance}`,
+    async (name) => {
+      const k = openBackend({ device, threads: 1 });
+      const stored = torch.cases[name] as Record<string, Stored>;
+      const at: Inputs = (key) =>
+        put(k, (stored[key] as Stored).values, rowsOf(stored[key] as Stored), dtype);
+      const integers: Inputs = (key) =>
+        put(k, (stored[key] as Stored).values, (stored[key] as Stored).shape, "i32");
+      for (const [key, slot] of (runs[name] as Run)(k, at, integers)) {
+        const expected = (stored[key] as Stored).values;
+        const got = await get(k, slot);
+        expect(got.length).toBe(expected.length);
+        got.forEach((value, i) =>
+          expect(Math.abs(value - (expected[i] as number)), `${key}[${i}]`).toBeLessThan(tolerance),
+        );
+      }
+    },
+  );
 });
 
 describe.each(["cpu", "reference"] as const)("matmul on %s", (device) => {
@@ -116,7 +161,11 @@ describe.each(["cpu", "reference"] as const)("randomness on %s", (device) => {
   });
 
   it("drops the asked share, scales the rest, and masks the gradient alike", async () => {
-    const ones = put(k, Array.from({ length: draws }, () => 1), [draws]);
+    const ones = put(
+      k,
+      Array.from({ length: draws }, () => 1),
+      [draws],
+    );
     const kept = await get(k, k.dropout(ones, 0.25, key));
     const share = kept.filter((x) => x !== 0).length / draws;
     expect(Math.abs(share - 0.75)).toBeLessThan(5 * Math.sqrt((0.25 * 0.75) / draws));
@@ -124,8 +173,13 @@ describe.each(["cpu", "reference"] as const)("randomness on %s", (device) => {
     expect(await get(k, k.dropout(ones, 0.25, key))).toEqual(kept);
   });
 
-  it.each(["seed", "stream", "step", "micro", "rank"] as const)("draws other numbers for another %s", async (part) => {
-    const other = { ...key, [part]: key[part] + 1 };
-    expect(await get(k, k.uniform([64], 0, 1, other))).not.toEqual(await get(k, k.uniform([64], 0, 1, key)));
-  });
+  it.each(["seed", "stream", "step", "micro", "rank"] as const)(
+    "draws other numbers for another %s",
+    async (part) => {
+      const other = { ...key, [part]: key[part] + 1 };
+      expect(await get(k, k.uniform([64], 0, 1, other))).not.toEqual(
+        await get(k, k.uniform([64], 0, 1, key)),
+      );
+    },
+  );
 });

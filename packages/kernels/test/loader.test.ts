@@ -17,9 +17,16 @@ describe("openBackend", () => {
 
   it("refuses a device that does not exist, and numbers of threads that make no sense", () => {
     process.env["TEMPER_DEVICE"] = "tpu";
-    expect(() => openBackend()).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("tpu") }));
+    expect(() => openBackend()).toThrow(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining("tpu"),
+      }),
+    );
     for (const threads of [0, -1, 1.5, Number.NaN, 5000]) {
-      expect(() => openBackend({ device: "cpu", threads })).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+      expect(() => openBackend({ device: "cpu", threads })).toThrow(
+        expect.objectContaining({ code: "INVALID_ARGUMENT" }),
+      );
     }
   });
 

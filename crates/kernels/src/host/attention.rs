@@ -78,7 +78,7 @@ fn each_query_once(op: &'static str, segments: &[Segment]) -> Result<()> {
 
 /// Heads of a matrix [rows, heads · headDim].
 fn heads(op: &'static str, what: &str, columns: usize, head_dim: usize) -> Result<usize> {
-    if head_dim == 0 || columns == 0 || columns % head_dim != 0 {
+    if head_dim == 0 || columns == 0 || !columns.is_multiple_of(head_dim) {
         let message = format!("{what} has {columns} columns, no whole number of heads of {head_dim}");
         return Err(KernelError::shape(op, message));
     }

@@ -50,8 +50,8 @@ fn check_finite(op: &'static str, numbers: &[(&str, f64)]) -> Result<()> {
 
 impl Host {
     fn group(&self, op: &'static str, params: &[Slot], grads: &[Slot], states: &[(&str, &[Slot])]) -> Result<Group> {
-        let lists = std::iter::once(("grads", grads)).chain(states.iter().copied());
-        for (what, list) in lists.filter(|(_, list)| list.len() != params.len()) {
+        let mut lists = std::iter::once(("grads", grads)).chain(states.iter().copied());
+        if let Some((what, list)) = lists.find(|(_, list)| list.len() != params.len()) {
             let message = format!("{} params but {} {what}", params.len(), list.len());
             return Err(KernelError::shape(op, message));
         }
