@@ -1,11 +1,10 @@
 // PEFT adapter folders: adapter_config.json, adapter_model.safetensors and README.md as peft 0.21 writes them. What the
 // config means, and how tensors are named, is the peft package's business.
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type JsonObject, UserError, writeJson } from "@welltempered/formats";
 import { writeFileAtomic } from "./atomic-file.ts";
-import { ioError, shownPath } from "./io.ts";
+import { makeFolder, shownPath } from "./io.ts";
 import { checkFolder, fileInside, readJsonFile } from "./model-folder.ts";
 import { type TensorToWrite, writeSafetensors } from "./write-safetensors.ts";
 import { openSafetensors, type WeightSource } from "./weight-source.ts";
@@ -43,9 +42,7 @@ export interface AdapterToWrite {
 
 /** Writes an adapter folder that `PeftModel.from_pretrained` loads; each file is whole or not there, the config comes last. */
 export async function writeAdapterFolder(folder: string, { config, tensors, readme }: AdapterToWrite): Promise<void> {
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw ioError(error, folder, "creating");
-  });
+  await makeFolder(folder);
   await writeSafetensors(join(folder, weightsName), tensors);
   if (readme !== undefined) await writeFileAtomic(join(folder, "README.md"), readme);
   await writeFileAtomic(join(folder, configName), adapterConfigText(config));

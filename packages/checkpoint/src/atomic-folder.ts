@@ -5,7 +5,7 @@ import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CheckpointError } from "./errors.ts";
 import { syncFolder, temporaryName, temporaryOwner } from "./atomic-file.ts";
-import { ioError } from "./io.ts";
+import { ioError, makeFolder } from "./io.ts";
 import { listFiles, writeManifest } from "./manifest.ts";
 
 /**
@@ -18,7 +18,8 @@ export async function writeFolderAtomic(parent: string, name: string, write: (fo
   if (dirname(target) !== join(parent) || name === "..") throw new CheckpointError("BAD_NAME", `"${name}" is not the name of a folder`, "give a plain name");
   const temporary = temporaryName(target);
   try {
-    await mkdir(temporary, { recursive: true });
+    await makeFolder(parent);
+    await mkdir(temporary);
     await write(temporary);
     await syncFiles(temporary);
     await writeManifest(temporary, facts);

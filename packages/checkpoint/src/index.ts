@@ -3,7 +3,7 @@ export { replaceFile, writeFileAtomic } from "./atomic-file.ts";
 export { checkWritable, removeLeftovers, writeFolderAtomic } from "./atomic-folder.ts";
 export { CheckpointError, type CheckpointErrorCode } from "./errors.ts";
 export { type GgufModel, openGguf } from "./gguf-source.ts";
-export { type InputFile, ioError, openInput, readWhole } from "./io.ts";
+export { type InputFile, ioError, makeFolder, openInput, readWhole } from "./io.ts";
 export { blockCodecs, type CheckOptions, checkWeights, type ExpectedTensor, loadTensor, plainDtypes } from "./load-tensor.ts";
 export { type FolderLock, lockFolder } from "./lock.ts";
 export { hashFile, type Manifest, type ManifestFile, manifestName, readManifest, verifyManifest } from "./manifest.ts";

@@ -1,6 +1,8 @@
 // Files given by the user are read with pread into our own memory, never mapped: a file that another process cuts short
 // is then an error, not a SIGBUS. Every error of the file system becomes one line with the path.
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { mkdir, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { type ByteSource, printable, UserError } from "@welltempered/formats";
 
 /** An open regular file. */
@@ -44,16 +46,16 @@ export function ioError(error: unknown, path: string, during: string): Error {
 /** Opens a regular file; throws a UserError for anything else, without waiting for a pipe to be written to. */
 export function openInput(path: string): InputFile {
   const fd = attempt(path, "opening", () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
-  const stat = attempt(path, "reading", () => fstatSync(fd));
-  if (!stat.isFile()) {
+  const info = attempt(path, "reading", () => fstatSync(fd));
+  if (!info.isFile()) {
     closeSync(fd);
-    throw new UserError(`${shownPath(path)}: is ${stat.isDirectory() ? "a folder" : "not a regular file"}; give a file`);
+    throw new UserError(`${shownPath(path)}: is ${info.isDirectory() ? "a folder" : "not a regular file"}; give a file`);
   }
   let open = true;
   return {
     path,
-    size: stat.size,
-    read: (offset, length) => readRange(fd, path, offset, length, stat.size),
+    size: info.size,
+    read: (offset, length) => readRange(fd, path, offset, length, info.size),
     close() {
       if (open) closeSync(fd);
       open = false;
@@ -100,5 +102,26 @@ export function readWhole(path: string, maxBytes: number): Uint8Array {
     return file.read(0, file.size);
   } finally {
     file.close();
+  }
+}
+
+/** Makes a folder and those above it; throws a UserError. (Node's own recursive mkdir never returns on some file systems, /proc for one.) */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await makeOne(path);
+  } catch (error) {
+    throw ioError(error, path, "creating");
+  }
+}
+
+async function makeOne(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : "";
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeOne(dirname(path));
+    await mkdir(path);
   }
 }

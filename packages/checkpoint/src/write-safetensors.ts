@@ -1,10 +1,9 @@
 // safetensors files as the reference crate writes them, streamed: one tensor in memory at a time.
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { layoutSafetensors, nameList, safetensorsByteSize, type SafetensorsSpec, writeJson } from "@welltempered/formats";
 import { replaceFile, writeAll, writeFileAtomic } from "./atomic-file.ts";
 import { CheckpointError } from "./errors.ts";
-import { ioError } from "./io.ts";
+import { makeFolder } from "./io.ts";
 
 export interface TensorToWrite extends SafetensorsSpec {
   /** Little-endian, row-major; a function is called when the tensor's turn comes. */
@@ -43,9 +42,7 @@ async function bytesOf({ name, dtype, shape, bytes }: TensorToWrite): Promise<Ui
  * the way of huggingface_hub's split_state_dict_into_shards. The index comes last. Returns the names of the files.
  */
 export async function writeModelWeights(folder: string, tensors: readonly TensorToWrite[], maxShardBytes: number): Promise<string[]> {
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw ioError(error, folder, "creating");
-  });
+  await makeFolder(folder);
   checkNames(tensors);
   const shards = splitIntoShards(tensors, maxShardBytes);
   if (shards.length === 1) {
