@@ -1,1 +1,214 @@
-//! CPU SIMD maths.
+//! The maths in SIMD on several threads, f32. Work is cut by shape alone, so any number of threads gives the same bits.
+
+mod attention;
+mod attention_backward;
+mod elementwise;
+mod head;
+pub mod matmul;
+mod norm;
+mod optimizer;
+pub mod pool;
+mod random;
+mod rope;
+mod rows;
+pub mod simd;
+mod skinny;
+
+use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd};
+use crate::rng::Key;
+use pool::Pool;
+use simd::Isa;
+
+pub struct Cpu {
+    isa: Isa,
+    pool: Pool,
+}
+
+impl Cpu {
+    /// The best instruction set of this machine on `threads` threads.
+    pub fn new(threads: usize) -> Cpu {
+        Cpu { isa: Isa::best(), pool: Pool::new(threads) }
+    }
+
+    /// "avx2 (avx2, fma, f16c), 2 threads"
+    pub fn description(&self) -> String {
+        let threads = self.pool.threads();
+        format!("{}, {threads} thread{}", self.isa.description(), if threads == 1 { "" } else { "s" })
+    }
+}
+
+impl Cpu {
+    fn head<'a>(&'a self, h: &'a [f32], w: Floats<'a, f32>, labels: &'a [i32], d: usize, vocab: usize) -> head::Head<'a> {
+        head::Head { isa: self.isa, pool: &self.pool, h, w, labels, d, vocab }
+    }
+}
+
+/// Each method is the function of its name in the file of its family.
+impl Maths<f32> for Cpu {
+    fn binary(&self, kind: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
+        elementwise::binary(self.isa, &self.pool, kind, a, b, y);
+    }
+
+    fn scale(&self, x: &[f32], factor: f32, y: &mut [f32]) {
+        elementwise::scale(self.isa, &self.pool, x, factor, y);
+    }
+
+    fn accumulate(&self, acc: &mut [f32], x: &[f32], factor: f32) {
+        elementwise::accumulate(self.isa, &self.pool, acc, x, factor);
+    }
+
+    fn sum(&self, x: &[f32]) -> f32 {
+        elementwise::sum(self.isa, &self.pool, x) as f32
+    }
+
+    fn sum_rows(&self, x: &[f32], d: usize, y: &mut [f32]) {
+        elementwise::sum_rows(self.isa, &self.pool, x, d, y);
+    }
+
+    fn take_rows(&self, table: Floats<f32>, d: usize, ids: &[i32], y: &mut [f32]) {
+        rows::take_rows(&self.pool, table, d, ids, y);
+    }
+
+    fn scatter_add_rows(&self, g: &[f32], d: usize, ids: &[i32], y: &mut [f32]) {
+        rows::scatter_add_rows(self.isa, &self.pool, g, d, ids, y);
+    }
+
+    fn matmul(
+        &self,
+        layout: Layout,
+        m: usize,
+        n: usize,
+        k: usize,
+        alpha: f32,
+        a: Floats<f32>,
+        b: Floats<f32>,
+        c: &mut [f32],
+    ) {
+        matmul::matmul(self.isa, &self.pool, &matmul::Problem { layout, m, n, k, alpha, a, b }, c);
+    }
+
+    fn rms_norm(&self, x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
+        norm::rms_norm(self.isa, &self.pool, x, w, epsilon, y, rstd);
+    }
+
+    fn rms_norm_backward(
+        &self,
+        g: &[f32],
+        x: &[f32],
+        w: &[f32],
+        rstd: &[f32],
+        dx: &mut [f32],
+        dw: Option<&mut [f32]>,
+    ) {
+        norm::rms_norm_backward(self.isa, &self.pool, g, x, w, rstd, dx, dw);
+    }
+
+    fn rope(&self, x: &[f32], cos: &[f32], sin: &[f32], pairs: usize, head_dim: usize, inverse: bool, y: &mut [f32]) {
+        rope::rope(self.isa, &self.pool, x, cos, sin, pairs, head_dim, inverse, y);
+    }
+
+    fn attention(
+        &self,
+        q: &[f32],
+        k: &[f32],
+        v: &[f32],
+        segments: &[Segment],
+        shape: AttentionShape,
+        o: &mut [f32],
+        lse: &mut [f32],
+    ) {
+        attention::attention(self.isa, &self.pool, q, k, v, segments, shape, o, lse);
+    }
+
+    fn attention_backward(
+        &self,
+        g: &[f32],
+        q: &[f32],
+        k: &[f32],
+        v: &[f32],
+        o: &[f32],
+        lse: &[f32],
+        segments: &[Segment],
+        shape: AttentionShape,
+        dq: &mut [f32],
+        dk: &mut [f32],
+        dv: &mut [f32],
+    ) {
+        let inputs = attention_backward::Inputs { g, q, k, v, o, lse };
+        attention_backward::attention_backward(self.isa, &self.pool, inputs, segments, shape, dq, dk, dv);
+    }
+
+    fn swiglu(&self, gate: &[f32], up: &[f32], y: &mut [f32]) {
+        elementwise::swiglu(self.isa, &self.pool, gate, up, y);
+    }
+
+    fn swiglu_backward(&self, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
+        elementwise::swiglu_backward(self.isa, &self.pool, g, gate, up, dgate, dup);
+    }
+
+    fn linear_cross_entropy(
+        &self,
+        h: &[f32],
+        w: Floats<f32>,
+        labels: &[i32],
+        d: usize,
+        vocab: usize,
+        dh: Option<&mut [f32]>,
+        dw: Option<&mut [f32]>,
+    ) -> f32 {
+        self.head(h, w, labels, d, vocab).cross_entropy(dh, dw) as f32
+    }
+
+    fn linear_log_prob(
+        &self,
+        h: &[f32],
+        w: Floats<f32>,
+        labels: &[i32],
+        d: usize,
+        vocab: usize,
+        logp: &mut [f32],
+        lse: &mut [f32],
+    ) {
+        self.head(h, w, labels, d, vocab).log_prob(logp, lse);
+    }
+
+    fn linear_log_prob_backward(
+        &self,
+        g: &[f32],
+        h: &[f32],
+        w: Floats<f32>,
+        labels: &[i32],
+        lse: &[f32],
+        d: usize,
+        vocab: usize,
+        dh: Option<&mut [f32]>,
+        dw: Option<&mut [f32]>,
+    ) {
+        self.head(h, w, labels, d, vocab).log_prob_backward(g, lse, dh, dw);
+    }
+
+    fn dropout(&self, x: &[f32], p: f64, key: Key, y: &mut [f32]) {
+        random::dropout(self.isa, &self.pool, x, p, key, y);
+    }
+
+    fn sum_of_squares(&self, x: &[f32]) -> f64 {
+        elementwise::sum_of_squares(self.isa, &self.pool, x)
+    }
+
+    fn adamw(
+        &self,
+        p: &mut [f32],
+        g: &[f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        t: f64,
+        grad_scale: f32,
+        options: AdamW,
+    ) {
+        optimizer::adamw(self.isa, &self.pool, p, g, m, v, t, grad_scale, options);
+    }
+
+    fn sgd(&self, p: &mut [f32], g: &[f32], momentum: Option<&mut [f32]>, t: f64, grad_scale: f32, options: Sgd) {
+        optimizer::sgd(self.isa, &self.pool, p, g, momentum, t, grad_scale, options);
+    }
+}

@@ -20,6 +20,7 @@ use crate::dtype::{DType, Element};
 use crate::error::{KernelError, Result};
 use crate::maths::{Maths, Real};
 use crate::pool::Contents;
+use crate::cpu::Cpu;
 use crate::reference::Naive;
 use crate::store::{Output, Slot, Store, Tensor};
 
@@ -34,10 +35,11 @@ pub struct Host {
 impl Host {
     /// SIMD kernels on `threads` threads; computes in f32 only.
     pub fn cpu(threads: usize) -> Host {
+        let cpu = Cpu::new(threads);
         Host {
             name: "cpu",
-            description: format!("{threads} threads"),
-            single: Rc::new(Naive),
+            description: cpu.description(),
+            single: Rc::new(cpu),
             double: None,
             store: Store::default(),
         }

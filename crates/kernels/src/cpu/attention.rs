@@ -1,0 +1,216 @@
+//! Causal grouped-query attention without a T×T buffer (Dao et al. 2022): a task is one block of queries in all heads
+//! that share a key head; it meets the keys tile by tile and keeps a running maximum and sum for each row.
+
+use super::pool::{with_scratch, Pool};
+use super::simd::{exp, kernel, largest, scale_in_place, pack_transposed, product, split, Beta, Block, Element, Isa, Rows, Strided, Tall};
+use crate::maths::{AttentionShape, Segment};
+use std::ops::Range;
+
+/// Queries of a task.
+const QUERIES: usize = 64;
+/// Keys of a tile.
+pub const KEYS: usize = 64;
+/// Rows that are scored together; a strip sees no more keys than its last row.
+pub const STRIP: usize = 12;
+/// Up to this many queries of a task, keys are met by dot products instead of being packed.
+const FEW: usize = 4;
+
+/// Neighbouring key rows, and where the first stands among the segment's keys.
+pub struct KeyTile {
+    pub rows: Range<usize>,
+    pub index: usize,
+}
+
+/// A segment's keys inside `within`, in tiles.
+pub fn key_tiles(segment: &Segment, within: &Range<usize>) -> Vec<KeyTile> {
+    let mut tiles = Vec::new();
+    let mut index = 0;
+    for &(start, length) in &segment.ranges {
+        let (first, end) = (start.max(within.start), (start + length).min(within.end));
+        tiles.extend((first..end).step_by(KEYS).map(|row| KeyTile {
+            rows: row..end.min(row + KEYS),
+            index: index + row - start,
+        }));
+        index += length;
+    }
+    tiles
+}
+
+/// Keys that a segment's query i sees beyond i.
+pub fn lead(segment: &Segment) -> usize {
+    segment.ranges.iter().map(|range| range.1).sum::<usize>() + 1 - segment.query_length
+}
+
+/// Ranges of `length` in steps.
+pub fn steps(length: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..length).step_by(step).map(move |start| start..length.min(start + step))
+}
+
+/// How many of `tile`'s keys each query of `queries` sees: the first row's count (below 0: none), one more for each row.
+pub fn seen(tile: &KeyTile, lead: usize, query: usize) -> isize {
+    (lead + query) as isize - tile.index as isize
+}
+
+kernel! {
+    /// Turns scores of a strip, of which row i keeps the first `seen + i`, into weights relative to the running maximum.
+    fn online_softmax<S>(s, scores: &mut [f32], width: usize, seen: isize, state: &mut [[f32; 2]], o: &mut Block) {
+        for (i, (x, [maximum, total])) in scores.chunks_exact_mut(KEYS).zip(state).enumerate() {
+            let (x, hidden) = x[..width].split_at_mut((seen + i as isize).clamp(0, width as isize) as usize);
+            hidden.fill(0.0);
+            if x.is_empty() {
+                continue;
+            }
+            let new = maximum.max(largest(s, x));
+            let shrink = (*maximum - new).exp();
+            let (mut sums, shift) = (s.zero(), s.splat(new));
+            for x in x.chunks_mut(S::LANES) {
+                let weight = exp(s, s.sub(s.load_part(x), shift));
+                s.store_part(weight, x);
+                // The lanes beyond a cut vector hold e^(−shift): read back as zeros.
+                sums = s.add(sums, if x.len() < S::LANES { s.load_part(x) } else { weight });
+            }
+            *total = total.mul_add(shrink, s.sum_lanes(sums));
+            *maximum = new;
+            if shrink != 1.0 {
+                scale_in_place(s, o.row(i), shrink);
+            }
+        }
+    }
+}
+
+kernel! {
+    fn multiply<S>(s, x: &mut [f32], factor: f32) {
+        scale_in_place(s, x, factor);
+    }
+}
+
+/// Inputs of one call.
+struct Call<'a> {
+    isa: Isa,
+    shape: AttentionShape,
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+}
+
+/// Some queries of a segment in the heads of one key head, with their places in o and lse.
+struct Task<'a> {
+    segment: &'a Segment,
+    queries: Range<usize>,
+    key_head: usize,
+    o: Block<'a>,
+    lse: Block<'a>,
+}
+
+#[allow(clippy::too_many_arguments)]
+pub fn attention(
+    isa: Isa,
+    pool: &Pool,
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    segments: &[Segment],
+    shape: AttentionShape,
+    o: &mut [f32],
+    lse: &mut [f32],
+) {
+    let group = shape.query_heads / shape.key_heads;
+    let mut ordered: Vec<&Segment> = segments.iter().collect();
+    ordered.sort_by_key(|segment| segment.query_start);
+    let parts: Vec<_> = ordered.iter().flat_map(|s| steps(s.query_length, QUERIES).map(move |part| (*s, part))).collect();
+    let rows: Vec<_> = parts.iter().map(|(s, part)| s.query_start + part.start..s.query_start + part.end).collect();
+    let heads = |width: usize| -> Vec<_> { (0..shape.key_heads).map(|h| h * width..(h + 1) * width).collect() };
+    let d = shape.head_dim;
+    let blocks = split(o, shape.query_heads * d, &rows, &heads(group * d));
+    let lse = split(lse, shape.query_heads, &rows, &heads(group));
+    let places = parts.iter().flat_map(|part| (0..shape.key_heads).map(move |head| (part, head)));
+    let tasks: Vec<_> = places
+        .zip(blocks.into_iter().zip(lse))
+        .map(|(((segment, part), key_head), (o, lse))| Task { segment, queries: part.clone(), key_head, o, lse })
+        .collect();
+    let call = Call { isa, shape, q, k, v };
+    // Long rows last: start with them, so that no thread is left with one at the end.
+    pool.each(tasks.into_iter().rev().collect(), |mut task| call.run(&mut task));
+}
+
+impl Call<'_> {
+    fn run(&self, task: &mut Task) {
+        let (rows, d) = (task.queries.len(), self.shape.head_dim);
+        let group = task.lse.columns();
+        let lead = lead(task.segment);
+        let visible = lead + task.queries.end - 1;
+        let mut state = vec![[f32::NEG_INFINITY, 0.0]; group * rows];
+        with_scratch(KEYS * d + STRIP * KEYS, |scratch| {
+            let (keys, scores) = scratch.split_at_mut(KEYS * d);
+            for tile in key_tiles(task.segment, &(0..self.shape.keys)).iter().filter(|tile| tile.index < visible) {
+                let k = &self.k[self.key_at(tile.rows.start, task.key_head)..];
+                if rows > FEW {
+                    pack_transposed(self.isa, k, self.shape.key_heads * d, tile.rows.len(), d, keys, KEYS);
+                }
+                for head in 0..group {
+                    for strip in steps(rows, STRIP) {
+                        let state = &mut state[head * rows..][strip.clone()];
+                        self.strip(task, tile, seen(tile, lead, task.queries.start + strip.start), head, strip, keys, scores, state);
+                    }
+                }
+            }
+        });
+        self.finish(task, &state);
+    }
+
+    /// Adds a tile of keys to a strip of queries of one head.
+    #[allow(clippy::too_many_arguments)]
+    fn strip(
+        &self,
+        task: &mut Task,
+        tile: &KeyTile,
+        seen: isize,
+        head: usize,
+        strip: Range<usize>,
+        keys: &[f32],
+        scores: &mut [f32],
+        state: &mut [[f32; 2]],
+    ) {
+        let (d, count) = (self.shape.head_dim, strip.len());
+        let width = (seen + count as isize - 1).clamp(0, tile.rows.len() as isize) as usize;
+        if width == 0 {
+            return;
+        }
+        let row = self.shape.query_heads * d;
+        let query = task.segment.query_start + task.queries.start + strip.start;
+        let q = &self.q[query * row + (task.key_head * task.lse.columns() + head) * d..];
+        let key_at = self.key_at(tile.rows.start, task.key_head);
+        let scale = self.shape.scale as f32;
+        if task.queries.len() > FEW {
+            let q = Strided { data: q, row, column: 1 };
+            let mut place = Block::new(&mut scores[..count * KEYS], KEYS);
+            let keys = Tall { data: keys, stride: KEYS };
+            product(self.isa, scale, d, q, keys, &mut place.part(0..count, 0..width), Beta::Overwrite);
+        } else {
+            scores.fill(0.0);
+            let mut place = Block::new(&mut scores[..count * KEYS], KEYS);
+            let q = Rows { data: q, length: d, stride: row };
+            let k = Rows { data: &self.k[key_at..], length: d, stride: self.shape.key_heads * d };
+            f32::dots(self.isa, scale, q, k, &mut place.part(0..count, 0..width));
+        }
+        let mut o = task.o.part(strip, head * d..(head + 1) * d);
+        online_softmax(self.isa, &mut scores[..count * KEYS], width, seen, state, &mut o);
+        let weights = Strided { data: scores, row: KEYS, column: 1 };
+        let v = &self.v[key_at..];
+        product(self.isa, 1.0, width, weights, Tall { data: v, stride: self.shape.key_heads * d }, &mut o, Beta::Add);
+    }
+
+    fn key_at(&self, row: usize, key_head: usize) -> usize {
+        (row * self.shape.key_heads + key_head) * self.shape.head_dim
+    }
+
+    /// o = sums / total, lse = maximum + log total
+    fn finish(&self, task: &mut Task, state: &[[f32; 2]]) {
+        let (rows, d) = (task.queries.len(), self.shape.head_dim);
+        for (i, &[maximum, total]) in state.iter().enumerate() {
+            let (head, row) = (i / rows, i % rows);
+            multiply(self.isa, &mut task.o.row(row)[head * d..(head + 1) * d], 1.0 / total);
+            task.lse.row(row)[head] = maximum + total.ln();
+        }
+    }
+}

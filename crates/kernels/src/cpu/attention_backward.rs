@@ -1,0 +1,339 @@
+//! Gradients of attention from lse and δ = rowsum(g·o), the weights made again tile by tile. A task owns some key rows
+//! of one key head, so no two tasks write the same row of dk or dv; each adds to its own copy of dq, and the copies are
+//! added in order. Segments that share key rows are walked one after the other by the same tasks.
+
+use super::attention::{key_tiles, lead, seen, steps, KeyTile, KEYS};
+use super::elementwise::accumulate;
+use super::pool::{with_scratch, Pool};
+use super::simd::{exp, kernel, pack_transposed, product, split, sum2, Beta, Block, Isa, Strided, Tall};
+use crate::maths::{AttentionShape, Segment};
+use std::ops::Range;
+
+/// Queries that meet a tile of keys at a time.
+const QUERIES: usize = 64;
+/// Rows of a product whose limits follow the causal edge.
+const STRIP: usize = 24;
+/// Key rows of a task, and copies of dq at most.
+const TASK_KEYS: usize = 256;
+const COPIES: usize = 4;
+
+kernel! {
+    /// δ of each row and head.
+    fn row_dots<S>(s, g: &[f32], o: &[f32], d: usize, delta: &mut [f32]) {
+        for ((g, o), delta) in g.chunks_exact(d).zip(o.chunks_exact(d)).zip(delta) {
+            *delta = sum2(s, g, o, |g, o| s.mul(g, o));
+        }
+    }
+
+    /// In: scores in p and g·v in ds. Out: p = e^(score − lse), ds = p · (g·v − δ) · scale; 0 past the first `seen + i`.
+    fn weights<S>(s, p: &mut [f32], ds: &mut [f32], width: usize, seen: isize, scale: f32, rows: &[[f32; 2]]) {
+        let scale = s.splat(scale);
+        for (i, ((p, ds), &[lse, delta])) in p.chunks_exact_mut(KEYS).zip(ds.chunks_exact_mut(KEYS)).zip(rows).enumerate() {
+            let kept = (seen + i as isize).clamp(0, width as isize) as usize;
+            let (lse, delta) = (s.splat(lse), s.splat(delta));
+            for (p, ds) in p[..kept].chunks_mut(S::LANES).zip(ds[..kept].chunks_mut(S::LANES)) {
+                let weight = exp(s, s.sub(s.load_part(p), lse));
+                s.store_part(s.mul(s.mul(weight, s.sub(s.load_part(ds), delta)), scale), ds);
+                s.store_part(weight, p);
+            }
+            p[kept..].fill(0.0);
+            ds[kept..].fill(0.0);
+        }
+    }
+}
+
+/// Inputs of one call.
+pub struct Inputs<'a> {
+    pub g: &'a [f32],
+    pub q: &'a [f32],
+    pub k: &'a [f32],
+    pub v: &'a [f32],
+    pub o: &'a [f32],
+    pub lse: &'a [f32],
+}
+
+struct Call<'a> {
+    isa: Isa,
+    shape: AttentionShape,
+    inputs: Inputs<'a>,
+    delta: &'a [f32],
+}
+
+/// Key rows of one head with their gradients, and the segments that see them with their part of dq.
+struct Task<'a> {
+    key_head: usize,
+    keys: Vec<(Range<usize>, Block<'a>, Block<'a>)>,
+    segments: Vec<(&'a Segment, Block<'a>)>,
+}
+
+#[allow(clippy::too_many_arguments)]
+pub fn attention_backward(
+    isa: Isa,
+    pool: &Pool,
+    inputs: Inputs,
+    segments: &[Segment],
+    shape: AttentionShape,
+    dq: &mut [f32],
+    dk: &mut [f32],
+    dv: &mut [f32],
+) {
+    if dq.is_empty() || dk.is_empty() {
+        return;
+    }
+    let parts = parts(segments);
+    let copies = parts.iter().map(|part| part.copy + 1).max().unwrap_or(1);
+    let size = dq.len();
+    with_scratch(inputs.lse.len() + (copies - 1) * size, |scratch| {
+        let (delta, rest) = scratch.split_at_mut(inputs.lse.len());
+        rest.fill(0.0);
+        let d = shape.head_dim;
+        let rows = 64 * shape.query_heads;
+        let chunks = inputs.g.chunks(rows * d).zip(inputs.o.chunks(rows * d)).zip(delta.chunks_mut(rows));
+        pool.each(chunks.collect(), |((g, o), delta)| row_dots(isa, g, o, d, delta));
+        let call = Call { isa, shape, inputs, delta };
+        let all_dq = std::iter::once(&mut *dq).chain(rest.chunks_mut(size)).collect();
+        pool.each(tasks(&parts, segments, shape, all_dq, dk, dv), |mut task| call.run(&mut task));
+        for copy in rest.chunks(size) {
+            accumulate(isa, pool, dq, copy, 1.0);
+        }
+    });
+}
+
+impl Call<'_> {
+    fn run(&self, task: &mut Task) {
+        let d = self.shape.head_dim;
+        with_scratch(2 * KEYS * d + 2 * QUERIES * KEYS, |scratch| {
+            for (segment, dq) in &mut task.segments {
+                for (rows, dk, dv) in &mut task.keys {
+                    for tile in key_tiles(segment, rows) {
+                        let own = tile.rows.start - rows.start..tile.rows.end - rows.start;
+                        let (mut dk, mut dv) = (dk.part(own.clone(), 0..d), dv.part(own, 0..d));
+                        self.tile(segment, &tile, task.key_head, dq, &mut dk, &mut dv, scratch);
+                    }
+                }
+            }
+        });
+    }
+
+    /// One tile of keys against all queries that see it, in all heads of the group.
+    #[allow(clippy::too_many_arguments)]
+    fn tile(
+        &self,
+        segment: &Segment,
+        tile: &KeyTile,
+        key_head: usize,
+        dq: &mut Block,
+        dk: &mut Block,
+        dv: &mut Block,
+        scratch: &mut [f32],
+    ) {
+        let (d, group) = (self.shape.head_dim, self.shape.query_heads / self.shape.key_heads);
+        let (keys, rest) = scratch.split_at_mut(KEYS * d);
+        let (values, rest) = rest.split_at_mut(KEYS * d);
+        let (p, ds) = rest.split_at_mut(QUERIES * KEYS);
+        let stride = self.shape.key_heads * d;
+        let at = tile.rows.start * stride + key_head * d;
+        pack_transposed(self.isa, &self.inputs.k[at..], stride, tile.rows.len(), d, keys, KEYS);
+        pack_transposed(self.isa, &self.inputs.v[at..], stride, tile.rows.len(), d, values, KEYS);
+        let lead = lead(segment);
+        let first = (tile.index + 1).saturating_sub(lead);
+        for head in 0..group {
+            for queries in steps(segment.query_length - first, QUERIES) {
+                let seen = seen(tile, lead, first + queries.start);
+                let rows = first + queries.start..first + queries.end;
+                let pair = Pair {
+                    call: self,
+                    at: (segment.query_start + rows.start) * self.shape.query_heads + key_head * group + head,
+                    count: rows.len(),
+                    width: tile.rows.len(),
+                    seen,
+                };
+                pair.weigh(keys, values, p, ds);
+                pair.add_to_queries(&self.inputs.k[at..], ds, &mut dq.part(rows, head * d..(head + 1) * d));
+                pair.add_to_keys(self.inputs.g, p, dv);
+                pair.add_to_keys(self.inputs.q, ds, dk);
+            }
+        }
+    }
+}
+
+/// A block of queries of one head against a tile of keys.
+struct Pair<'a> {
+    call: &'a Call<'a>,
+    /// Row and head of the first query, as an index into lse.
+    at: usize,
+    count: usize,
+    width: usize,
+    /// Keys that the first query sees.
+    seen: isize,
+}
+
+impl Pair<'_> {
+    /// Keys that some of the first `rows` queries see.
+    fn visible(&self, rows: usize) -> usize {
+        (self.seen + rows as isize - 1).clamp(0, self.width as isize) as usize
+    }
+
+    fn row(&self) -> usize {
+        self.call.shape.query_heads * self.call.shape.head_dim
+    }
+
+    /// p and ds of the block.
+    fn weigh(&self, keys: &[f32], values: &[f32], p: &mut [f32], ds: &mut [f32]) {
+        let Call { isa, shape, inputs, delta } = self.call;
+        let (d, row) = (shape.head_dim, self.row());
+        for strip in steps(self.count, STRIP) {
+            let width = self.visible(strip.end);
+            let at = self.at + strip.start * shape.query_heads;
+            let (p, ds) = (&mut p[strip.start * KEYS..strip.end * KEYS], &mut ds[strip.start * KEYS..strip.end * KEYS]);
+            let score = |alpha: f32, left: &[f32], right: &[f32], to: &mut [f32]| {
+                let left = Strided { data: &left[at * d..], row, column: 1 };
+                let right = Tall { data: right, stride: KEYS };
+                let mut to = Block::new(to, KEYS);
+                product(*isa, alpha, d, left, right, &mut to.part(0..strip.len(), 0..width), Beta::Overwrite);
+            };
+            score(shape.scale as f32, inputs.q, keys, p);
+            score(1.0, inputs.g, values, ds);
+            let mut rows = [[0.0; 2]; STRIP];
+            for (i, pair) in rows.iter_mut().enumerate().take(strip.len()) {
+                let at = at + i * shape.query_heads;
+                *pair = [inputs.lse[at], delta[at]];
+            }
+            weights(*isa, p, ds, self.width, self.seen + strip.start as isize, shape.scale as f32, &rows);
+        }
+    }
+
+    /// dq += ds · k
+    fn add_to_queries(&self, k: &[f32], ds: &[f32], dq: &mut Block) {
+        let shape = self.call.shape;
+        let right = Tall { data: k, stride: shape.key_heads * shape.head_dim };
+        for strip in steps(self.count, STRIP) {
+            let left = Strided { data: &ds[strip.start * KEYS..], row: KEYS, column: 1 };
+            let width = self.visible(strip.end);
+            product(self.call.isa, 1.0, width, left, right, &mut dq.part(strip, 0..shape.head_dim), Beta::Add);
+        }
+    }
+
+    /// dv += pᵀ · g, or dk += dsᵀ · q
+    fn add_to_keys(&self, right: &[f32], weights: &[f32], to: &mut Block) {
+        let d = self.call.shape.head_dim;
+        for strip in steps(self.width, STRIP) {
+            // Query i sees the strip's first key if seen + i > strip.start.
+            let skip = (strip.start as isize + 1 - self.seen).clamp(0, self.count as isize) as usize;
+            let left = Strided { data: &weights[skip * KEYS + strip.start..], row: 1, column: KEYS };
+            let right = Tall { data: &right[self.at * d + skip * self.row()..], stride: self.row() };
+            product(self.call.isa, 1.0, self.count - skip, left, right, &mut to.part(strip, 0..d), Beta::Add);
+        }
+    }
+}
+
+/// Key rows that one set of tasks owns (a task for each key head), all segments that see some of them, and which copy
+/// of dq their shares go to.
+struct Part {
+    rows: Vec<Range<usize>>,
+    segments: Vec<usize>,
+    copy: usize,
+}
+
+/// A task for each part and key head, with the only right to its rows of dk, dv and its copy of dq.
+fn tasks<'a>(
+    parts: &[Part],
+    segments: &'a [Segment],
+    shape: AttentionShape,
+    all_dq: Vec<&'a mut [f32]>,
+    dk: &'a mut [f32],
+    dv: &'a mut [f32],
+) -> Vec<Task<'a>> {
+    let (d, heads) = (shape.head_dim, shape.key_heads);
+    let group = shape.query_heads / heads;
+    let columns = |width: usize| -> Vec<_> { (0..heads).map(|h| h * width..(h + 1) * width).collect() };
+    let place = |part: usize, head: usize| part * heads + head;
+    let mut tasks: Vec<Task> = (0..parts.len() * heads)
+        .map(|i| Task { key_head: i % heads, keys: Vec::new(), segments: Vec::new() })
+        .collect();
+
+    let mut owned: Vec<(Range<usize>, usize)> =
+        parts.iter().enumerate().flat_map(|(i, part)| part.rows.iter().map(move |rows| (rows.clone(), i))).collect();
+    owned.sort_by_key(|(rows, _)| rows.start);
+    let rows: Vec<_> = owned.iter().map(|(rows, _)| rows.clone()).collect();
+    let blocks = split(dk, heads * d, &rows, &columns(d)).into_iter().zip(split(dv, heads * d, &rows, &columns(d)));
+    for (i, (dk, dv)) in blocks.enumerate() {
+        let (rows, part) = &owned[i / heads];
+        tasks[place(*part, i % heads)].keys.push((rows.clone(), dk, dv));
+    }
+
+    for (copy, dq) in all_dq.into_iter().enumerate() {
+        let mut shares: Vec<(&Segment, usize)> = parts
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| part.copy == copy)
+            .flat_map(|(i, part)| part.segments.iter().map(move |&segment| (&segments[segment], i)))
+            .collect();
+        shares.sort_by_key(|(segment, _)| segment.query_start);
+        let rows: Vec<_> = shares.iter().map(|(s, _)| s.query_start..s.query_start + s.query_length).collect();
+        for (i, dq) in split(dq, shape.query_heads * d, &rows, &columns(group * d)).into_iter().enumerate() {
+            let (segment, part) = shares[i / heads];
+            tasks[place(part, i % heads)].segments.push((segment, dq));
+        }
+    }
+    tasks
+}
+
+/// Cuts the key rows of segments that share some, directly or through others, into at most `COPIES` parts.
+fn parts(segments: &[Segment]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for (rows, members) in components(segments) {
+        let total: usize = rows.iter().map(Range::len).sum();
+        let size = TASK_KEYS.max(total.div_ceil(COPIES));
+        let (mut open, mut held, mut copy) = (Vec::new(), 0, 0);
+        for range in rows {
+            let mut start = range.start;
+            while start < range.end {
+                let end = range.end.min(start + size - held);
+                open.push(start..end);
+                held += end - start;
+                start = end;
+                if held == size {
+                    parts.push(Part { rows: std::mem::take(&mut open), segments: members.clone(), copy });
+                    (held, copy) = (0, copy + 1);
+                }
+            }
+        }
+        if held > 0 {
+            parts.push(Part { rows: open, segments: members, copy });
+        }
+    }
+    parts
+}
+
+/// Groups of segments whose key ranges overlap, with the group's key rows in ascending, disjoint ranges.
+fn components(segments: &[Segment]) -> Vec<(Vec<Range<usize>>, Vec<usize>)> {
+    let mut ranges: Vec<(Range<usize>, usize)> = segments
+        .iter()
+        .enumerate()
+        .flat_map(|(i, segment)| segment.ranges.iter().map(move |&(start, length)| (start..start + length, i)))
+        .filter(|(range, _)| !range.is_empty())
+        .collect();
+    ranges.sort_by_key(|(range, i)| (range.start, *i));
+    let mut group: Vec<usize> = (0..segments.len()).collect();
+    let mut merged: Vec<(Range<usize>, usize)> = Vec::new();
+    for (range, segment) in ranges {
+        match merged.last_mut() {
+            Some((last, member)) if range.start < last.end => {
+                last.end = last.end.max(range.end);
+                let (from, to) = (group[segment], group[*member]);
+                group.iter_mut().filter(|g| **g == from).for_each(|g| *g = to);
+            }
+            _ => merged.push((range, segment)),
+        }
+    }
+    let mut found: Vec<(Vec<Range<usize>>, Vec<usize>)> = Vec::new();
+    for id in 0..segments.len() {
+        let members: Vec<usize> = (0..segments.len()).filter(|&i| group[i] == id).collect();
+        let rows = merged.iter().filter(|(_, i)| group[*i] == id).map(|(range, _)| range.clone()).collect();
+        if !members.is_empty() {
+            found.push((rows, members));
+        }
+    }
+    found
+}

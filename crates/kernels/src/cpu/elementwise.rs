@@ -1,0 +1,150 @@
+//! Ops on elements and their sums. Slices are cut into chunks of a fixed size, so sums have one tree for any number
+//! of threads; chunk sums are added in f64.
+
+use super::pool::Pool;
+use super::simd::{kernel, map1, map2, sigmoid, sum2, update, Isa};
+use crate::maths::Binary;
+
+/// Elements of a task.
+pub const CHUNK: usize = 1 << 15;
+/// Elements summed in f32 before f64 takes over.
+const RUN: usize = 1 << 10;
+
+kernel! {
+    fn add<S>(s, a: &[f32], b: &[f32], y: &mut [f32]) {
+        map2(s, a, b, y, |a, b| s.add(a, b));
+    }
+
+    fn sub<S>(s, a: &[f32], b: &[f32], y: &mut [f32]) {
+        map2(s, a, b, y, |a, b| s.sub(a, b));
+    }
+
+    fn mul<S>(s, a: &[f32], b: &[f32], y: &mut [f32]) {
+        map2(s, a, b, y, |a, b| s.mul(a, b));
+    }
+
+    fn multiply_by<S>(s, x: &[f32], factor: f32, y: &mut [f32]) {
+        let factor = s.splat(factor);
+        map1(s, x, y, |x| s.mul(factor, x));
+    }
+
+    pub fn add_scaled<S>(s, x: &[f32], factor: f32, y: &mut [f32]) {
+        let factor = s.splat(factor);
+        update(s, x, y, |x, y| s.mul_add(factor, x, y));
+    }
+
+    fn chunk_sum<S>(s, x: &[f32]) -> f64 {
+        x.chunks(RUN).map(|x| f64::from(sum2(s, x, x, |x, _| x))).sum()
+    }
+
+    fn chunk_sum_of_squares<S>(s, x: &[f32]) -> f64 {
+        let _ = s;
+        let mut sums = [0.0f64; 16];
+        let chunks = x.chunks_exact(16);
+        let rest = chunks.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
+        for x in chunks {
+            for (sum, &x) in sums.iter_mut().zip(x) {
+                *sum += f64::from(x) * f64::from(x);
+            }
+        }
+        sums.iter().sum::<f64>() + rest
+    }
+
+    fn silu_times<S>(s, gate: &[f32], up: &[f32], y: &mut [f32]) {
+        map2(s, gate, up, y, |gate, up| s.mul(s.mul(gate, sigmoid(s, gate)), up));
+    }
+
+    /// σ' = σ (1 − σ), so silu' = σ (1 + gate (1 − σ)).
+    fn silu_times_backward<S>(s, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
+        let one = s.splat(1.0);
+        for (((g, gate), up), (dgate, dup)) in g
+            .chunks(S::LANES)
+            .zip(gate.chunks(S::LANES))
+            .zip(up.chunks(S::LANES))
+            .zip(dgate.chunks_mut(S::LANES).zip(dup.chunks_mut(S::LANES)))
+        {
+            let (g, gate, up) = (s.load_part(g), s.load_part(gate), s.load_part(up));
+            let sigma = sigmoid(s, gate);
+            let slope = s.mul(sigma, s.mul_add(gate, s.sub(one, sigma), one));
+            s.store_part(s.mul(s.mul(g, up), slope), dgate);
+            s.store_part(s.mul(s.mul(g, gate), sigma), dup);
+        }
+    }
+}
+
+/// Pairs of equal chunks of an input and an output.
+fn chunks<'a>(x: &'a [f32], y: &'a mut [f32]) -> Vec<(&'a [f32], &'a mut [f32])> {
+    x.chunks(CHUNK).zip(y.chunks_mut(CHUNK)).collect()
+}
+
+pub fn binary(isa: Isa, pool: &Pool, kind: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
+    let op = match kind {
+        Binary::Add => add,
+        Binary::Sub => sub,
+        Binary::Mul => mul,
+    };
+    if b.len() == a.len() {
+        let tasks = a.chunks(CHUNK).zip(b.chunks(CHUNK)).zip(y.chunks_mut(CHUNK)).collect();
+        return pool.each(tasks, |((a, b), y)| op(isa, a, b, y));
+    }
+    // b is one row, added to each row of a.
+    let rows = CHUNK.div_ceil(b.len()) * b.len();
+    let tasks = a.chunks(rows).zip(y.chunks_mut(rows)).collect();
+    pool.each(tasks, |(a, y): (&[f32], &mut [f32])| {
+        for (a, y) in a.chunks(b.len()).zip(y.chunks_mut(b.len())) {
+            op(isa, a, b, y);
+        }
+    });
+}
+
+pub fn scale(isa: Isa, pool: &Pool, x: &[f32], factor: f32, y: &mut [f32]) {
+    pool.each(chunks(x, y), |(x, y)| multiply_by(isa, x, factor, y));
+}
+
+pub fn accumulate(isa: Isa, pool: &Pool, y: &mut [f32], x: &[f32], factor: f32) {
+    pool.each(chunks(x, y), |(x, y)| add_scaled(isa, x, factor, y));
+}
+
+pub fn sum(isa: Isa, pool: &Pool, x: &[f32]) -> f64 {
+    pool.map(x.chunks(CHUNK).collect(), |x| chunk_sum(isa, x)).into_iter().sum()
+}
+
+pub fn sum_of_squares(isa: Isa, pool: &Pool, x: &[f32]) -> f64 {
+    pool.map(x.chunks(CHUNK).collect(), |x| chunk_sum_of_squares(isa, x)).into_iter().sum()
+}
+
+/// Column sums: blocks of rows first, then the blocks.
+pub fn sum_rows(isa: Isa, pool: &Pool, x: &[f32], d: usize, y: &mut [f32]) {
+    let rows = CHUNK.div_ceil(d);
+    let partial = pool.map(x.chunks(rows * d).collect(), |x: &[f32]| {
+        let mut sums = vec![0.0; d];
+        for x in x.chunks(d) {
+            add_scaled(isa, x, 1.0, &mut sums);
+        }
+        sums
+    });
+    for sums in partial {
+        add_scaled(isa, &sums, 1.0, y);
+    }
+}
+
+pub fn swiglu(isa: Isa, pool: &Pool, gate: &[f32], up: &[f32], y: &mut [f32]) {
+    let tasks = gate.chunks(CHUNK).zip(up.chunks(CHUNK)).zip(y.chunks_mut(CHUNK)).collect();
+    pool.each(tasks, |((gate, up), y)| silu_times(isa, gate, up, y));
+}
+
+pub fn swiglu_backward(
+    isa: Isa,
+    pool: &Pool,
+    g: &[f32],
+    gate: &[f32],
+    up: &[f32],
+    dgate: &mut [f32],
+    dup: &mut [f32],
+) {
+    let inputs = g.chunks(CHUNK).zip(gate.chunks(CHUNK)).zip(up.chunks(CHUNK));
+    let outputs = dgate.chunks_mut(CHUNK).zip(dup.chunks_mut(CHUNK));
+    pool.each(inputs.zip(outputs).collect(), |(((g, gate), up), (dgate, dup))| {
+        silu_times_backward(isa, g, gate, up, dgate, dup);
+    });
+}

@@ -1,0 +1,151 @@
+//! Output head and loss in one: labelled rows meet the head a chunk at a time, and no more logits exist than a chunk's.
+
+use super::matmul::{matmul, Problem};
+use super::pool::{with_scratch, Pool};
+use super::simd::{exp, kernel, largest, scale_in_place, sum2, Isa};
+use crate::maths::{Floats, Layout};
+
+/// Logits that exist at a time: 32 MiB.
+const LOGITS: usize = 1 << 23;
+/// Rows of a chunk at most.
+const ROWS: usize = 256;
+/// Exponentials summed in f32 before f64 takes over.
+const RUN: usize = 1 << 10;
+
+kernel! {
+    /// x → e^(x − maximum); returns the maximum and the sum.
+    fn exponentials<S>(s, x: &mut [f32]) -> (f32, f64) {
+        let maximum = largest(s, x);
+        let shift = s.splat(maximum);
+        let mut total = 0.0;
+        for run in x.chunks_mut(RUN) {
+            for x in run.chunks_mut(S::LANES) {
+                let weight = exp(s, s.sub(s.load_part(x), shift));
+                s.store_part(weight, x);
+            }
+            total += f64::from(sum2(s, run, run, |x, _| x));
+        }
+        (maximum, total)
+    }
+
+    /// x → factor · e^(x − lse)
+    fn probabilities<S>(s, x: &mut [f32], lse: f32, factor: f32) {
+        let (shift, factor) = (s.splat(lse), s.splat(factor));
+        for x in x.chunks_mut(S::LANES) {
+            s.store_part(s.mul(factor, exp(s, s.sub(s.load_part(x), shift))), x);
+        }
+    }
+
+    fn multiply<S>(s, x: &mut [f32], factor: f32) {
+        scale_in_place(s, x, factor);
+    }
+}
+
+/// The head w `[vocab, d]` over states h `[n, d]`.
+pub struct Head<'a> {
+    pub isa: Isa,
+    pub pool: &'a Pool,
+    pub h: &'a [f32],
+    pub w: Floats<'a, f32>,
+    pub labels: &'a [i32],
+    pub d: usize,
+    pub vocab: usize,
+}
+
+/// One row of a chunk.
+struct Row<'a> {
+    /// Row of h.
+    at: usize,
+    label: usize,
+    logits: &'a mut [f32],
+}
+
+impl Head<'_> {
+    fn labelled(&self) -> Vec<usize> {
+        (0..self.labels.len()).filter(|&row| self.labels[row] >= 0).collect()
+    }
+
+    /// Calls `f` with the rows of each chunk, their states packed `[rows, d]` and their logits `[rows, vocab]`.
+    fn chunks(&self, mut f: impl FnMut(&[usize], &[f32], &mut [f32])) {
+        let most = (LOGITS / self.vocab.max(1)).clamp(1, ROWS);
+        for rows in self.labelled().chunks(most) {
+            with_scratch(rows.len() * (self.d + self.vocab), |scratch| {
+                let (states, logits) = scratch.split_at_mut(rows.len() * self.d);
+                for (state, &row) in states.chunks_mut(self.d.max(1)).zip(rows) {
+                    state.copy_from_slice(&self.h[row * self.d..][..self.d]);
+                }
+                logits.fill(0.0);
+                self.multiply(Layout::Nt, [rows.len(), self.vocab, self.d], Floats::Real(states), self.w, logits);
+                f(rows, states, logits);
+            });
+        }
+    }
+
+    fn multiply(&self, layout: Layout, [m, n, k]: [usize; 3], a: Floats<f32>, b: Floats<f32>, c: &mut [f32]) {
+        matmul(self.isa, self.pool, &Problem { layout, m, n, k, alpha: 1.0, a, b }, c);
+    }
+
+    fn each_row<U: Send>(&self, rows: &[usize], logits: &mut [f32], f: impl Fn(Row) -> U + Sync + Send) -> Vec<U> {
+        let tasks = rows.iter().zip(logits.chunks_mut(self.vocab)).collect();
+        self.pool.map(tasks, |(&at, logits): (&usize, &mut [f32])| f(Row { at, label: self.labels[at] as usize, logits }))
+    }
+
+    /// dh and dw of a chunk from the gradient of its logits.
+    fn pull_back(&self, rows: &[usize], states: &[f32], logits: &[f32], dh: Option<&mut [f32]>, dw: Option<&mut [f32]>) {
+        let (d, vocab) = (self.d, self.vocab);
+        if let Some(dh) = dh {
+            with_scratch(rows.len() * d, |part| {
+                part.fill(0.0);
+                self.multiply(Layout::Nn, [rows.len(), d, vocab], Floats::Real(logits), self.w, part);
+                for (part, &row) in part.chunks(d.max(1)).zip(rows) {
+                    dh[row * d..][..d].copy_from_slice(part);
+                }
+            });
+        }
+        if let Some(dw) = dw {
+            self.multiply(Layout::Tn, [vocab, d, rows.len()], Floats::Real(logits), Floats::Real(states), dw);
+        }
+    }
+
+    /// −Σ log p(label); the gradients are those of the sum: p − onehot.
+    pub fn cross_entropy(&self, mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) -> f64 {
+        let mut loss = 0.0;
+        self.chunks(|rows, states, logits| {
+            let losses = self.each_row(rows, logits, |Row { label, logits, .. }| {
+                let own = logits[label];
+                let (maximum, total) = exponentials(self.isa, logits);
+                multiply(self.isa, logits, (1.0 / total) as f32);
+                logits[label] -= 1.0;
+                f64::from(maximum) + total.ln() - f64::from(own)
+            });
+            loss += losses.into_iter().sum::<f64>();
+            self.pull_back(rows, states, logits, dh.as_deref_mut(), dw.as_deref_mut());
+        });
+        loss
+    }
+
+    /// log p(label) and log Σ e^logit of each labelled row.
+    pub fn log_prob(&self, logp: &mut [f32], lse: &mut [f32]) {
+        self.chunks(|rows, _, logits| {
+            let results = self.each_row(rows, logits, |Row { at, label, logits }| {
+                let own = f64::from(logits[label]);
+                let (maximum, total) = exponentials(self.isa, logits);
+                (at, own, f64::from(maximum) + total.ln())
+            });
+            for (row, own, total) in results {
+                (logp[row], lse[row]) = ((own - total) as f32, total as f32);
+            }
+        });
+    }
+
+    /// d logits = g · (onehot − p), with p made again from lse.
+    pub fn log_prob_backward(&self, g: &[f32], lse: &[f32], mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) {
+        self.chunks(|rows, states, logits| {
+            self.each_row(rows, logits, |Row { at, label, logits }| {
+                probabilities(self.isa, logits, lse[at], -g[at]);
+                logits[label] += g[at];
+            });
+            self.pull_back(rows, states, logits, dh.as_deref_mut(), dw.as_deref_mut());
+        });
+    }
+}

@@ -1,0 +1,185 @@
+//! c += alpha · op(a) · op(b). c is cut into a grid of blocks, one task each; a task walks over the depth in slices that
+//! fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register tile.
+
+use super::pool::{with_scratch, Pool};
+use super::simd::{pack_transposed, product, split, Beta, Block, Element, Isa, Strided, Tall};
+use super::skinny;
+use crate::maths::{Floats, Layout};
+use std::ops::Range;
+
+/// One product; the elements of a and b are read where `Matrix` says.
+pub struct Problem<'a> {
+    pub layout: Layout,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub alpha: f32,
+    pub a: Floats<'a, f32>,
+    pub b: Floats<'a, f32>,
+}
+
+/// Products of fewer multiplications run on one thread.
+pub const SMALL: usize = 1 << 17;
+/// Numbers of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
+const PANEL: usize = 6144;
+/// Rows of c that one panel of b meets before the next.
+const ROWS: usize = 240;
+/// Columns that are packed at a time: with `ROWS` rows of a they fit a second-level cache of 512 KiB.
+const COLUMNS: usize = 256;
+/// Floats between rows of copied parts of a, over a slice's depth: keeps them out of each other's cache sets.
+const PADDING: usize = 16;
+
+pub fn matmul(isa: Isa, pool: &Pool, problem: &Problem, c: &mut [f32]) {
+    let Problem { m, n, k, .. } = *problem;
+    if m == 0 || n == 0 || k == 0 {
+        return;
+    }
+    match problem.a {
+        Floats::Real(a) | Floats::F32(a) => with_right(isa, pool, problem, a, c),
+        Floats::Bf16(a) => with_expanded(a, |a| with_right(isa, pool, problem, a, c)),
+        Floats::F16(a) => with_expanded(a, |a| with_right(isa, pool, problem, a, c)),
+    }
+}
+
+/// Activations are f32; this serves callers that put a stored weight on the left.
+fn with_expanded<E: Element>(a: &[E], f: impl FnOnce(&[f32])) {
+    with_scratch(a.len(), |y| {
+        for (y, a) in y.iter_mut().zip(a) {
+            *y = a.to_f32();
+        }
+        f(y);
+    });
+}
+
+fn with_right(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], c: &mut [f32]) {
+    match problem.b {
+        Floats::Real(b) | Floats::F32(b) => route(isa, pool, problem, a, b, c),
+        Floats::Bf16(b) => route(isa, pool, problem, a, b, c),
+        Floats::F16(b) => route(isa, pool, problem, a, b, c),
+    }
+}
+
+fn route<E: Element>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[E], c: &mut [f32]) {
+    if !skinny::multiply(isa, pool, problem, a, b, c) {
+        blocked(isa, pool, problem, a, b, c);
+    }
+}
+
+pub fn blocked<E: Element>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[E], c: &mut [f32]) {
+    let Problem { m, n, k, .. } = *problem;
+    let (row_parts, column_parts) = grid(isa, pool.threads(), m, n, k);
+    let (rows, columns) = (cut(m, row_parts, 1), cut(n, column_parts, 2 * isa.lanes()));
+    let places = rows.iter().flat_map(|r| columns.iter().map(move |c| (r.clone(), c.clone())));
+    let tasks: Vec<_> = places.zip(split(c, n, &rows, &columns)).collect();
+    pool.each(tasks, |((rows, columns), mut c)| {
+        for start in (0..columns.len()).step_by(COLUMNS) {
+            let end = columns.len().min(start + COLUMNS);
+            let columns = columns.start + start..columns.start + end;
+            task(isa, problem, a, b, rows.clone(), columns, &mut c.part(0..rows.len(), start..end));
+        }
+    });
+}
+
+/// How many parts rows and columns are cut into: a few for each thread, with the least reading of a and packing of b.
+fn grid(isa: Isa, threads: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
+    if threads == 1 || m * n * k < SMALL {
+        return (1, 1);
+    }
+    let wanted = 4 * threads;
+    let most_columns = n.div_ceil(2 * isa.lanes());
+    let candidates = (1..=wanted.min(m.div_ceil(12))).map(|rows| (rows, wanted.div_ceil(rows).min(most_columns)));
+    let cost = |&(rows, columns): &(usize, usize)| {
+        let missing = wanted.saturating_sub(rows * columns);
+        (missing, columns * m + 2 * rows * n)
+    };
+    candidates.min_by_key(cost).unwrap_or((1, 1))
+}
+
+/// `length` in `parts` ranges of whole `unit`s, as equal as they can be.
+pub fn cut(length: usize, parts: usize, unit: usize) -> Vec<Range<usize>> {
+    let units = length.div_ceil(unit);
+    let edge = |i: usize| (units * i / parts * unit).min(length);
+    (0..parts).map(|i| edge(i)..edge(i + 1)).filter(|range| !range.is_empty()).collect()
+}
+
+/// One block of c.
+fn task<E: Element>(
+    isa: Isa,
+    problem: &Problem,
+    a: &[f32],
+    b: &[E],
+    rows: Range<usize>,
+    columns: Range<usize>,
+    c: &mut Block,
+) {
+    let width = 2 * isa.lanes();
+    let depth = PANEL / width;
+    let panels = columns.len().div_ceil(width);
+    with_scratch(panels * depth.min(problem.k) * width, |packed| {
+        for slice in (0..problem.k).step_by(depth).map(|start| start..problem.k.min(start + depth)) {
+            pack(isa, problem, b, &slice, &columns, packed);
+            for part in cut(rows.len(), rows.len().div_ceil(ROWS), 12) {
+                let absolute = rows.start + part.start..rows.start + part.end;
+                with_left(problem, a, &absolute, &slice, |a| {
+                    for (i, panel) in packed.chunks(slice.len() * width).take(panels).enumerate() {
+                        let place = i * width..columns.len().min((i + 1) * width);
+                        let b = Tall { data: panel, stride: width };
+                        product(isa, problem.alpha, slice.len(), a, b, &mut c.part(part.clone(), place), Beta::Add);
+                    }
+                });
+            }
+        }
+    });
+}
+
+/// Panels of b, one after the other: `[slice, width]` each.
+fn pack<E: Element>(
+    isa: Isa,
+    problem: &Problem,
+    b: &[E],
+    slice: &Range<usize>,
+    columns: &Range<usize>,
+    packed: &mut [f32],
+) {
+    let width = 2 * isa.lanes();
+    let panels = packed.chunks_mut(slice.len() * width).zip(columns.clone().step_by(width));
+    for (panel, first) in panels {
+        let count = width.min(columns.end - first);
+        match problem.layout {
+            Layout::Nt => {
+                let b = &b[first * problem.k + slice.start..];
+                pack_transposed(isa, b, problem.k, count, slice.len(), panel, width);
+            }
+            Layout::Nn | Layout::Tn => {
+                for (p, y) in slice.clone().zip(panel.chunks_mut(width)) {
+                    let b = &b[p * problem.n + first..][..count];
+                    y.iter_mut().zip(b).for_each(|(y, b)| *y = b.to_f32());
+                }
+            }
+        }
+    }
+}
+
+/// Rows of op(a): where they lie, or copied where their stride would make them share cache sets.
+fn with_left(problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided)) {
+    let Problem { m, k, .. } = *problem;
+    let transposed = problem.layout == Layout::Tn;
+    let (stride, outer, inner) = if transposed { (m, slice, rows) } else { (k, rows, slice) };
+    if !transposed && stride % 256 != 0 {
+        return f(view(&a[outer.start * stride + inner.start..], stride, transposed));
+    }
+    let padded = inner.len() + PADDING;
+    with_scratch(outer.len() * padded, |copy| {
+        for (i, y) in outer.clone().zip(copy.chunks_mut(padded)) {
+            y[..inner.len()].copy_from_slice(&a[i * stride + inner.start..][..inner.len()]);
+        }
+        f(view(copy, padded, transposed));
+    });
+}
+
+fn view(data: &[f32], stride: usize, transposed: bool) -> Strided<'_> {
+    match transposed {
+        true => Strided { data, row: 1, column: stride },
+        false => Strided { data, row: stride, column: 1 },
+    }
+}

@@ -1,0 +1,110 @@
+//! Loops over slices in whole vectors and one cut vector, and the elementary functions.
+
+use super::Simd;
+
+/// y = f(a)
+#[inline(always)]
+pub fn map1<S: Simd>(s: S, a: &[f32], y: &mut [f32], f: impl Fn(S::V) -> S::V) {
+    let (mut a, mut y) = (a.chunks_exact(S::LANES), y.chunks_exact_mut(S::LANES));
+    for (a, y) in (&mut a).zip(&mut y) {
+        s.store(f(s.load(a)), y);
+    }
+    let (a, y) = (a.remainder(), y.into_remainder());
+    s.store_part(f(s.load_part(a)), y);
+}
+
+/// y = f(a, b)
+#[inline(always)]
+pub fn map2<S: Simd>(s: S, a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(S::V, S::V) -> S::V) {
+    let (mut a, mut b) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
+    let mut y = y.chunks_exact_mut(S::LANES);
+    for ((a, b), y) in (&mut a).zip(&mut b).zip(&mut y) {
+        s.store(f(s.load(a), s.load(b)), y);
+    }
+    let (a, b, y) = (a.remainder(), b.remainder(), y.into_remainder());
+    s.store_part(f(s.load_part(a), s.load_part(b)), y);
+}
+
+/// x = factor · x
+#[inline(always)]
+pub fn scale_in_place<S: Simd>(s: S, x: &mut [f32], factor: f32) {
+    let factor = s.splat(factor);
+    let mut x = x.chunks_exact_mut(S::LANES);
+    for x in &mut x {
+        s.store(s.mul(factor, s.load(x)), x);
+    }
+    let x = x.into_remainder();
+    s.store_part(s.mul(factor, s.load_part(x)), x);
+}
+
+/// y = f(a, y)
+#[inline(always)]
+pub fn update<S: Simd>(s: S, a: &[f32], y: &mut [f32], f: impl Fn(S::V, S::V) -> S::V) {
+    let (mut a, mut y) = (a.chunks_exact(S::LANES), y.chunks_exact_mut(S::LANES));
+    for (a, y) in (&mut a).zip(&mut y) {
+        s.store(f(s.load(a), s.load(y)), y);
+    }
+    let (a, y) = (a.remainder(), y.into_remainder());
+    s.store_part(f(s.load_part(a), s.load_part(y)), y);
+}
+
+/// y = f(a, b, y)
+#[inline(always)]
+pub fn update2<S: Simd>(s: S, a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(S::V, S::V, S::V) -> S::V) {
+    let (mut a, mut b) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
+    let mut y = y.chunks_exact_mut(S::LANES);
+    for ((a, b), y) in (&mut a).zip(&mut b).zip(&mut y) {
+        s.store(f(s.load(a), s.load(b), s.load(y)), y);
+    }
+    let (a, b, y) = (a.remainder(), b.remainder(), y.into_remainder());
+    s.store_part(f(s.load_part(a), s.load_part(b), s.load_part(y)), y);
+}
+
+/// Σ f(a, b) in f32, over four chains of vectors.
+#[inline(always)]
+pub fn sum2<S: Simd>(s: S, a: &[f32], b: &[f32], f: impl Fn(S::V, S::V) -> S::V) -> f32 {
+    let mut sums = [s.zero(); 4];
+    let (mut a, mut b) = (a.chunks_exact(4 * S::LANES), b.chunks_exact(4 * S::LANES));
+    for (a, b) in (&mut a).zip(&mut b) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = s.add(*sum, f(s.load(&a[i * S::LANES..]), s.load(&b[i * S::LANES..])));
+        }
+    }
+    for (a, b) in a.remainder().chunks(S::LANES).zip(b.remainder().chunks(S::LANES)) {
+        sums[0] = s.add(sums[0], f(s.load_part(a), s.load_part(b)));
+    }
+    s.sum_lanes(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+}
+
+/// The largest element; −∞ of nothing.
+#[inline(always)]
+pub fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
+    let mut most = s.splat(f32::NEG_INFINITY);
+    let mut chunks = x.chunks_exact(S::LANES);
+    for x in &mut chunks {
+        most = s.max(most, s.load(x));
+    }
+    chunks.remainder().iter().fold(s.max_lanes(most), |most, &x| if most > x { most } else { x })
+}
+
+/// eˣ to about one unit in the last place: 2ⁿ · p(r), x = n·ln 2 + r (polynomial of Cephes' expf).
+#[inline(always)]
+pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+    let x = s.max(s.splat(-105.0), s.min(s.splat(100.0), x));
+    let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
+    let r = s.mul_add(n, s.splat(-0.693_359_4), x);
+    let r = s.mul_add(n, s.splat(2.121_944_4e-4), r);
+    let mut p = s.splat(1.987_569_1e-4);
+    for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+        p = s.mul_add(p, r, s.splat(coefficient));
+    }
+    let p = s.add(s.mul_add(p, s.mul(r, r), r), s.splat(1.0));
+    s.scale_by_power(p, n)
+}
+
+/// 1 / (1 + e⁻ˣ)
+#[inline(always)]
+pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
+    let one = s.splat(1.0);
+    s.div(one, s.add(one, exp(s, s.sub(s.zero(), x))))
+}

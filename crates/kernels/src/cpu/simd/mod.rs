@@ -1,0 +1,188 @@
+//! Vectors of f32 under three instruction sets, chosen at run time. Kernels are written once over `Simd` and compiled
+//! three times by `kernel!`. A token (`Avx2`, `Avx512`) exists only where the CPU has been asked, so its methods are safe.
+//! This folder holds all `unsafe` code of the CPU backend.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod block;
+mod dots;
+mod lanes;
+mod portable;
+mod tile;
+mod transpose;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+pub use block::{split, Block};
+pub use dots::Rows;
+pub use lanes::{exp, largest, map1, map2, scale_in_place, sigmoid, sum2, update, update2};
+pub use portable::Portable;
+pub use tile::{product, Beta, Strided, Tall};
+pub use transpose::{pack_transposed, Element};
+
+use half::{bf16, f16};
+
+/// One instruction set: what a vector of f32 can do.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// f32 in a vector.
+    const LANES: usize;
+    /// Rows of the register tile that is two vectors wide.
+    const ROWS: usize;
+    type V: Copy;
+
+    fn splat(self, x: f32) -> Self::V;
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a·b + c, fused where the machine can.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger; `b` where one is NaN.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller; `b` where one is NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// To the nearest integer, ties to even.
+    fn round(self, a: Self::V) -> Self::V;
+    /// a · 2ⁿ for integral n with |n| < 250.
+    fn scale_by_power(self, a: Self::V, n: Self::V) -> Self::V;
+    fn sum_lanes(self, a: Self::V) -> f32;
+    fn max_lanes(self, a: Self::V) -> f32;
+
+    /// # Safety
+    /// `LANES` elements can be read at `p`.
+    unsafe fn load_at(self, p: *const f32) -> Self::V;
+    /// # Safety
+    /// `LANES` elements can be written at `p`.
+    unsafe fn store_at(self, a: Self::V, p: *mut f32);
+    /// The first `n` ≤ `LANES` elements, then zeros.
+    /// # Safety
+    /// `n` elements can be read at `p`.
+    unsafe fn load_first(self, p: *const f32, n: usize) -> Self::V;
+    /// # Safety
+    /// `n` ≤ `LANES` elements can be written at `p`.
+    unsafe fn store_first(self, a: Self::V, p: *mut f32, n: usize);
+    /// # Safety
+    /// `LANES` elements can be read at `p`.
+    unsafe fn load_bf16(self, p: *const bf16) -> Self::V;
+    /// # Safety
+    /// `LANES` elements can be read at `p`.
+    unsafe fn load_f16(self, p: *const f16) -> Self::V;
+
+    #[inline(always)]
+    fn zero(self) -> Self::V {
+        self.splat(0.0)
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Self::V {
+        assert!(x.len() >= Self::LANES);
+        // SAFETY: just checked.
+        unsafe { self.load_at(x.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, a: Self::V, y: &mut [f32]) {
+        assert!(y.len() >= Self::LANES);
+        // SAFETY: just checked.
+        unsafe { self.store_at(a, y.as_mut_ptr()) }
+    }
+
+    /// A vector of the first elements of `x`, zeros where it is shorter than a vector.
+    #[inline(always)]
+    fn load_part(self, x: &[f32]) -> Self::V {
+        // SAFETY: at most x.len() elements are read.
+        unsafe { self.load_first(x.as_ptr(), x.len().min(Self::LANES)) }
+    }
+
+    #[inline(always)]
+    fn store_part(self, a: Self::V, y: &mut [f32]) {
+        // SAFETY: at most y.len() elements are written.
+        unsafe { self.store_first(a, y.as_mut_ptr(), y.len().min(Self::LANES)) }
+    }
+}
+
+/// An instruction set that this machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Isa {
+    /// All that this machine has, the best first.
+    pub fn available() -> Vec<Isa> {
+        let mut found = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            found.extend(Avx512::detect().map(Isa::Avx512));
+            found.extend(Avx2::detect().map(Isa::Avx2));
+        }
+        found.push(Isa::Portable);
+        found
+    }
+
+    pub fn best() -> Isa {
+        Self::available()[0]
+    }
+
+    pub fn description(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => "avx2 (avx2, fma, f16c)",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => "avx512 (avx512f, avx512bw, avx512dq, avx512vl)",
+        }
+    }
+
+    /// f32 in a vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            Isa::Portable => Portable::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => Avx512::LANES,
+        }
+    }
+}
+
+/// Defines functions over a `Simd` token and makes each callable with an `Isa`: the body is compiled for every
+/// instruction set and entered through a `#[target_feature]` function.
+macro_rules! kernel {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident<$simd:ident>($s:ident $(, $arg:ident: $ty:ty)* $(,)?) $(-> $out:ty)? $body:block)+) => {
+        $($(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(isa: $crate::cpu::simd::Isa $(, $arg: $ty)*) $(-> $out)? {
+            use $crate::cpu::simd::{Isa, Portable, Simd};
+            #[cfg(target_arch = "x86_64")]
+            use $crate::cpu::simd::{Avx2, Avx512};
+            #[inline(always)]
+            fn body<$simd: Simd>($s: $simd $(, $arg: $ty)*) $(-> $out)? $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn avx2(s: Avx2 $(, $arg: $ty)*) $(-> $out)? { body(s $(, $arg)*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            fn avx512(s: Avx512 $(, $arg: $ty)*) $(-> $out)? { body(s $(, $arg)*) }
+            match isa {
+                Isa::Portable => body(Portable $(, $arg)*),
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the token exists only where the CPU has these features.
+                Isa::Avx2(s) => unsafe { avx2(s $(, $arg)*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the token exists only where the CPU has these features.
+                Isa::Avx512(s) => unsafe { avx512(s $(, $arg)*) },
+            }
+        })+
+    };
+}
+pub(crate) use kernel;

@@ -1,0 +1,177 @@
+//! The inner product of every matrix product here: a register tile of c, rows of `a` broadcast against rows of `b`.
+//! Each element of c is one chain of multiply-adds in the order of k, whatever tile it falls into: neither the
+//! partition over threads nor the place of an edge changes a bit.
+
+use super::{Block, Simd};
+
+/// `rows × depth` numbers at any strides.
+#[derive(Clone, Copy)]
+pub struct Strided<'a> {
+    pub data: &'a [f32],
+    pub row: usize,
+    pub column: usize,
+}
+
+/// `depth` rows whose elements are neighbours.
+#[derive(Clone, Copy)]
+pub struct Tall<'a> {
+    pub data: &'a [f32],
+    pub stride: usize,
+}
+
+/// What happens to the old values of c.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Beta {
+    Overwrite,
+    Add,
+}
+
+super::kernel! {
+    /// c = alpha · a `[m,k]` · b `[k,n]`, or added to c.
+    pub fn product<S>(s, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
+        let (m, n) = (c.rows(), c.columns());
+        if m == 0 || n == 0 {
+            return;
+        }
+        assert!(k == 0 || (m - 1) * a.row + (k - 1) * a.column < a.data.len());
+        assert!(k == 0 || (k - 1) * b.stride + n <= b.data.len());
+        let mut tile = Tile {
+            k,
+            a: a.data.as_ptr(),
+            a_row: a.row,
+            a_column: a.column,
+            b: b.data.as_ptr(),
+            b_row: b.stride,
+            c: c.as_mut_ptr(),
+            c_row: c.stride(),
+            columns: 0,
+            alpha,
+            beta,
+        };
+        let wide = 2 * S::LANES;
+        let mut done = 0;
+        while done < n {
+            tile.columns = (n - done).min(wide);
+            // SAFETY: the assertions hold for all m rows and for the columns up to n; c is the block's.
+            unsafe { strips(s, tile, m) };
+            done += tile.columns;
+            // SAFETY: stays within the matrices or points to their end, as done ≤ n.
+            unsafe {
+                tile.b = tile.b.add(tile.columns);
+                tile.c = tile.c.add(tile.columns);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Tile {
+    k: usize,
+    a: *const f32,
+    a_row: usize,
+    a_column: usize,
+    b: *const f32,
+    b_row: usize,
+    c: *mut f32,
+    c_row: usize,
+    columns: usize,
+    alpha: f32,
+    beta: Beta,
+}
+
+/// One or two vectors of columns, all rows.
+/// # Safety
+/// a, b and c hold `m`, `k` and `m` rows at the strides given.
+#[inline(always)]
+unsafe fn strips<S: Simd>(s: S, tile: Tile, m: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (tile.columns > S::LANES, tile.columns % S::LANES != 0) {
+            (true, false) => rows::<S, 2, false>(s, tile, m),
+            (true, true) => rows::<S, 2, true>(s, tile, m),
+            (false, false) => rows::<S, 1, false>(s, tile, m),
+            (false, true) => rows::<S, 1, true>(s, tile, m),
+        }
+    }
+}
+
+/// # Safety
+/// As `strips`.
+#[inline(always)]
+unsafe fn rows<S: Simd, const N: usize, const PART: bool>(s: S, mut tile: Tile, m: usize) {
+    let most = S::ROWS * 2 / N;
+    let mut left = m;
+    while left > 0 {
+        // SAFETY: at most `left` rows are taken.
+        let taken = unsafe {
+            if most >= 12 && left >= 12 {
+                micro::<S, 12, N, PART>(s, tile)
+            } else if most >= 6 && left >= 6 {
+                micro::<S, 6, N, PART>(s, tile)
+            } else if most >= 4 && left >= 4 {
+                micro::<S, 4, N, PART>(s, tile)
+            } else if left >= 2 {
+                micro::<S, 2, N, PART>(s, tile)
+            } else {
+                micro::<S, 1, N, PART>(s, tile)
+            }
+        };
+        tile.a = tile.a.wrapping_add(taken * tile.a_row);
+        tile.c = tile.c.wrapping_add(taken * tile.c_row);
+        left -= taken;
+    }
+}
+
+/// R rows of N vectors in registers; returns R. With PART the last vector is cut off at `columns`.
+/// # Safety
+/// As `strips`, for R rows.
+#[inline(always)]
+unsafe fn micro<S: Simd, const R: usize, const N: usize, const PART: bool>(s: S, t: Tile) -> usize {
+    let last = t.columns.wrapping_sub((N - 1) * S::LANES);
+    let mut sums = [[s.zero(); N]; R];
+    let (mut a, mut b) = (t.a, t.b);
+    for _ in 0..t.k {
+        let mut row = [s.zero(); N];
+        for (j, vector) in row.iter_mut().enumerate() {
+            let p = b.wrapping_add(j * S::LANES);
+            // SAFETY: the caller's promise; a cut vector reads `last` elements.
+            *vector = unsafe {
+                if PART && j == N - 1 {
+                    s.load_first(p, last)
+                } else {
+                    s.load_at(p)
+                }
+            };
+        }
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: row i < R of a.
+            let x = s.splat(unsafe { *a.wrapping_add(i.wrapping_mul(t.a_row)) });
+            for (sum, &vector) in sums.iter_mut().zip(&row) {
+                *sum = s.mul_add(x, vector, *sum);
+            }
+        }
+        a = a.wrapping_add(t.a_column);
+        b = b.wrapping_add(t.b_row);
+    }
+    let alpha = s.splat(t.alpha);
+    for (i, sums) in sums.iter().enumerate() {
+        for (j, &sum) in sums.iter().enumerate() {
+            let p = t.c.wrapping_add(i.wrapping_mul(t.c_row)).wrapping_add(j * S::LANES);
+            let cut = PART && j == N - 1;
+            // SAFETY: row i < R and these columns belong to the block of c.
+            unsafe {
+                let value = match t.beta {
+                    Beta::Overwrite => s.mul(alpha, sum),
+                    Beta::Add if cut => s.mul_add(alpha, sum, s.load_first(p, last)),
+                    Beta::Add => s.mul_add(alpha, sum, s.load_at(p)),
+                };
+                if cut {
+                    s.store_first(value, p, last)
+                } else {
+                    s.store_at(value, p)
+                }
+            }
+        }
+    }
+    R
+}

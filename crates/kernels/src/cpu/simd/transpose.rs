@@ -1,0 +1,153 @@
+//! Rows of a matrix become columns of a panel while a product packs its right side.
+
+use super::{Block, Isa, Rows, Simd};
+
+/// Elements that weights are stored in: f32, bf16, f16.
+pub trait Element: Copy + Send + Sync {
+    fn to_f32(self) -> f32;
+    /// c += alpha · a · bᵀ
+    fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<Self>, c: &mut Block);
+    /// # Safety
+    /// `S::LANES` elements can be read at `p`.
+    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
+    fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<f32>, c: &mut Block) {
+        super::dots::dots_f32(isa, alpha, a, b, c);
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const f32) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_at(p) }
+    }
+}
+
+impl Element for half::bf16 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        half::bf16::to_f32(self)
+    }
+    fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::bf16>, c: &mut Block) {
+        super::dots::dots_bf16(isa, alpha, a, b, c);
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const half::bf16) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_bf16(p) }
+    }
+}
+
+impl Element for half::f16 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        half::f16::to_f32(self)
+    }
+    fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::f16>, c: &mut Block) {
+        super::dots::dots_f16(isa, alpha, a, b, c);
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const half::f16) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_f16(p) }
+    }
+}
+
+/// y `[k, rows]` (rows `stride` apart) = xᵀ for x `[rows, k]` (rows `x_stride` apart).
+pub fn pack_transposed<E: Element>(
+    isa: Isa,
+    x: &[E],
+    x_stride: usize,
+    rows: usize,
+    k: usize,
+    y: &mut [f32],
+    stride: usize,
+) {
+    if rows == 0 || k == 0 {
+        return;
+    }
+    assert!((rows - 1) * x_stride + k <= x.len());
+    assert!(rows <= stride && (k - 1) * stride + rows <= y.len());
+    let (full_rows, full_k) = match isa {
+        Isa::Portable => (0, 0),
+        _ => (rows / 8 * 8, k / 8 * 8),
+    };
+    #[cfg(target_arch = "x86_64")]
+    {
+        let token = match isa {
+            Isa::Portable => None,
+            Isa::Avx2(s) => Some(s),
+            Isa::Avx512(s) => Some(s.avx2()),
+        };
+        if let Some(s) = token {
+            // SAFETY: the token proves the features; the blocks lie inside x and y, as asserted.
+            unsafe { x86::blocks(s, x.as_ptr(), x_stride, full_rows, full_k, y.as_mut_ptr(), stride) };
+        }
+    }
+    for i in 0..rows {
+        let from = if i < full_rows { full_k } else { 0 };
+        for p in from..k {
+            y[p * stride + i] = x[i * x_stride + p].to_f32();
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::super::Avx2;
+    use super::Element;
+    use std::arch::x86_64::*;
+
+    /// # Safety
+    /// x holds `rows` × `k` and y `k` × `rows` elements at their strides, both multiples of 8.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub unsafe fn blocks<E: Element>(
+        s: Avx2,
+        x: *const E,
+        x_stride: usize,
+        rows: usize,
+        k: usize,
+        y: *mut f32,
+        stride: usize,
+    ) {
+        for i in (0..rows).step_by(8) {
+            for p in (0..k).step_by(8) {
+                let mut v = [_mm256_setzero_ps(); 8];
+                for (j, v) in v.iter_mut().enumerate() {
+                    // SAFETY: the caller's promise.
+                    *v = unsafe { E::load(s, x.add((i + j) * x_stride + p)) };
+                }
+                for (j, v) in transpose(v).into_iter().enumerate() {
+                    // SAFETY: the caller's promise.
+                    unsafe { _mm256_storeu_ps(y.add((p + j) * stride + i), v) };
+                }
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn transpose(v: [__m256; 8]) -> [__m256; 8] {
+        let low = |i: usize| _mm256_unpacklo_ps(v[i], v[i + 1]);
+        let high = |i: usize| _mm256_unpackhi_ps(v[i], v[i + 1]);
+        let (a, b, c, d) = (low(0), low(2), low(4), low(6));
+        let (e, f, g, h) = (high(0), high(2), high(4), high(6));
+        let quads = [
+            _mm256_shuffle_ps::<0x44>(a, b),
+            _mm256_shuffle_ps::<0xEE>(a, b),
+            _mm256_shuffle_ps::<0x44>(e, f),
+            _mm256_shuffle_ps::<0xEE>(e, f),
+            _mm256_shuffle_ps::<0x44>(c, d),
+            _mm256_shuffle_ps::<0xEE>(c, d),
+            _mm256_shuffle_ps::<0x44>(g, h),
+            _mm256_shuffle_ps::<0xEE>(g, h),
+        ];
+        let first = |i: usize| _mm256_permute2f128_ps::<0x20>(quads[i], quads[i + 4]);
+        let second = |i: usize| _mm256_permute2f128_ps::<0x31>(quads[i], quads[i + 4]);
+        [first(0), first(1), first(2), first(3), second(0), second(1), second(2), second(3)]
+    }
+}
