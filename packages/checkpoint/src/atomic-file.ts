@@ -28,16 +28,17 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Writes all of `bytes`, in pieces that the system calls take. */
-export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+/** Writes all of `bytes` at `position`, in pieces that the system calls take. Returns where the next ones go. */
+export async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
   for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, at, Math.min(bytes.length - at, 1 << 28));
+    const { bytesWritten } = await handle.write(bytes, at, Math.min(bytes.length - at, 1 << 28), position + at);
     at += bytesWritten;
   }
+  return position + bytes.length;
 }
 
 /** Fills a file through `write` and puts it under its name when it is durable. Throws a UserError that names the file. */
-export async function replaceFile(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
+export async function replaceFile(path: string, write: (handle: FileHandle) => Promise<unknown>): Promise<void> {
   const temporary = temporaryName(path);
   try {
     const handle = await open(temporary, "wx");
@@ -58,5 +59,5 @@ export async function replaceFile(path: string, write: (handle: FileHandle) => P
 /** Text or bytes under `path`, whole or not at all. */
 export async function writeFileAtomic(path: string, content: string | Uint8Array): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  await replaceFile(path, (handle) => writeAll(handle, bytes));
+  await replaceFile(path, (handle) => writeAll(handle, bytes, 0));
 }

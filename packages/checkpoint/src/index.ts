@@ -1,5 +1,5 @@
 export { adapterConfigText, type AdapterFolder, type AdapterToWrite, modelCard, type ModelCard, readAdapterFolder, writeAdapterFolder } from "./adapter-folder.ts";
-export { replaceFile, writeFileAtomic } from "./atomic-file.ts";
+export { writeFileAtomic } from "./atomic-file.ts";
 export { checkWritable, removeLeftovers, writeFolderAtomic } from "./atomic-folder.ts";
 export { CheckpointError, type CheckpointErrorCode } from "./errors.ts";
 export { type GgufModel, openGguf } from "./gguf-source.ts";

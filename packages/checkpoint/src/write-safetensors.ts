@@ -18,8 +18,8 @@ export async function writeSafetensors(path: string, tensors: readonly TensorToW
   checkNames(tensors);
   const { header, order } = layoutSafetensors(tensors, metadata);
   await replaceFile(path, async (handle) => {
-    await writeAll(handle, header);
-    for (const tensor of order) await writeAll(handle, await bytesOf(tensor));
+    let at = await writeAll(handle, header, 0);
+    for (const tensor of order) at = await writeAll(handle, await bytesOf(tensor), at);
   });
 }
 
