@@ -16,11 +16,11 @@ mod views;
 use std::rc::Rc;
 
 use crate::backend::Backend;
+use crate::cpu::Cpu;
 use crate::dtype::{DType, Element};
 use crate::error::{KernelError, Result};
 use crate::maths::{Maths, Real};
 use crate::pool::Contents;
-use crate::cpu::Cpu;
 use crate::reference::Naive;
 use crate::store::{Output, Slot, Store, Tensor};
 
