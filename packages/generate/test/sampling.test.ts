@@ -23,7 +23,7 @@ describe("sampling", () => {
 
   test("the share of each drawn token is its probability", () => {
     const given = cases[4]!;
-    const counts = new Array<number>(24).fill(0);
+    const counts = Array.from({ length: 24 }, () => 0);
     const draws = 20_000;
     for (let draw = 0; draw < draws; draw++) {
       const token = chooseToken(Float32Array.from(given.logits), given.seen, { ...given, doSample: true }, drawFor(7, 0, draw));

@@ -19,11 +19,12 @@ export function chooseProjections(model: CausalLM, targets: readonly string[] | 
 
 /** Modules with a weight of their own that are trained in full. @throws {AdapterError} */
 export function chooseModules(model: CausalLM, names: readonly string[]): [string, Module][] {
+  // peft takes every module whose path ends with the name, not only at a dot: "norm" names all norms.
   const all = [...model.namedModules()].filter(([, module]) => "weight" in module);
   for (const name of names) {
-    if (!all.some(([path]) => matches(path, name))) throw new AdapterError(`no module is called ${name}; this model has ${leafNames(all).join(", ")}`);
+    if (!all.some(([path]) => path.endsWith(name))) throw new AdapterError(`no module is called ${name}; this model has ${leafNames(all).join(", ")}`);
   }
-  return all.filter(([path]) => names.some((name) => matches(path, name)));
+  return all.filter(([path]) => names.some((name) => path.endsWith(name)));
 }
 
 

@@ -30,7 +30,7 @@ export class Node {
     this.name = name;
     this.order = order;
     this.sources = sources;
-    this.grads = new Array<Handle | undefined>(outputs).fill(undefined);
+    this.grads = Array.from({ length: outputs }, () => undefined);
     this.#saved = saved;
     this.#pullback = pullback;
   }

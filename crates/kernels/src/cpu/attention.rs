@@ -2,7 +2,10 @@
 //! that share a key head; it meets the keys tile by tile and keeps a running maximum and sum for each row.
 
 use super::pool::{with_scratch, Pool};
-use super::simd::{exp, kernel, largest, scale_in_place, pack_transposed, product, split, Beta, Block, Element, Isa, Rows, Strided, Tall};
+use super::simd::{
+    exp, kernel, largest, pack_transposed, product, scale_in_place, split, Beta, Block, Element, Isa, Rows, Strided,
+    Tall,
+};
 use crate::maths::{AttentionShape, Segment};
 use std::ops::Range;
 
@@ -27,10 +30,11 @@ pub fn key_tiles(segment: &Segment, within: &Range<usize>) -> Vec<KeyTile> {
     let mut index = 0;
     for &(start, length) in &segment.ranges {
         let (first, end) = (start.max(within.start), (start + length).min(within.end));
-        tiles.extend((first..end).step_by(KEYS).map(|row| KeyTile {
-            rows: row..end.min(row + KEYS),
-            index: index + row - start,
-        }));
+        tiles.extend(
+            (first..end)
+                .step_by(KEYS)
+                .map(|row| KeyTile { rows: row..end.min(row + KEYS), index: index + row - start }),
+        );
         index += length;
     }
     tiles
@@ -117,7 +121,8 @@ pub fn attention(
     let group = shape.query_heads / shape.key_heads;
     let mut ordered: Vec<&Segment> = segments.iter().collect();
     ordered.sort_by_key(|segment| segment.query_start);
-    let parts: Vec<_> = ordered.iter().flat_map(|s| steps(s.query_length, QUERIES).map(move |part| (*s, part))).collect();
+    let parts: Vec<_> =
+        ordered.iter().flat_map(|s| steps(s.query_length, QUERIES).map(move |part| (*s, part))).collect();
     let rows: Vec<_> = parts.iter().map(|(s, part)| s.query_start + part.start..s.query_start + part.end).collect();
     let heads = |width: usize| -> Vec<_> { (0..shape.key_heads).map(|h| h * width..(h + 1) * width).collect() };
     let d = shape.head_dim;
@@ -150,7 +155,16 @@ impl Call<'_> {
                 for head in 0..group {
                     for strip in steps(rows, STRIP) {
                         let state = &mut state[head * rows..][strip.clone()];
-                        self.strip(task, tile, seen(tile, lead, task.queries.start + strip.start), head, strip, keys, scores, state);
+                        self.strip(
+                            task,
+                            tile,
+                            seen(tile, lead, task.queries.start + strip.start),
+                            head,
+                            strip,
+                            keys,
+                            scores,
+                            state,
+                        );
                     }
                 }
             }

@@ -133,15 +133,7 @@ pub fn swiglu(isa: Isa, pool: &Pool, gate: &[f32], up: &[f32], y: &mut [f32]) {
     pool.each(tasks, |((gate, up), y)| silu_times(isa, gate, up, y));
 }
 
-pub fn swiglu_backward(
-    isa: Isa,
-    pool: &Pool,
-    g: &[f32],
-    gate: &[f32],
-    up: &[f32],
-    dgate: &mut [f32],
-    dup: &mut [f32],
-) {
+pub fn swiglu_backward(isa: Isa, pool: &Pool, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
     let inputs = g.chunks(CHUNK).zip(gate.chunks(CHUNK)).zip(up.chunks(CHUNK));
     let outputs = dgate.chunks_mut(CHUNK).zip(dup.chunks_mut(CHUNK));
     pool.each(inputs.zip(outputs).collect(), |(((g, gate), up), (dgate, dup))| {

@@ -87,11 +87,19 @@ impl Head<'_> {
 
     fn each_row<U: Send>(&self, rows: &[usize], logits: &mut [f32], f: impl Fn(Row) -> U + Sync + Send) -> Vec<U> {
         let tasks = rows.iter().zip(logits.chunks_mut(self.vocab)).collect();
-        self.pool.map(tasks, |(&at, logits): (&usize, &mut [f32])| f(Row { at, label: self.labels[at] as usize, logits }))
+        self.pool
+            .map(tasks, |(&at, logits): (&usize, &mut [f32])| f(Row { at, label: self.labels[at] as usize, logits }))
     }
 
     /// dh and dw of a chunk from the gradient of its logits.
-    fn pull_back(&self, rows: &[usize], states: &[f32], logits: &[f32], dh: Option<&mut [f32]>, dw: Option<&mut [f32]>) {
+    fn pull_back(
+        &self,
+        rows: &[usize],
+        states: &[f32],
+        logits: &[f32],
+        dh: Option<&mut [f32]>,
+        dw: Option<&mut [f32]>,
+    ) {
         let (d, vocab) = (self.d, self.vocab);
         if let Some(dh) = dh {
             with_scratch(rows.len() * d, |part| {

@@ -38,7 +38,14 @@ impl Cpu {
 }
 
 impl Cpu {
-    fn head<'a>(&'a self, h: &'a [f32], w: Floats<'a, f32>, labels: &'a [i32], d: usize, vocab: usize) -> head::Head<'a> {
+    fn head<'a>(
+        &'a self,
+        h: &'a [f32],
+        w: Floats<'a, f32>,
+        labels: &'a [i32],
+        d: usize,
+        vocab: usize,
+    ) -> head::Head<'a> {
         head::Head { isa: self.isa, pool: &self.pool, h, w, labels, d, vocab }
     }
 }
@@ -91,15 +98,7 @@ impl Maths<f32> for Cpu {
         norm::rms_norm(self.isa, &self.pool, x, w, epsilon, y, rstd);
     }
 
-    fn rms_norm_backward(
-        &self,
-        g: &[f32],
-        x: &[f32],
-        w: &[f32],
-        rstd: &[f32],
-        dx: &mut [f32],
-        dw: Option<&mut [f32]>,
-    ) {
+    fn rms_norm_backward(&self, g: &[f32], x: &[f32], w: &[f32], rstd: &[f32], dx: &mut [f32], dw: Option<&mut [f32]>) {
         norm::rms_norm_backward(self.isa, &self.pool, g, x, w, rstd, dx, dw);
     }
 
@@ -195,16 +194,7 @@ impl Maths<f32> for Cpu {
         elementwise::sum_of_squares(self.isa, &self.pool, x)
     }
 
-    fn adamw(
-        &self,
-        p: &mut [f32],
-        g: &[f32],
-        m: &mut [f32],
-        v: &mut [f32],
-        t: f64,
-        grad_scale: f32,
-        options: AdamW,
-    ) {
+    fn adamw(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], t: f64, grad_scale: f32, options: AdamW) {
         optimizer::adamw(self.isa, &self.pool, p, g, m, v, t, grad_scale, options);
     }
 
