@@ -12,14 +12,13 @@ kernel! {
     /// y = x · factor where the 24 high bits of the element's word reach the threshold, else 0.
     fn keep<S>(s, x: &[f32], key: Key, first_block: u64, threshold: u32, factor: f32, y: &mut [f32]) {
         let _ = s;
-        let mut words = [[0; WIDTH]; 4];
+        let mut words = [[0; 4]; WIDTH];
         for (i, (x, y)) in x.chunks(4 * WIDTH).zip(y.chunks_mut(4 * WIDTH)).enumerate() {
-            for block in 0..WIDTH {
-                let [a, b, c, d] = key.block(first_block + (i * WIDTH + block) as u64);
-                (words[0][block], words[1][block], words[2][block], words[3][block]) = (a, b, c, d);
+            for (block, lanes) in words.iter_mut().enumerate() {
+                *lanes = key.block(first_block + (i * WIDTH + block) as u64);
             }
             for (i, (x, y)) in x.iter().zip(y).enumerate() {
-                *y = if words[i & 3][i >> 2] >> 8 >= threshold { x * factor } else { 0.0 };
+                *y = if words[i >> 2][i & 3] >> 8 >= threshold { x * factor } else { 0.0 };
             }
         }
     }

@@ -46,7 +46,8 @@ pub fn rope(
     let sign = if inverse { -1.0 } else { 1.0 };
     let angles = cos.chunks(rows * pairs).zip(sin.chunks(rows * pairs));
     let tasks = x.chunks(rows * width).zip(y.chunks_mut(rows * width)).zip(angles).collect();
-    pool.each(tasks, |((x, y), (cos, sin)): ((&[f32], &mut [f32]), (&[f32], &[f32]))| {
+    type Task<'a> = ((&'a [f32], &'a mut [f32]), (&'a [f32], &'a [f32]));
+    pool.each(tasks, |((x, y), (cos, sin)): Task| {
         let rows = x.chunks(width).zip(y.chunks_mut(width));
         for ((x, y), (cos, sin)) in rows.zip(cos.chunks(pairs).zip(sin.chunks(pairs))) {
             rotate(isa, x, cos, sin, head_dim, sign, y);

@@ -86,7 +86,7 @@ struct Tile {
 unsafe fn strips<S: Simd>(s: S, tile: Tile, m: usize) {
     // SAFETY: the caller's promise.
     unsafe {
-        match (tile.columns > S::LANES, tile.columns % S::LANES != 0) {
+        match (tile.columns > S::LANES, !tile.columns.is_multiple_of(S::LANES)) {
             (true, false) => rows::<S, 2, false>(s, tile, m),
             (true, true) => rows::<S, 2, true>(s, tile, m),
             (false, false) => rows::<S, 1, false>(s, tile, m),
