@@ -21,24 +21,13 @@ function platformName() {
 
 function build() {
   const options = publish ? [] : ["--features", "faults"];
-  const cargo = [
-    "build",
-    "--release",
-    "--quiet",
-    "-p",
-    "kernels-napi",
-    "--target-dir",
-    target,
-    ...options,
-  ];
+  const cargo = ["build", "--release", "--quiet", "-p", "kernels-napi", "--target-dir", target, ...options];
   const { error, status } = spawnSync("cargo", cargo, {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (error !== undefined) {
-    console.error(
-      `cargo did not start (${error.message}); install Rust from https://rustup.rs and try again`,
-    );
+    console.error(`cargo did not start (${error.message}); install Rust from https://rustup.rs and try again`);
     process.exit(3);
   }
   if (status !== 0) process.exit(status ?? 1);
@@ -46,9 +35,7 @@ function build() {
 
 function install() {
   const libraries = { darwin: "libkernels_napi.dylib", win32: "kernels_napi.dll" };
-  const library = readFileSync(
-    join(target, "release", libraries[process.platform] ?? "libkernels_napi.so"),
-  );
+  const library = readFileSync(join(target, "release", libraries[process.platform] ?? "libkernels_napi.so"));
   const addon = join(here, "native", `kernels.${platformName()}.node`);
   if (existsSync(addon) && readFileSync(addon).equals(library)) return;
   mkdirSync(dirname(addon), { recursive: true });

@@ -41,10 +41,7 @@ class Draw {
 
   floats(shape: Shape, spread = 1): (k: KernelBackend, dtype: DType) => Slot {
     const length = shape.reduce((product, axis) => product * axis, 1);
-    const values = Float32Array.from(
-      { length },
-      () => spread * (this.#next() + this.#next() + this.#next() - 1.5),
-    );
+    const values = Float32Array.from({ length }, () => spread * (this.#next() + this.#next() + this.#next() - 1.5));
     return (k, dtype) => {
       const x = k.upload("f32", shape, new Uint8Array(values.buffer.slice(0)));
       return dtype === "f32" ? x : k.cast(x, dtype);
@@ -175,21 +172,12 @@ const layers: Make[] = [
 
 /** Layouts of the kinds the library makes: packed rows, rows behind a shared prefix, decoding against a cache. */
 function layoutOf(kind: string, draw: Draw): { numbers: number[]; queries: number; keys: number } {
-  const lengths = Array.from(
-    { length: 1 + draw.below(4) },
-    () => 1 + draw.pick([0, 1, 4, 30, 64, 100]),
-  );
+  const lengths = Array.from({ length: 1 + draw.below(4) }, () => 1 + draw.pick([0, 1, 4, 30, 64, 100]));
   const total = lengths.reduce((sum, length) => sum + length, 0);
   let at = 0;
   const starts = lengths.map((length) => (at += length) - length);
   if (kind === "packed") {
-    const numbers = lengths.flatMap((length, i) => [
-      starts[i] as number,
-      length,
-      1,
-      starts[i] as number,
-      length,
-    ]);
+    const numbers = lengths.flatMap((length, i) => [starts[i] as number, length, 1, starts[i] as number, length]);
     return { numbers, queries: total + 2, keys: total };
   }
   if (kind === "prefix") {
@@ -208,29 +196,18 @@ const attention: Make[] = [
   (draw) => {
     const kind = draw.pick(["packed", "prefix", "decode"]);
     const { numbers, queries, keys } = layoutOf(kind, draw);
-    const [keyHeads, group, headDim] = [
-      draw.pick([1, 2]),
-      draw.pick([1, 3]),
-      draw.pick([4, 17, 64]),
-    ];
+    const [keyHeads, group, headDim] = [draw.pick([1, 2]), draw.pick([1, 3]), draw.pick([4, 17, 64])];
     const [q, g] = [
       draw.floats([queries, keyHeads * group * headDim]),
       draw.floats([queries, keyHeads * group * headDim]),
     ];
-    const [kk, v] = [
-      draw.floats([keys, keyHeads * headDim]),
-      draw.floats([keys, keyHeads * headDim]),
-    ];
+    const [kk, v] = [draw.floats([keys, keyHeads * headDim]), draw.floats([keys, keyHeads * headDim])];
     const layout = draw.ints(numbers.length, (i) => numbers[i] as number);
     const scale = headDim ** -0.5;
     const run: Case["run"] = (k, t) => {
       const inputs = [q(k, t), kk(k, t), v(k, t)] as const;
       const [o, lse] = k.attention(...inputs, layout(k), headDim, scale);
-      return [
-        o,
-        lse,
-        ...k.attentionBackward(g(k, t), ...inputs, o, lse, layout(k), headDim, scale),
-      ];
+      return [o, lse, ...k.attentionBackward(g(k, t), ...inputs, o, lse, layout(k), headDim, scale)];
     };
     return {
       name: `attention ${kind} ${queries}×${keys}, ${keyHeads * group}/${keyHeads} heads of ${headDim}`,
@@ -258,15 +235,7 @@ const losses: Make[] = [
     const all = draw.ints(n, () => draw.below(vocab));
     const run: Case["run"] = (k, t) => {
       const [logp, lse] = k.linearLogProb(h(k, t), w(k, t), some(k));
-      const gradients = k.linearLogProbBackward(
-        g(k, t),
-        h(k, t),
-        w(k, t),
-        some(k),
-        lse,
-        true,
-        true,
-      );
+      const gradients = k.linearLogProbBackward(g(k, t), h(k, t), w(k, t), some(k), lse, true, true);
       return [logp, ...gradients, ...k.linearLogProb(h(k, t), w(k, "f16"), all(k))];
     };
     return { name: `linearLogProb ${n}×${d}×${vocab}`, run };
@@ -281,11 +250,7 @@ const optimizers: Make[] = [
     const nesterov = draw.pick([true, false]);
     const sgd = { lr: 0.1, momentum: 0.9, nesterov, weightDecay: 0.1 };
     const run: Case["run"] = (k, t) => {
-      const [p, g, m] = tensors.map((list) => list.map((make) => make(k, t))) as [
-        Slot[],
-        Slot[],
-        Slot[],
-      ];
+      const [p, g, m] = tensors.map((list) => list.map((make) => make(k, t))) as [Slot[], Slot[], Slot[]];
       const v = g.map((x) => k.binary("mul", x, x));
       const step = k.alloc("f32", [1]);
       const [scale, skip] = k.clipFactor(k.gradNorm(g), 1);
@@ -303,17 +268,14 @@ const exact: Make[] = [
     const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
     return {
       name: `uniform, normal [${shape}]`,
-      run: (k, t) =>
-        [k.uniform(shape, -2, 3, key), k.normal(shape, 1, 2, key)].map((x) => k.cast(x, t)),
+      run: (k, t) => [k.uniform(shape, -2, 3, key), k.normal(shape, 1, 2, key)].map((x) => k.cast(x, t)),
     };
   },
   (draw) => {
     const n = draw.pick([0, 1, 6]);
     const blocks = (size: number): Uint8Array =>
       Uint8Array.from({ length: n * size }, (_, i) => (i % size < 4 ? 0x21 : draw.below(256)));
-    const all = Object.entries(codecs).map(
-      ([codec, size]) => [codec as BlockCodec, blocks(size)] as const,
-    );
+    const all = Object.entries(codecs).map(([codec, size]) => [codec as BlockCodec, blocks(size)] as const);
     return {
       name: `decode [${n},32]`,
       run: (k, t) => all.map(([codec, bytes]) => k.cast(k.decode(codec, [n, 32], bytes), t)),
@@ -321,15 +283,7 @@ const exact: Make[] = [
   },
 ];
 
-const families: Make[] = [
-  ...elementwise,
-  ...rows,
-  ...layers,
-  ...attention,
-  ...losses,
-  ...optimizers,
-  ...exact,
-];
+const families: Make[] = [...elementwise, ...rows, ...layers, ...attention, ...losses, ...optimizers, ...exact];
 const DRAWS = 16;
 
 export const cases: Case[] = families.flatMap((make, family) =>

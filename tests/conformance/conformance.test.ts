@@ -12,11 +12,7 @@ const FLOOR = 4 * 2 ** -24;
 const floor = (expected: ArrayLike<number>): number => FLOOR * Math.max(largest(expected), 1 / 8);
 const reference = openBackend({ device: "reference" });
 
-async function outputs(
-  k: KernelBackend,
-  test: Case,
-  dtype: "f32" | "f64",
-): Promise<(Float32Array | Float64Array)[]> {
+async function outputs(k: KernelBackend, test: Case, dtype: "f32" | "f64"): Promise<(Float32Array | Float64Array)[]> {
   const slots = test.run(k, dtype);
   return await Promise.all(slots.map((slot) => numbers(k, slot)));
 }
@@ -47,35 +43,23 @@ describe.each(present)("the $name backend", ({ name, available, detail }) => {
   const one = openBackend({ device, threads: 1 });
   const two = openBackend({ device, threads: 2 });
 
-  it.each(cases)(
-    "$name: within 4 × the error of naive f32, the same bits on 1 and 2 threads",
-    async (test) => {
-      const [truth, naive] = [
-        await outputs(reference, test, "f64"),
-        await outputs(reference, test, "f32"),
-      ];
-      const [ours, threaded] = [await outputs(one, test, "f32"), await outputs(two, test, "f32")];
-      expect(ours.length).toBe(truth.length);
-      for (const [i, expected] of truth.entries()) {
-        const got = ours[i] as Float32Array;
-        expect(got.length).toBe(expected.length);
-        const bound = 4 * largest(naive[i] as Float32Array, expected) + floor(expected);
-        expect(largest(got, expected), `output ${i}`).toBeLessThanOrEqual(bound);
-        const again = threaded[i] as Float32Array;
-        expect(
-          Buffer.compare(Buffer.from(got.buffer), Buffer.from(again.buffer)),
-          `output ${i} on 2 threads`,
-        ).toBe(0);
-      }
-    },
-  );
+  it.each(cases)("$name: within 4 × the error of naive f32, the same bits on 1 and 2 threads", async (test) => {
+    const [truth, naive] = [await outputs(reference, test, "f64"), await outputs(reference, test, "f32")];
+    const [ours, threaded] = [await outputs(one, test, "f32"), await outputs(two, test, "f32")];
+    expect(ours.length).toBe(truth.length);
+    for (const [i, expected] of truth.entries()) {
+      const got = ours[i] as Float32Array;
+      expect(got.length).toBe(expected.length);
+      const bound = 4 * largest(naive[i] as Float32Array, expected) + floor(expected);
+      expect(largest(got, expected), `output ${i}`).toBeLessThanOrEqual(bound);
+      const again = threaded[i] as Float32Array;
+      expect(Buffer.compare(Buffer.from(got.buffer), Buffer.from(again.buffer)), `output ${i} on 2 threads`).toBe(0);
+    }
+  });
 
   it("draws the same random numbers, bit for bit, and drops the same elements", async () => {
     for (const test of cases.filter((test) => /^(uniform|dropout)/.test(test.name))) {
-      const [theirs, ours] = [
-        await outputs(reference, test, "f32"),
-        await outputs(one, test, "f32"),
-      ];
+      const [theirs, ours] = [await outputs(reference, test, "f32"), await outputs(one, test, "f32")];
       expect(ours).toEqual(theirs);
     }
   });

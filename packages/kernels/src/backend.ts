@@ -126,7 +126,17 @@ export interface KernelBackend {
   /** Softmax attention without a T×T buffer.  q [N,Hq·d], k v [M,Hk·d] → [o [N,Hq·d], lse [N,Hq]]; rows no segment names are 0. */
   attention(q: Slot, k: Slot, v: Slot, layout: AttentionLayout, headDim: number, scale: number): [o: Slot, lse: Slot];
   /** → [dq, dk, dv] */
-  attentionBackward(g: Slot, q: Slot, k: Slot, v: Slot, o: Slot, lse: Slot, layout: AttentionLayout, headDim: number, scale: number): [dq: Slot, dk: Slot, dv: Slot];
+  attentionBackward(
+    g: Slot,
+    q: Slot,
+    k: Slot,
+    v: Slot,
+    o: Slot,
+    lse: Slot,
+    layout: AttentionLayout,
+    headDim: number,
+    scale: number,
+  ): [dq: Slot, dk: Slot, dv: Slot];
   /** silu(gate) ⊙ up */
   swiglu(gate: Slot, up: Slot): Slot;
   swigluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot];
@@ -153,7 +163,24 @@ export interface KernelBackend {
   /** norm [1] → [scale [1] = min(1, maxNorm/(norm+1e-6)) (1 if maxNorm is 0), skip [1] = 1 where norm is not finite, else 0] */
   clipFactor(norm: Slot, maxNorm: number): [scale: Slot, skip: Slot];
   /** Gradients are multiplied by scale[0]; nothing changes, `step` neither, where skip[0] ≠ 0. step [1] f32 counts the updates made. */
-  adamw(params: readonly Slot[], grads: readonly Slot[], m: readonly Slot[], v: readonly Slot[], step: Slot, scale: Slot, skip: Slot, options: AdamWOptions): void;
+  adamw(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    m: readonly Slot[],
+    v: readonly Slot[],
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: AdamWOptions,
+  ): void;
   /** `momentum` is empty where options.momentum is 0. */
-  sgd(params: readonly Slot[], grads: readonly Slot[], momentum: readonly Slot[], step: Slot, scale: Slot, skip: Slot, options: SgdOptions): void;
+  sgd(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    momentum: readonly Slot[],
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: SgdOptions,
+  ): void;
 }

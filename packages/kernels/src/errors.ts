@@ -40,11 +40,9 @@ function isCode(code: unknown): code is KernelErrorCode {
 /** What the native library threw. Codes of its own survive; a value of the wrong type is an invalid argument. */
 export function toKernelError(op: string, error: unknown): KernelError {
   if (error instanceof KernelError) return error;
-  if (!(error instanceof Error))
-    return new KernelError("INVALID_ARGUMENT", `${op}: ${String(error)}`);
+  if (!(error instanceof Error)) return new KernelError("INVALID_ARGUMENT", `${op}: ${String(error)}`);
   const code: unknown = Reflect.get(error, "code");
   if (isCode(code)) return new KernelError(code, error.message);
-  if (error instanceof RangeError)
-    return new KernelError("OUT_OF_MEMORY", `${op}: ${error.message}`);
+  if (error instanceof RangeError) return new KernelError("OUT_OF_MEMORY", `${op}: ${error.message}`);
   return new KernelError("INVALID_ARGUMENT", `${op}: ${error.message}`);
 }

@@ -170,14 +170,7 @@ export class NativeBackend implements KernelBackend {
     return call("rope", () => this.#native.rope(x, cos, sin, headDim, inverse));
   }
 
-  attention(
-    q: Slot,
-    k: Slot,
-    v: Slot,
-    layout: AttentionLayout,
-    headDim: number,
-    scale: number,
-  ): [o: Slot, lse: Slot] {
+  attention(q: Slot, k: Slot, v: Slot, layout: AttentionLayout, headDim: number, scale: number): [o: Slot, lse: Slot] {
     return call("attention", () => this.#native.attention(q, k, v, layout, headDim, scale));
   }
 
@@ -192,9 +185,7 @@ export class NativeBackend implements KernelBackend {
     headDim: number,
     scale: number,
   ): [dq: Slot, dk: Slot, dv: Slot] {
-    return call("attentionBackward", () =>
-      this.#native.attentionBackward(g, q, k, v, o, lse, layout, headDim, scale),
-    );
+    return call("attentionBackward", () => this.#native.attentionBackward(g, q, k, v, o, lse, layout, headDim, scale));
   }
 
   swiglu(gate: Slot, up: Slot): Slot {
@@ -206,24 +197,14 @@ export class NativeBackend implements KernelBackend {
   }
 
   linearCrossEntropy(h: Slot, w: Slot, labels: Slot, needsH: boolean, needsW: boolean): Slot[] {
-    return call("linearCrossEntropy", () =>
-      this.#native.linearCrossEntropy(h, w, labels, needsH, needsW),
-    );
+    return call("linearCrossEntropy", () => this.#native.linearCrossEntropy(h, w, labels, needsH, needsW));
   }
 
   linearLogProb(h: Slot, w: Slot, labels: Slot): [logp: Slot, lse: Slot] {
     return call("linearLogProb", () => this.#native.linearLogProb(h, w, labels));
   }
 
-  linearLogProbBackward(
-    g: Slot,
-    h: Slot,
-    w: Slot,
-    labels: Slot,
-    lse: Slot,
-    needsH: boolean,
-    needsW: boolean,
-  ): Slot[] {
+  linearLogProbBackward(g: Slot, h: Slot, w: Slot, labels: Slot, lse: Slot, needsH: boolean, needsW: boolean): Slot[] {
     return call("linearLogProbBackward", () =>
       this.#native.linearLogProbBackward(g, h, w, labels, lse, needsH, needsW),
     );
@@ -259,9 +240,7 @@ export class NativeBackend implements KernelBackend {
     skip: Slot,
     options: AdamWOptions,
   ): void {
-    call("adamw", () =>
-      this.#native.adamw([...params], [...grads], [...m], [...v], step, scale, skip, options),
-    );
+    call("adamw", () => this.#native.adamw([...params], [...grads], [...m], [...v], step, scale, skip, options));
   }
 
   sgd(
@@ -273,8 +252,6 @@ export class NativeBackend implements KernelBackend {
     skip: Slot,
     options: SgdOptions,
   ): void {
-    call("sgd", () =>
-      this.#native.sgd([...params], [...grads], [...momentum], step, scale, skip, options),
-    );
+    call("sgd", () => this.#native.sgd([...params], [...grads], [...momentum], step, scale, skip, options));
   }
 }

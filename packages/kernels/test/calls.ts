@@ -15,8 +15,7 @@ const floats = (k: KernelBackend, ...shape: number[]): Slot => {
     shape,
   );
 };
-const ints = (k: KernelBackend, ...values: number[]): Slot =>
-  put(k, values, [values.length], "i32");
+const ints = (k: KernelBackend, ...values: number[]): Slot => put(k, values, [values.length], "i32");
 const head = (k: KernelBackend): [h: Slot, w: Slot, labels: Slot] => [
   floats(k, 3, 4),
   floats(k, 5, 4),
@@ -58,14 +57,7 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   rmsNormBackward: (k) => [floats(k, 2, 3), floats(k, 2, 3), floats(k, 3), floats(k, 2), true],
   ropeTable: (k) => [ints(k, 0, 1, 7), Float64Array.of(1, 0.1), 1],
   rope: (k) => [floats(k, 3, 8), floats(k, 3, 2), floats(k, 3, 2), 4, false],
-  attention: (k) => [
-    floats(k, 3, 8),
-    floats(k, 3, 4),
-    floats(k, 3, 4),
-    ints(k, 0, 3, 1, 0, 3),
-    4,
-    0.5,
-  ],
+  attention: (k) => [floats(k, 3, 8), floats(k, 3, 4), floats(k, 3, 4), ints(k, 0, 3, 1, 0, 3), 4, 0.5],
   attentionBackward: (k) => [
     floats(k, 3, 8),
     floats(k, 3, 8),
@@ -87,24 +79,13 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   normal: () => [[2, 3], 0, 1, key],
   gradNorm: (k) => [[floats(k, 2), floats(k, 3)]],
   clipFactor: (k) => [floats(k, 1), 1],
-  adamw: (k) => [
-    [floats(k, 2)],
-    [floats(k, 2)],
-    [floats(k, 2)],
-    [k.alloc("f32", [2])],
-    ...steering(k),
-    adamwOptions,
-  ],
+  adamw: (k) => [[floats(k, 2)], [floats(k, 2)], [floats(k, 2)], [k.alloc("f32", [2])], ...steering(k), adamwOptions],
   sgd: (k) => [[floats(k, 2)], [floats(k, 2)], [floats(k, 2)], ...steering(k), sgdOptions],
 };
 
 export const methods = Object.keys(validCalls) as Method[];
 
 /** Calls a method by name; `read` is awaited, so that all errors are rejections. */
-export async function invoke(
-  k: KernelBackend,
-  method: Method,
-  args: readonly unknown[],
-): Promise<unknown> {
+export async function invoke(k: KernelBackend, method: Method, args: readonly unknown[]): Promise<unknown> {
   return await (k[method] as (...args: unknown[]) => unknown).call(k, ...args);
 }

@@ -25,8 +25,6 @@ describe("a panic in the native library", () => {
     delete process.env["TEMPER_FAULT"];
     expect([k.liveTensors(), k.liveBytes()]).toEqual(alive);
     await expect(invoke(k, method, args)).resolves.not.toThrow();
-    expect(await get(k, k.binary("mul", put(k, [2, 3], [2]), put(k, [5, 7], [2])))).toEqual([
-      10, 21,
-    ]);
+    expect(await get(k, k.binary("mul", put(k, [2, 3], [2]), put(k, [5, 7], [2])))).toEqual([10, 21]);
   });
 });

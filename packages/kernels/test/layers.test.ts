@@ -10,11 +10,7 @@ interface Stored {
   values: number[];
 }
 type Inputs = (name: string) => Slot;
-type Run = (
-  k: KernelBackend,
-  at: Inputs,
-  integers: (name: string) => Slot,
-) => [name: string, slot: Slot][];
+type Run = (k: KernelBackend, at: Inputs, integers: (name: string) => Slot) => [name: string, slot: Slot][];
 
 const fixture = new URL("../../../fixtures/kernels/torch-ops.json", import.meta.url);
 const torch = JSON.parse(readFileSync(fixture, "utf8")) as {
@@ -73,15 +69,7 @@ const runs: Record<string, Run> = {
   },
   linearLogProb(k, at, integers) {
     const [logp, lse] = k.linearLogProb(at("h"), at("w"), integers("labels"));
-    const made = k.linearLogProbBackward(
-      at("g"),
-      at("h"),
-      at("w"),
-      integers("labels"),
-      lse,
-      true,
-      true,
-    );
+    const made = k.linearLogProbBackward(at("g"), at("h"), at("w"), integers("labels"), lse, true, true);
     const [dh, dw] = made as [Slot, Slot];
     return [
       ["y", logp],
@@ -100,25 +88,20 @@ describe.each([
   ["reference", "f32", 4e-6],
   ["cpu", "f32", 4e-6],
 ] as const)("%s in %s", (device, dtype, tolerance) => {
-  it.each(Object.keys(runs))(
-    `computes %s and its gradients as torch does to ${tolerance}`,
-    async (name) => {
-      const k = openBackend({ device, threads: 1 });
-      const stored = torch.cases[name] as Record<string, Stored>;
-      const at: Inputs = (key) =>
-        put(k, (stored[key] as Stored).values, rowsOf(stored[key] as Stored), dtype);
-      const integers: Inputs = (key) =>
-        put(k, (stored[key] as Stored).values, (stored[key] as Stored).shape, "i32");
-      for (const [key, slot] of (runs[name] as Run)(k, at, integers)) {
-        const expected = (stored[key] as Stored).values;
-        const got = await get(k, slot);
-        expect(got.length).toBe(expected.length);
-        got.forEach((value, i) =>
-          expect(Math.abs(value - (expected[i] as number)), `${key}[${i}]`).toBeLessThan(tolerance),
-        );
-      }
-    },
-  );
+  it.each(Object.keys(runs))(`computes %s and its gradients as torch does to ${tolerance}`, async (name) => {
+    const k = openBackend({ device, threads: 1 });
+    const stored = torch.cases[name] as Record<string, Stored>;
+    const at: Inputs = (key) => put(k, (stored[key] as Stored).values, rowsOf(stored[key] as Stored), dtype);
+    const integers: Inputs = (key) => put(k, (stored[key] as Stored).values, (stored[key] as Stored).shape, "i32");
+    for (const [key, slot] of (runs[name] as Run)(k, at, integers)) {
+      const expected = (stored[key] as Stored).values;
+      const got = await get(k, slot);
+      expect(got.length).toBe(expected.length);
+      got.forEach((value, i) =>
+        expect(Math.abs(value - (expected[i] as number)), `${key}[${i}]`).toBeLessThan(tolerance),
+      );
+    }
+  });
 });
 
 describe.each(["cpu", "reference"] as const)("matmul on %s", (device) => {
@@ -173,13 +156,8 @@ describe.each(["cpu", "reference"] as const)("randomness on %s", (device) => {
     expect(await get(k, k.dropout(ones, 0.25, key))).toEqual(kept);
   });
 
-  it.each(["seed", "stream", "step", "micro", "rank"] as const)(
-    "draws other numbers for another %s",
-    async (part) => {
-      const other = { ...key, [part]: key[part] + 1 };
-      expect(await get(k, k.uniform([64], 0, 1, other))).not.toEqual(
-        await get(k, k.uniform([64], 0, 1, key)),
-      );
-    },
-  );
+  it.each(["seed", "stream", "step", "micro", "rank"] as const)("draws other numbers for another %s", async (part) => {
+    const other = { ...key, [part]: key[part] + 1 };
+    expect(await get(k, k.uniform([64], 0, 1, other))).not.toEqual(await get(k, k.uniform([64], 0, 1, key)));
+  });
 });

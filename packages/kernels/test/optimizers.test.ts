@@ -13,8 +13,7 @@ const torch = JSON.parse(readFileSync(fixture, "utf8")) as Record<string, Steps>
 const grid = (value: (i: number, j: number) => number): number[] =>
   Array.from({ length: 24 }, (_, at) => value(Math.floor(at / 6), at % 6));
 const start = grid((i, j) => 0.1 * (((7 * i + 3 * j) % 11) - 5));
-const gradient = (t: number): number[] =>
-  grid((i, j) => 0.01 * (((5 * i + 11 * j + 13 * t) % 17) - 8));
+const gradient = (t: number): number[] => grid((i, j) => 0.01 * (((5 * i + 11 * j + 13 * t) % 17) - 8));
 
 const SGD = {
   sgd: { lr: 0.1, momentum: 0, nesterov: false, weightDecay: 0.01 },
@@ -56,24 +55,17 @@ describe.each(["adamw", ...Object.keys(SGD)])("three steps of %s", (name) => {
     expect(worst(await run(k, name, "f64"), (torch[name] as Steps).f64)).toBeLessThan(1e-15);
   });
 
-  it.each(["cpu", "reference"] as const)(
-    "equal torch's in f32 within 2 ulp on %s",
-    async (device) => {
-      const k = openBackend({ device, threads: 1 });
-      expect(worst(await run(k, name, "f32"), (torch[name] as Steps).f32)).toBeLessThanOrEqual(
-        2 * 2 ** -25,
-      );
-    },
-  );
+  it.each(["cpu", "reference"] as const)("equal torch's in f32 within 2 ulp on %s", async (device) => {
+    const k = openBackend({ device, threads: 1 });
+    expect(worst(await run(k, name, "f32"), (torch[name] as Steps).f32)).toBeLessThanOrEqual(2 * 2 ** -25);
+  });
 });
 
 describe.each(["cpu", "reference"] as const)("steering on %s", (device) => {
   const k = openBackend({ device, threads: 1 });
 
   it("changes nothing and counts nothing where skip is set", async () => {
-    const tensors = [start, gradient(0), gradient(1), gradient(2).map(Math.abs)].map((x) =>
-      put(k, x, [4, 6]),
-    );
+    const tensors = [start, gradient(0), gradient(1), gradient(2).map(Math.abs)].map((x) => put(k, x, [4, 6]));
     const [p, g, m, v] = tensors as [never, never, never, never];
     const [step, scale, skip] = [put(k, [6], [1]), put(k, [1], [1]), put(k, [1], [1])];
     const before = await Promise.all(tensors.map((x) => get(k, x)));
