@@ -77,7 +77,7 @@ await check("set-up", process.execPath, ["tools/setup.mjs"]);
 await check("oxlint", "node_modules/.bin/oxlint", ["--deny-warnings"]);
 await check("oxfmt", "node_modules/.bin/oxfmt", ["--check"]);
 await check("rustfmt", "cargo", ["fmt", "--all", "--check"]);
-await check("clippy", "cargo", ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
+await check("clippy", "cargo", ["clippy", "--workspace", "--lib", "--tests", "--quiet", "--", "-D", "warnings"]);
 await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
 await suite("Rust", rust);
 await suite("TypeScript", typescript);

@@ -1,0 +1,31 @@
+// Makes the bundled base model from nothing: corpus, `temper train` pt, `temper train` sft, bf16 export to examples/demo-base.
+// The tokenizer is checked in (train_tokenizer.py made it from the same corpus). About ten minutes on two cores.
+// Usage: node tools/demo-base/build.mjs [OUT_DIR]
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const here = join(root, "tools/demo-base");
+const base = join(root, "examples/demo-base");
+const work = join(root, "saves/demo-base");
+const out = process.argv[2] ?? base;
+
+const node = (...words) => execFileSync(process.execPath, words, { cwd: root, stdio: "inherit" });
+const temper = (...words) => node(join(root, "packages/cli/bin/temper.js"), ...words);
+
+rmSync(work, { recursive: true, force: true });
+mkdirSync(join(work, "start"), { recursive: true });
+copyFileSync(join(here, "config.json"), join(work, "start/config.json"));
+for (const file of ["tokenizer.json", "tokenizer_config.json"]) copyFileSync(join(base, file), join(work, "start", file));
+
+node(join(here, "make-corpus.mjs"), work);
+temper("train", join(here, "pretrain.yaml"));
+temper("train", join(here, "instruct.yaml"));
+rmSync(join(work, "exported"), { recursive: true, force: true });
+temper("export", join(here, "instruct.yaml"), "model_name_or_path=saves/demo-base/instructed", "export_dir=saves/demo-base/exported", "infer_dtype=bfloat16");
+mkdirSync(out, { recursive: true });
+for (const file of ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]) {
+  copyFileSync(join(work, "exported", file), join(out, file));
+}
