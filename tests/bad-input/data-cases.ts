@@ -53,7 +53,10 @@ const alpaca = family<unknown>(
     ["a row that is a text", "a"],
     ["a row that is null", null],
   ],
-  (box, row) => box.rows("rows.json", [...goodRows(4), row]),
+  (box, row) => {
+    box.dataset({ file_name: "rows.json", columns: { prompt: "instruction", response: "output", history: "history" } });
+    box.rows("rows.json", [...goodRows(4), row]);
+  },
 );
 
 const sharegpt = family<unknown>(

@@ -5,7 +5,7 @@ import { readTensors, safetensors, type Tensors } from "./safetensors.ts";
 
 const missing: BadInput[] = [
   { id: "A1", what: "no model folder", spoil: (box) => box.remove("model"), says: /model/ },
-  { id: "A1", what: "an empty model folder", spoil: emptyModel, says: /config\.json/ },
+  { id: "A1", what: "an empty model folder", spoil: emptyModel, says: /model: .*empty/ },
   { id: "A1", what: "no config.json", spoil: (box) => box.remove("model/config.json"), says: /config\.json/ },
   { id: "A1", what: "no weights", spoil: (box) => box.remove("model/model.safetensors"), says: /safetensors/ },
   { id: "A1", what: "a file where the folder should be", spoil: fileForFolder, says: /model/ },

@@ -17,6 +17,8 @@ export interface Compute {
   send(message: ToWorker): void;
   /** Asks the run to end after its step and to save. */
   stop(): void;
+  /** Ends the thread at once. */
+  terminate(): Promise<unknown>;
 }
 
 /** A failure of the worker, with its exit code. */
@@ -36,6 +38,7 @@ export function compute({ task, config, onEvent, onMessage }: ComputeOptions): C
   const stop = new SharedArrayBuffer(4);
   const input: WorkerInput = { task, config, stop };
   const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: input });
+  let quitting = false;
   const result = new Promise<Outcome>((resolve, reject) => {
     worker.on("message", (message: FromWorker) => {
       if (message.type === "event") onEvent(message.event);
@@ -44,17 +47,32 @@ export function compute({ task, config, onEvent, onMessage }: ComputeOptions): C
       else onMessage?.(message);
     });
     worker.on("error", reject);
-    worker.on("exit", (code) => reject(new Error(`the compute thread ended with code ${code}`)));
+    worker.on("exit", (code) => quitting || reject(new Error(`the compute thread ended with code ${code}`)));
   }).finally(() => worker.terminate());
   return {
     result,
     send: (message) => worker.postMessage(message),
     stop: () => void Atomics.store(new Int32Array(stop), 0, 1),
+    terminate: () => {
+      quitting = true;
+      return worker.terminate();
+    },
   };
 }
 
 export const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 export type StopSignal = keyof typeof signalCodes;
+
+/** Ends the process with the signal's exit code, or by the signal itself where the thread is caught in a system call. */
+async function quit(run: Compute, name: StopSignal): Promise<never> {
+  const patience = setTimeout(() => {
+    process.removeAllListeners(name);
+    process.kill(process.pid, name);
+  }, 500);
+  await run.terminate();
+  clearTimeout(patience);
+  return process.exit(signalCodes[name]);
+}
 
 /**
  * Runs a task to its end. The first SIGINT or SIGTERM asks it to stop and save, the second quits the process at once.
@@ -67,7 +85,7 @@ export async function computeWithSignals(
   const run = compute(options);
   let signal: StopSignal | undefined;
   const onSignal = (name: StopSignal): void => {
-    if (signal) process.exit(signalCodes[name]);
+    if (signal) return void quit(run, name);
     signal = name;
     note("stopping after this step; a second signal quits at once");
     run.stop();

@@ -144,7 +144,7 @@ function startText(event: RunStartEvent): string {
   const from = startStep > 0 ? `, from step ${startStep}` : "";
   const parameters = `${trainableParameters.toLocaleString("en")} of ${allParameters.toLocaleString("en")} parameters`;
   return (
-    `${stage} on ${oneLine(device)}: ${examples} examples, ${figure(epochs).replace(/\.?0+$/, "")} epochs, ` +
+    `${stage} on ${oneLine(device)}; ${examples} examples, ${figure(epochs).replace(/\.?0+$/, "")} epochs, ` +
     `${totalSteps} steps${from}; training ${parameters} (${share.toFixed(2)} %)`
   );
 }

@@ -14,7 +14,7 @@ export function figure(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   if (size === 0) return "0";
-  if (size >= 1e-3 && size < 1e5) return size >= 100 ? value.toFixed(1) : value.toFixed(4);
+  if (size >= 1e-2 && size < 1e5) return size >= 100 ? value.toFixed(1) : value.toFixed(4);
   return value.toExponential(2);
 }
 

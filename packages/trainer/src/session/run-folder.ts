@@ -5,7 +5,7 @@ import type { RunConfig } from "@welltempered/config";
 import { lossPlot, trainerLog, type Emit, type RunEvent } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { toTrainerState, type LogEntry, type RunFacts, type RunState } from "../state.ts";
 
 /** Folders of checkpoints in a run folder, oldest first. */
@@ -22,12 +22,20 @@ export function checkpointsIn(folder: string): { path: string; step: number }[] 
 /** Makes the folder, or says why it may not be used. @throws {UserError} */
 export function prepareRunFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     const file = code === "EEXIST" || code === "ENOTDIR" || code === "ENAMETOOLONG";
     throw new UserError(`output_dir: ${folder} cannot be made (${code}); choose another folder`, file ? 2 : 3);
   }
+}
+
+/** One level at a time: Node's `recursive` never returns where the file system refuses a name (`/proc/x`). */
+function makeFolders(folder: string): void {
+  if (existsSync(folder) && statSync(folder).isDirectory()) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolders(parent);
+  mkdirSync(folder);
 }
 
 /** Refuses a folder that holds something, unless it is to be overwritten or continued. @throws {UserError} */
