@@ -94,7 +94,7 @@ describe("damaged checkpoints", () => {
       bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
       writeFileSync(path, bytes);
     }],
-    ["cut short", (path) => truncateSync(path, statSync(path).size - 1)],
+    ["cut short", (path) => truncateSync(path, statSync(path).size >> 1)],
     ["empty", (path) => truncateSync(path, 0)],
   ];
 
@@ -136,6 +136,15 @@ describe("faults inside a run", () => {
 
   it("M1: so does one on a step that is not logged", async () => {
     expectRefusal(await box.run(["train", "run.yaml", "logging_steps=100"], { TEMPER_FAULT: "nan:1" }), 4, /step 1.*row/);
+  });
+
+  it("M2: an infinite gradient skips the step and says so; more than 20 in a row stop with 4", async () => {
+    const once = await box.run(["train", "run.yaml"], { TEMPER_FAULT: "inf-grad:1" });
+    expect(once).toMatchObject({ code: 0, stderr: expect.stringMatching(/step 1: .*step skipped, 1 in all/) });
+    const always = ["train", "run.yaml", "max_steps=30", "overwrite_output_dir=true"];
+    const answer = await box.run(always, { TEMPER_FAULT: "inf-grad:1-30" });
+    expect(answer.code).toBe(4);
+    expect(answer.stderr).toMatch(/error: step 21: .*21 in a row/);
   });
 
   it("M5: a learning rate of 1e20 stops with 4", async () => {

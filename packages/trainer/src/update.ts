@@ -3,7 +3,7 @@
 import type { CausalLM, Parameter } from "@welltempered/nn";
 import { clipGradients, type Optimizer } from "@welltempered/optimizers";
 import type { Engine, Tensor } from "@welltempered/tensor";
-import { faultFactors, type Fault } from "./fault.ts";
+import { faultAt, type Fault } from "./fault.ts";
 import type { Batch, LossResult, Objective } from "./objective.ts";
 import type { Sums } from "./sums.ts";
 
@@ -58,7 +58,7 @@ export async function update<E, B extends Batch>(
 /** Runs forward and backward for each micro-batch; returns the window's loss [1]. */
 async function accumulate<E, B extends Batch>(context: UpdateContext<E, B>, window: readonly B[], step: number, total: number): Promise<Tensor | undefined> {
   const { engine, model, objective, sums } = context;
-  const factor = faultFactors(context.fault, step + 1);
+  const fault = faultAt(context.fault, step + 1);
   let loss: Tensor | undefined;
   for (const [micro, batch] of window.entries()) {
     if (batch.count === 0) continue;
@@ -66,10 +66,11 @@ async function accumulate<E, B extends Batch>(context: UpdateContext<E, B>, wind
     await engine.scopeAsync(async () => {
       const result = await objective.loss(batch, { engine, model, training: true });
       if (result.count === 0) return;
+      if (fault === "nan") engine.backend.fill(result.sum.slot, Number.NaN);
       loss ??= engine.keep(engine.zeros([1], result.sum.dtype));
-      engine.backend.accumulate(loss.slot, result.sum.slot, factor.loss / total);
-      addSums(sums, result, factor.loss / total);
-      engine.backward(result.sum, factor.seed / total);
+      engine.backend.accumulate(loss.slot, result.sum.slot, 1 / total);
+      addSums(sums, result, 1 / total);
+      engine.backward(result.sum, fault === "inf-grad" ? Number.POSITIVE_INFINITY : 1 / total);
     });
   }
   return loss;
