@@ -1,7 +1,18 @@
 // A folder with a small good model, data set and configuration that a case then spoils, and the real CLI to run in it.
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -91,7 +102,10 @@ export class Box {
 
   start(args: readonly string[], env: Record<string, string> = {}): Running {
     const began = performance.now();
-    const child = spawn(process.execPath, [temper, ...args], { cwd: this.folder, env: { ...process.env, CI: "1", ...env } });
+    const child = spawn(process.execPath, [temper, ...args], {
+      cwd: this.folder,
+      env: { ...process.env, CI: "1", ...env },
+    });
     let stdout = "";
     let stderr = "";
     const watchers = new Set<() => void>();
@@ -102,7 +116,9 @@ export class Box {
     });
     child.stdin.end();
     const done = new Promise<Answer>((resolve) => {
-      child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr, milliseconds: performance.now() - began }));
+      child.on("close", (code, signal) =>
+        resolve({ code, signal, stdout, stderr, milliseconds: performance.now() - began }),
+      );
     });
     const until = (pattern: RegExp): Promise<void> =>
       new Promise((resolve, reject) => {

@@ -63,13 +63,50 @@ const conflicts = family<string>(
 );
 
 const outputs: BadInput[] = [
-  { id: "G5", what: "a run folder that holds a result", args: train(), says: /out/, spoil: (box) => box.write("out/adapter_model.safetensors", "x") },
-  { id: "G5", what: "a file for a run folder", args: train("output_dir=data/rows.json"), says: /is a file/, spoil: () => {} },
-  { id: "G5", what: "a run folder below a file", args: train("output_dir=data/rows.json/x"), says: /through a file/, spoil: () => {} },
-  { id: "G5", what: "a run folder inside the model", args: train("output_dir=model/out"), says: /model/, spoil: () => {} },
+  {
+    id: "G5",
+    what: "a run folder that holds a result",
+    args: train(),
+    says: /out/,
+    spoil: (box) => box.write("out/adapter_model.safetensors", "x"),
+  },
+  {
+    id: "G5",
+    what: "a file for a run folder",
+    args: train("output_dir=data/rows.json"),
+    says: /is a file/,
+    spoil: () => {},
+  },
+  {
+    id: "G5",
+    what: "a run folder below a file",
+    args: train("output_dir=data/rows.json/x"),
+    says: /through a file/,
+    spoil: () => {},
+  },
+  {
+    id: "G5",
+    what: "a run folder inside the model",
+    args: train("output_dir=model/out"),
+    says: /model/,
+    spoil: () => {},
+  },
   { id: "G5", what: "the model as the run folder", args: train("output_dir=model"), says: /model/, spoil: () => {} },
-  { id: "G5", what: "a run folder of 4,096 characters", args: train(`output_dir=${"a".repeat(4096)}`), says: /output_dir: .* is too long/, spoil: () => {} },
-  { id: "G5", what: "a run folder where none can be made", args: train("output_dir=/proc/out"), exit: 3, says: /\/proc/, spoil: () => {} },
+  {
+    id: "G5",
+    what: "a run folder of 4,096 characters",
+    args: train(`output_dir=${"a".repeat(4096)}`),
+    says: /output_dir: .* is too long/,
+    spoil: () => {},
+  },
+  {
+    id: "G5",
+    what: "a run folder where none can be made",
+    args: train("output_dir=/proc/out"),
+    exit: 3,
+    says: /\/proc/,
+    spoil: () => {},
+  },
 ];
 
 const words = commandLines("G6", [
@@ -91,7 +128,14 @@ const words = commandLines("G6", [
 ]);
 
 const memory: BadInput[] = [
-  { id: "K1", what: "less memory than the run needs", env: { TEMPER_MEMORY_LIMIT: "100000" }, exit: 3, says: /memory.*GB|GB.*memory/, spoil: () => {} },
+  {
+    id: "K1",
+    what: "less memory than the run needs",
+    env: { TEMPER_MEMORY_LIMIT: "100000" },
+    exit: 3,
+    says: /memory.*GB|GB.*memory/,
+    spoil: () => {},
+  },
 ];
 
 function append(box: Box, line: string): void {
@@ -99,10 +143,19 @@ function append(box: Box, line: string): void {
 }
 
 function aliasBomb(): string {
-  const levels = Array.from({ length: 9 }, (_, i) => `  - &a${i + 1} [${Array.from({ length: 9 }, () => `*a${i}`).join(", ")}]`);
+  const levels = Array.from(
+    { length: 9 },
+    (_, i) => `  - &a${i + 1} [${Array.from({ length: 9 }, () => `*a${i}`).join(", ")}]`,
+  );
   return `lora_target:\n  - &a0 x\n${levels.join("\n")}`;
 }
 
 export const configCases: readonly BadInput[] = [
-  ...keys, ...values, ...yaml, ...conflicts, ...outputs, ...words, ...memory,
+  ...keys,
+  ...values,
+  ...yaml,
+  ...conflicts,
+  ...outputs,
+  ...words,
+  ...memory,
 ];

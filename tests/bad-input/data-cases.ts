@@ -7,9 +7,26 @@ const files: BadInput[] = [
   { id: "E1", what: "an empty data file", says: /rows\.json/, spoil: (box) => box.write("data/rows.json", "") },
   { id: "E1", what: "no rows", says: /rows/, spoil: (box) => box.write("data/rows.json", "[]") },
   { id: "E1", what: "a folder without files in place of the data file", says: /rows\.json/, spoil: folderForFile },
-  { id: "E1", what: "no dataset_info.json", says: /dataset_info\.json/, spoil: (box) => box.remove("data/dataset_info.json") },
-  { id: "E1", what: "a data set that is not registered", args: ["train", "run.yaml", "dataset=other"], says: /other/, spoil: () => {} },
-  { id: "E9", what: "nothing left of any target", args: ["train", "run.yaml", "cutoff_len=1"], says: /cutoff_len|target|label/, spoil: () => {} },
+  {
+    id: "E1",
+    what: "no dataset_info.json",
+    says: /dataset_info\.json/,
+    spoil: (box) => box.remove("data/dataset_info.json"),
+  },
+  {
+    id: "E1",
+    what: "a data set that is not registered",
+    args: ["train", "run.yaml", "dataset=other"],
+    says: /other/,
+    spoil: () => {},
+  },
+  {
+    id: "E9",
+    what: "nothing left of any target",
+    args: ["train", "run.yaml", "cutoff_len=1"],
+    says: /cutoff_len|target|label/,
+    spoil: () => {},
+  },
   { id: "E2", what: "bad JSON on line 4217 of 10,000", says: /rows\.jsonl:4217/, spoil: badLine },
   { id: "E5", what: "one line of 1 GB", says: /rows\.jsonl/, spoil: longLine },
   { id: "E5", what: "200,000 brackets", says: /rows\.jsonl/, spoil: deep },
@@ -63,8 +80,26 @@ const sharegpt = family<unknown>(
   "E3",
   /rows\.json/,
   [
-    ["an unknown role", { conversations: [{ from: "ghost", value: "a" }, { from: "gpt", value: "b" }] }],
-    ["two system turns", { conversations: [{ from: "system", value: "a" }, { from: "system", value: "a" }, { from: "human", value: "a" }, { from: "gpt", value: "b" }] }],
+    [
+      "an unknown role",
+      {
+        conversations: [
+          { from: "ghost", value: "a" },
+          { from: "gpt", value: "b" },
+        ],
+      },
+    ],
+    [
+      "two system turns",
+      {
+        conversations: [
+          { from: "system", value: "a" },
+          { from: "system", value: "a" },
+          { from: "human", value: "a" },
+          { from: "gpt", value: "b" },
+        ],
+      },
+    ],
     ["an empty conversation", { conversations: [] }],
     ["a turn without text", { conversations: [{ from: "human" }, { from: "gpt", value: "b" }] }],
     ["no conversation", { other: 1 }],

@@ -111,12 +111,29 @@ const rejected: readonly (readonly [what: string, bytes: () => Buffer])[] = [
   ["a key given twice", () => value(architecture)],
   ["a text of 2^64-1 bytes", () => value((b) => void b.string("a").u32(text).u64(most))],
   ["an array of 2^64-1 items", () => value((b) => void b.string("a").u32(array).u32(uint32).u64(most))],
-  ["arrays in arrays without end", () => value((b) => { b.string("a"); for (let i = 0; i < 50; i++) b.u32(array).u32(array).u64(1); })],
+  [
+    "arrays in arrays without end",
+    () =>
+      value((b) => {
+        b.string("a");
+        for (let i = 0; i < 50; i++) b.u32(array).u32(array).u64(1);
+      }),
+  ],
   ["alignment 0", () => alignment(uint32, 0)],
   ["alignment 13", () => alignment(uint32, 13)],
   ["alignment 2^31", () => alignment(uint32, 2 ** 31)],
   ["alignment of a wrong type", () => alignment(5, 32)],
-  ["a tensor name longer than the file", () => file({ tensors: 1, body: (b) => { architecture(b); b.u64(1 << 30).raw("x"); } })],
+  [
+    "a tensor name longer than the file",
+    () =>
+      file({
+        tensors: 1,
+        body: (b) => {
+          architecture(b);
+          b.u64(1 << 30).raw("x");
+        },
+      }),
+  ],
   ["a tensor of 9 dimensions", () => tensor({ dimensions: [1, 1, 1, 1, 1, 1, 1, 1, 1] })],
   ["a dimension of 2^63-3", () => tensor({ dimensions: [2n ** 63n - 3n] })],
   ["dimensions whose product wraps", () => tensor({ dimensions: [4_194_305, 4_194_305, 211_106_198_978_564n] })],

@@ -62,7 +62,12 @@ const fields = family<Record<string, unknown>>(
 );
 
 const architecture: BadInput[] = [
-  { id: "A3", what: "an unknown architecture", spoil: (box) => box.config({ architectures: ["EvilForCausalLM"], model_type: "evil" }), says: /Evil|evil/ },
+  {
+    id: "A3",
+    what: "an unknown architecture",
+    spoil: (box) => box.config({ architectures: ["EvilForCausalLM"], model_type: "evil" }),
+    says: /Evil|evil/,
+  },
 ];
 
 /** Replaces the single weight file by shards and an index. */
@@ -108,16 +113,55 @@ const links: BadInput[] = [
 const oneTensor = "model.layers.0.self_attn.q_proj.weight";
 
 const shards: BadInput[] = [
-  { id: "A6", what: "an index that names a missing shard", says: /b\.safetensors/, spoil: (box) => withShards(box, (t, map) => [{ "a.safetensors": t }, { ...map, [oneTensor]: "b.safetensors" }]) },
-  { id: "A6", what: "a shard with a tensor that is not in the index", says: /q_proj/, spoil: (box) => withShards(box, (t, map) => [{ "a.safetensors": t }, without(map, oneTensor)]) },
-  { id: "A6", what: "a tensor in two shards", says: /q_proj|b\.safetensors/, spoil: (box) => withShards(box, (t, map) => [{ "a.safetensors": t, "b.safetensors": only(t, oneTensor) }, { ...map, "model.norm.weight": "b.safetensors" }]) },
+  {
+    id: "A6",
+    what: "an index that names a missing shard",
+    says: /b\.safetensors/,
+    spoil: (box) => withShards(box, (t, map) => [{ "a.safetensors": t }, { ...map, [oneTensor]: "b.safetensors" }]),
+  },
+  {
+    id: "A6",
+    what: "a shard with a tensor that is not in the index",
+    says: /q_proj/,
+    spoil: (box) => withShards(box, (t, map) => [{ "a.safetensors": t }, without(map, oneTensor)]),
+  },
+  {
+    id: "A6",
+    what: "a tensor in two shards",
+    says: /q_proj|b\.safetensors/,
+    spoil: (box) =>
+      withShards(box, (t, map) => [
+        { "a.safetensors": t, "b.safetensors": only(t, oneTensor) },
+        { ...map, "model.norm.weight": "b.safetensors" },
+      ]),
+  },
   { id: "A6", what: "a missing tensor", says: /q_proj/, spoil: (box) => reweigh(box, (t) => void t.delete(oneTensor)) },
-  { id: "A6", what: "an extra tensor", says: /extra\.weight/, spoil: (box) => reweigh(box, (t) => void t.set("extra.weight", { dtype: "F32", shape: [1], bytes: new Uint8Array(4) })) },
-  { id: "A6", what: "a wrong shape", says: /q_proj/, spoil: (box) => reweigh(box, (t) => change(t, (shape) => [...shape].reverse().map((n, i) => (i === 0 ? n * 2 : n / 2)))) },
-  { id: "A6", what: "a wrong dtype", says: /q_proj/, spoil: (box) => reweigh(box, (t) => change(t, (shape) => shape, "I32")) },
+  {
+    id: "A6",
+    what: "an extra tensor",
+    says: /extra\.weight/,
+    spoil: (box) =>
+      reweigh(box, (t) => void t.set("extra.weight", { dtype: "F32", shape: [1], bytes: new Uint8Array(4) })),
+  },
+  {
+    id: "A6",
+    what: "a wrong shape",
+    says: /q_proj/,
+    spoil: (box) =>
+      reweigh(box, (t) => change(t, (shape) => [...shape].reverse().map((n, i) => (i === 0 ? n * 2 : n / 2)))),
+  },
+  {
+    id: "A6",
+    what: "a wrong dtype",
+    says: /q_proj/,
+    spoil: (box) => reweigh(box, (t) => change(t, (shape) => shape, "I32")),
+  },
 ];
 
-function withShards(box: Box, make: (tensors: Tensors, map: Record<string, string>) => [Record<string, Tensors>, Record<string, string>]): void {
+function withShards(
+  box: Box,
+  make: (tensors: Tensors, map: Record<string, string>) => [Record<string, Tensors>, Record<string, string>],
+): void {
   const tensors = readTensors(box.read("model/model.safetensors"));
   shard(box, ...make(tensors, wholeMap(tensors, "a.safetensors")));
 }
@@ -144,7 +188,12 @@ function only(tensors: Tensors, name: string): Tensors {
 const names = family<string>(
   "B4",
   /model\.safetensors/,
-  [["__proto__", "__proto__"], ["constructor", "constructor"], ["../../x", "../../x"], ["the empty name", ""]],
+  [
+    ["__proto__", "__proto__"],
+    ["constructor", "constructor"],
+    ["../../x", "../../x"],
+    ["the empty name", ""],
+  ],
   (box, name) => reweigh(box, (t) => void t.set(name, { dtype: "F32", shape: [1], bytes: new Uint8Array(4) })),
 ).map((entry) => ({ ...entry, what: `a tensor called ${entry.what}` }));
 
@@ -163,10 +212,29 @@ const twice: BadInput[] = [false, true].map((sameRange) => ({
 }));
 
 const cut: BadInput[] = [
-  { id: "B6", what: "weights cut short", says: /model\.safetensors/, spoil: (box) => truncateSync(box.path("model/model.safetensors"), box.read("model/model.safetensors").length - 100) },
-  { id: "B1", what: "weights of zero length", says: /model\.safetensors/, spoil: (box) => writeFileSync(box.path("model/model.safetensors"), "") },
+  {
+    id: "B6",
+    what: "weights cut short",
+    says: /model\.safetensors/,
+    spoil: (box) => truncateSync(box.path("model/model.safetensors"), box.read("model/model.safetensors").length - 100),
+  },
+  {
+    id: "B1",
+    what: "weights of zero length",
+    says: /model\.safetensors/,
+    spoil: (box) => writeFileSync(box.path("model/model.safetensors"), ""),
+  },
 ];
 
 export const modelCases: readonly BadInput[] = [
-  ...missing, ...texts, ...architecture, ...fields, ...paths, ...links, ...shards, ...twice, ...names, ...cut,
+  ...missing,
+  ...texts,
+  ...architecture,
+  ...fields,
+  ...paths,
+  ...links,
+  ...shards,
+  ...twice,
+  ...names,
+  ...cut,
 ];

@@ -28,7 +28,9 @@ function expectRefusal(answer: Answer, exit: number, says: RegExp): void {
 }
 
 function checkpoints(): string[] {
-  return readdirSync(box.path("out")).filter((name) => name.startsWith("checkpoint-")).sort();
+  return readdirSync(box.path("out"))
+    .filter((name) => name.startsWith("checkpoint-"))
+    .sort();
 }
 
 /** The losses of trainer_log.jsonl. */
@@ -41,19 +43,22 @@ describe("signals", () => {
   it.each([
     ["L1", "SIGINT", 130],
     ["L2", "SIGTERM", 143],
-  ] as const)("%s: one %s finishes the step, saves and ends with %i, and the run goes on from there", async (_id, signal, code) => {
-    const run = box.start(long);
-    await run.until(/step \d+\/100000/);
-    run.process.kill(signal);
-    const answer = await run.done;
-    expect({ code: answer.code, stdout: answer.stdout }).toEqual({ code, stdout: "" });
-    const [saved = ""] = checkpoints();
-    expect(saved).toMatch(/^checkpoint-\d+$/);
-    const step = Number(saved.split("-")[1]);
-    const again = await box.run(["train", "run.yaml", `max_steps=${step + 1}`, "resume_from_checkpoint=true"]);
-    expect(again).toMatchObject({ code: 0 });
-    expect(losses()).toHaveLength(step + 1);
-  });
+  ] as const)(
+    "%s: one %s finishes the step, saves and ends with %i, and the run goes on from there",
+    async (_id, signal, code) => {
+      const run = box.start(long);
+      await run.until(/step \d+\/100000/);
+      run.process.kill(signal);
+      const answer = await run.done;
+      expect({ code: answer.code, stdout: answer.stdout }).toEqual({ code, stdout: "" });
+      const [saved = ""] = checkpoints();
+      expect(saved).toMatch(/^checkpoint-\d+$/);
+      const step = Number(saved.split("-")[1]);
+      const again = await box.run(["train", "run.yaml", `max_steps=${step + 1}`, "resume_from_checkpoint=true"]);
+      expect(again).toMatchObject({ code: 0 });
+      expect(losses()).toHaveLength(step + 1);
+    },
+  );
 
   it("L1: a second SIGINT ends the process within a second", async () => {
     const run = box.start(long);
@@ -89,11 +94,14 @@ describe("two processes", () => {
 
 describe("damaged checkpoints", () => {
   const damages: [what: string, damage: (path: string) => void][] = [
-    ["one byte flipped", (path) => {
-      const bytes = readFileSync(path);
-      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
-      writeFileSync(path, bytes);
-    }],
+    [
+      "one byte flipped",
+      (path) => {
+        const bytes = readFileSync(path);
+        bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+        writeFileSync(path, bytes);
+      },
+    ],
     ["cut short", (path) => truncateSync(path, statSync(path).size >> 1)],
     ["empty", (path) => truncateSync(path, 0)],
   ];
@@ -128,14 +136,28 @@ describe("faults inside a run", () => {
     const answer = await box.run(run, { TEMPER_FAULT: "nan:2" });
     expectRefusal(answer, 4, /step 2.*row/);
     expect(checkpoints()).toEqual(["checkpoint-1"]);
-    const hash = (): string => createHash("sha256").update(box.read("out/checkpoint-1/adapter_model.safetensors")).digest("hex");
+    const hash = (): string =>
+      createHash("sha256").update(box.read("out/checkpoint-1/adapter_model.safetensors")).digest("hex");
     const before = hash();
-    expect(await box.run([...run.slice(0, 2), "max_steps=1", "save_strategy=steps", "save_steps=1", "disable_shuffling=true", "overwrite_output_dir=true"])).toMatchObject({ code: 0 });
+    expect(
+      await box.run([
+        ...run.slice(0, 2),
+        "max_steps=1",
+        "save_strategy=steps",
+        "save_steps=1",
+        "disable_shuffling=true",
+        "overwrite_output_dir=true",
+      ]),
+    ).toMatchObject({ code: 0 });
     expect(hash()).toBe(before);
   });
 
   it("M1: so does one on a step that is not logged", async () => {
-    expectRefusal(await box.run(["train", "run.yaml", "logging_steps=100"], { TEMPER_FAULT: "nan:1" }), 4, /step 1.*row/);
+    expectRefusal(
+      await box.run(["train", "run.yaml", "logging_steps=100"], { TEMPER_FAULT: "nan:1" }),
+      4,
+      /step 1.*row/,
+    );
   });
 
   it("M2: an infinite gradient skips the step and says so; more than 20 in a row stop with 4", async () => {
@@ -148,14 +170,21 @@ describe("faults inside a run", () => {
   });
 
   it("M5: a learning rate of 1e20 stops with 4", async () => {
-    expectRefusal(await box.run(["train", "run.yaml", "learning_rate=1e20", "max_steps=50", "max_grad_norm=0"]), 4, /step/);
+    expectRefusal(
+      await box.run(["train", "run.yaml", "learning_rate=1e20", "max_steps=50", "max_grad_norm=0"]),
+      4,
+      /step/,
+    );
   });
 
-  it.each(["matmul", "linearCrossEntropy", "adamw"])("L4: a panic in %s is an error with its name, not a crash", async (op) => {
-    const answer = await box.run(["train", "run.yaml"], { TEMPER_FAULT: `panic:${op}` });
-    expect(answer).toMatchObject({ code: 1, signal: null, stdout: "" });
-    expect(answer.stderr.match(/^error: .*$/gm)).toEqual([expect.stringContaining(op)]);
-  });
+  it.each(["matmul", "linearCrossEntropy", "adamw"])(
+    "L4: a panic in %s is an error with its name, not a crash",
+    async (op) => {
+      const answer = await box.run(["train", "run.yaml"], { TEMPER_FAULT: `panic:${op}` });
+      expect(answer).toMatchObject({ code: 1, signal: null, stdout: "" });
+      expect(answer.stderr.match(/^error: .*$/gm)).toEqual([expect.stringContaining(op)]);
+    },
+  );
 
   it("M4: a batch of one, accumulated, has the loss of the batch of two", async () => {
     const base = ["train", "run.yaml", "disable_shuffling=true", "max_steps=1"];
@@ -210,13 +239,16 @@ describe("files that change or lie", () => {
 });
 
 describe("the command line itself", () => {
-  it.each([["--help"], ["-h"], ["help"], [], ["--version"], ["train", "--help"]])("G6: %s answers on standard output", async (...args) => {
-    const answer = await box.run(args.filter((arg) => arg !== undefined));
-    expect(answer).toMatchObject({ code: 0, stderr: "" });
-    expect(answer.stdout.length).toBeGreaterThan(5);
-    // The rule is 300 ms on a quiet machine.
-    expect(answer.milliseconds).toBeLessThan(3000);
-  });
+  it.each([["--help"], ["-h"], ["help"], [], ["--version"], ["train", "--help"]])(
+    "G6: %s answers on standard output",
+    async (...args) => {
+      const answer = await box.run(args.filter((arg) => arg !== undefined));
+      expect(answer).toMatchObject({ code: 0, stderr: "" });
+      expect(answer.stdout.length).toBeGreaterThan(5);
+      // The rule is 300 ms on a quiet machine.
+      expect(answer.milliseconds).toBeLessThan(3000);
+    },
+  );
 
   it("G6: a reader that closes standard output leaves no trace", async () => {
     const child = spawn(process.execPath, [temper, "help", "keys"], { stdio: ["ignore", "pipe", "pipe"] });

@@ -18,7 +18,16 @@ export function readTensors(file: Buffer): Tensors {
   const header = JSON.parse(file.subarray(8, end).toString()) as Record<string, Entry>;
   const entries = Object.entries(header).filter(([name]) => name !== "__metadata__");
   return new Map(
-    entries.map(([name, { dtype, shape, data_offsets: [from, to] }]) => [name, { dtype, shape, bytes: file.subarray(end + from, end + to) }]),
+    entries.map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [from, to],
+        },
+      ]) => [name, { dtype, shape, bytes: file.subarray(end + from, end + to) }],
+    ),
   );
 }
 

@@ -70,12 +70,17 @@ export function textPlot(losses: readonly number[], width = 60): string {
   if (losses.length === 0) return "";
   const columns = Math.min(width, losses.length);
   const means = Array.from({ length: columns }, (_, i) => {
-    const part = losses.slice(Math.floor((i * losses.length) / columns), Math.floor(((i + 1) * losses.length) / columns));
+    const part = losses.slice(
+      Math.floor((i * losses.length) / columns),
+      Math.floor(((i + 1) * losses.length) / columns),
+    );
     return part.reduce((sum, loss) => sum + loss, 0) / part.length;
   });
   const top = Math.max(...means);
   const bottom = Math.min(...means);
-  const level = means.map((mean) => (top === bottom ? 0 : Math.round(((mean - bottom) / (top - bottom)) * (height - 1))));
+  const level = means.map((mean) =>
+    top === bottom ? 0 : Math.round(((mean - bottom) / (top - bottom)) * (height - 1)),
+  );
   const rows = Array.from({ length: height }, (_, i) => {
     const line = level.map((l) => (l === height - 1 - i ? "●" : " ")).join("");
     const label = i === 0 ? figure(top) : i === height - 1 ? figure(bottom) : "";

@@ -39,7 +39,8 @@ export function failureOf(error: unknown): Failure {
   const { message, exitCode, code, path, stack } = fields(error);
   if (exitCode !== undefined) return { message, exitCode, stack };
   const remedy = code === undefined ? undefined : environment[code];
-  if (remedy === undefined) return { message: `internal: ${message}; run with --debug and report it`, exitCode: 1, stack };
+  if (remedy === undefined)
+    return { message: `internal: ${message}; run with --debug and report it`, exitCode: 1, stack };
   return { message: `${path ?? "system"}: ${code}; ${remedy}`, exitCode: 3, stack };
 }
 

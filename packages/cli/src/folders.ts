@@ -15,12 +15,14 @@ export function checkTarget(key: string, target: string, config: RunConfig): voi
     throw new UsageError(`${key}: ${shown} ${what}; choose another folder`);
   };
   const names = full.split(sep);
-  if (Buffer.byteLength(full) > maxPath || names.some((name) => Buffer.byteLength(name) > maxName)) refuse("is too long");
+  if (Buffer.byteLength(full) > maxPath || names.some((name) => Buffer.byteLength(name) > maxName))
+    refuse("is too long");
   const nearest = existing(full);
   if (!statSync(nearest).isDirectory()) refuse(nearest === full ? "is a file" : "leads through a file");
   for (const read of [config.modelNameOrPath, ...config.adapterNameOrPath])
     if (isFolder(read) && within(realpathSync(nearest) + full.slice(nearest.length), realpathSync(read)))
-      if (read === config.modelNameOrPath || key === "export_dir") refuse(`is inside the folder ${JSON.stringify(read)} that is read`);
+      if (read === config.modelNameOrPath || key === "export_dir")
+        refuse(`is inside the folder ${JSON.stringify(read)} that is read`);
 }
 
 function existing(path: string): string {

@@ -20,7 +20,10 @@ describe("failures", () => {
 
   it("of the machine are 3 and say what to do", () => {
     const error = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", path: "out/a" });
-    expect(failureOf(error)).toMatchObject({ message: "out/a: ENOSPC; free some disk space and run again", exitCode: 3 });
+    expect(failureOf(error)).toMatchObject({
+      message: "out/a: ENOSPC; free some disk space and run again",
+      exitCode: 3,
+    });
   });
 
   it("of any other kind are internal, exit code 1", () => {
@@ -68,7 +71,8 @@ describe("folders to write", () => {
 });
 
 describe("the demo's report", () => {
-  const jsonl = '{"prompt":"q","predict":" docker ps ","label":"docker ps"}\n{"prompt":"q","predict":"x","label":"y"}\n';
+  const jsonl =
+    '{"prompt":"q","predict":" docker ps ","label":"docker ps"}\n{"prompt":"q","predict":"x","label":"y"}\n';
 
   it("counts answers that equal the label but for surrounding spaces", () => {
     expect(exactMatch(answersOf(jsonl))).toBe(50);
@@ -76,7 +80,9 @@ describe("the demo's report", () => {
   });
 
   it("shows what was wanted where the answer differs", () => {
-    const questions = questionsOf('[{"instruction":"List","input":"all","output":"docker ps"},{"instruction":"b","output":"y"}]');
+    const questions = questionsOf(
+      '[{"instruction":"List","input":"all","output":"docker ps"},{"instruction":"b","output":"y"}]',
+    );
     expect(answerLines(questions, answersOf(jsonl), [0, 1])).toBe(
       "  ✓ List all\n       got: docker ps\n  ✗ b\n       got: x\n      want: y\n",
     );

@@ -37,7 +37,12 @@ export function checkEntries(entries: readonly Entry[]): Checked {
 function checkValue(entry: Entry, spec: KeySpec<unknown>): unknown {
   const result = spec.schema.safeParse(spec.read(entry.value));
   if (result.success) return result.data;
-  throw new ConfigError("value", entry.valueAt, `${entry.key}: ${shown(entry.value)} is not allowed`, `use ${spec.allowed}`);
+  throw new ConfigError(
+    "value",
+    entry.valueAt,
+    `${entry.key}: ${shown(entry.value)} is not allowed`,
+    `use ${spec.allowed}`,
+  );
 }
 
 function checkOther(entry: Entry, inert: Map<string, InertKey>): void {

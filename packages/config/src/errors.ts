@@ -17,7 +17,8 @@ export class ConfigError extends Error {
 
 /** A value as it may stand in a message: short, quoted, control characters escaped. */
 export function shown(value: unknown): string {
-  const text = typeof value === "string" ? JSON.stringify(value) : typeof value === "number" ? `${value}` : plain(value);
+  const text =
+    typeof value === "string" ? JSON.stringify(value) : typeof value === "number" ? `${value}` : plain(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

@@ -101,7 +101,8 @@ function children(token: CST.Token): CST.Token[] {
 function entry(pair: Pair<ParsedNode, ParsedNode | null>, at: (offset: number) => string, fail: Fail): Entry {
   const { key, value } = pair;
   const keyOffset = key.range[0];
-  if (!isScalar(key) || typeof key.value !== "string") return fail(keyOffset, "a key must be a word", "write `key: value`");
+  if (!isScalar(key) || typeof key.value !== "string")
+    return fail(keyOffset, "a key must be a word", "write `key: value`");
   if (key.value === "<<") return fail(keyOffset, "merge keys (<<) are not supported", "write the settings out");
   const valueOffset = value?.range[0] ?? keyOffset;
   return { key: key.value, value: plain(value, fail), keyAt: at(keyOffset), valueAt: at(valueOffset) };

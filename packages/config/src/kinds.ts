@@ -78,7 +78,6 @@ function bounds({ min, max, above, below }: Range): string {
   return below ? `${low} to below ${max}` : `${low} to ${max}`;
 }
 
-
 /** The range as JSON Schema keywords, for editors. */
 function bounded(schema: z.ZodNumber, { min, max, above, below }: Range): z.ZodNumber {
   const low = above ? schema.gt(min) : schema.gte(min);
@@ -149,4 +148,3 @@ export function optional<T>(inner: KeySpec<T>): KeySpec<T | undefined> {
   const schema: z.ZodType<T | undefined> = inner.schema.optional();
   return { ...inner, default: undefined, schema };
 }
-

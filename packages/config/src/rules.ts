@@ -129,7 +129,8 @@ function scheduleRules(v: WrittenConfig): Rule[] {
 
 /** Fills in what follows from other keys, as LlamaFactory and transformers do. */
 export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
-  const needsMetric = v.loadBestModelAtEnd || ["reduce_lr_on_plateau", "greedy"].includes(v.lrSchedulerType) || v.saveStrategy === "best";
+  const needsMetric =
+    v.loadBestModelAtEnd || ["reduce_lr_on_plateau", "greedy"].includes(v.lrSchedulerType) || v.saveStrategy === "best";
   const metricForBestModel = v.metricForBestModel ?? (needsMetric ? "loss" : undefined);
   const warmup = v.warmupSteps < 1 ? v.warmupSteps : 0;
   return {

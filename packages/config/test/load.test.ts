@@ -95,7 +95,12 @@ resume_from_checkpoint: null
 
   it("takes overrides as key=value, --key value, --key=value and lone flags; the last one wins", () => {
     const words = ["lora_rank=4", "--lora-rank", "16", "--lora_dropout=0.1", "--packing", "--max_steps", "-1"];
-    const { config } = loadConfig([file(baseText), ...words, 'lr_scheduler_kwargs={"num_cycles": 2}', "lr_scheduler_type=cosine"]);
+    const { config } = loadConfig([
+      file(baseText),
+      ...words,
+      'lr_scheduler_kwargs={"num_cycles": 2}',
+      "lr_scheduler_type=cosine",
+    ]);
     expect(config).toMatchObject({ loraRank: 16, loraDropout: 0.1, packing: true, packingAsked: true, maxSteps: -1 });
     expect(config.lrSchedulerKwargs).toEqual({ num_cycles: 2 });
   });
@@ -111,12 +116,20 @@ resume_from_checkpoint: null
   });
 
   it("reads the text forms of numbers and flags that PyYAML files hold", () => {
-    const { config } = loadConfig([file(`${baseText}learning_rate: "1e-4"\nweight_decay: 1E-2\nplot_loss: "yes"\neval_strategy: false\n`)]);
+    const { config } = loadConfig([
+      file(`${baseText}learning_rate: "1e-4"\nweight_decay: 1E-2\nplot_loss: "yes"\neval_strategy: false\n`),
+    ]);
     expect(config).toMatchObject({ learningRate: 1e-4, weightDecay: 0.01, plotLoss: true, evalStrategy: "no" });
   });
 
   it("derives what depends on other keys as transformers does", () => {
-    const words = { eval_strategy: "steps", val_size: 0.1, load_best_model_at_end: true, logging_steps: 10, save_steps: 20 };
+    const words = {
+      eval_strategy: "steps",
+      val_size: 0.1,
+      load_best_model_at_end: true,
+      logging_steps: 10,
+      save_steps: 20,
+    };
     const { config } = makeConfig({ ...base, ...words });
     expect(config).toMatchObject({ doEval: true, evalSteps: 10, metricForBestModel: "loss", greaterIsBetter: false });
     expect(makeConfig({ ...base, warmup_steps: 0.1 }).config).toMatchObject({ warmupRatio: 0.1, warmupSteps: 0 });
@@ -129,7 +142,13 @@ resume_from_checkpoint: null
   });
 
   it("accepts a refused key at the value that switches it off, and ignores it in silence", () => {
-    const { warnings } = makeConfig({ ...base, use_dora: false, quantization_bit: null, pref_beta: 0.1, deepspeed: null });
+    const { warnings } = makeConfig({
+      ...base,
+      use_dora: false,
+      quantization_bit: null,
+      pref_beta: 0.1,
+      deepspeed: null,
+    });
     expect(warnings).toEqual([]);
   });
 
@@ -144,32 +163,92 @@ describe("one wrong line", () => {
     ["an older name", "evaluation_strategy: no", '5:1: unknown key "evaluation_strategy"; did you mean eval_strategy?'],
     ["a key of no kind", "zzzzzzzz: 1", '5:1: unknown key "zzzzzzzz"; see `temper help keys`'],
     ["a prototype key", "__proto__: 1", '5:1: unknown key "__proto__"; see `temper help keys`'],
-    ["a refused key", "quantization_bit: 4", "5:1: quantization_bit: 4 is not supported by this version; remove it: weights are trained unquantised"],
-    ["a refused flag", "use_dora: true", "5:1: use_dora: true is not supported by this version; remove it: the only adapters are LoRA and rsLoRA"],
+    [
+      "a refused key",
+      "quantization_bit: 4",
+      "5:1: quantization_bit: 4 is not supported by this version; remove it: weights are trained unquantised",
+    ],
+    [
+      "a refused flag",
+      "use_dora: true",
+      "5:1: use_dora: true is not supported by this version; remove it: the only adapters are LoRA and rsLoRA",
+    ],
     ["a refused choice", "stage: dpo", '5:8: stage: "dpo" is not allowed; use one of sft, pt'],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],
-    ["another attention", "flash_attn: fa2", '5:1: flash_attn: "fa2" is not supported by this version; use auto, sdpa, disabled'],
-    ["a word for a number", "lora_rank: many", '5:12: lora_rank: "many" is not allowed; use an integer from 1 to 65536'],
+    [
+      "another attention",
+      "flash_attn: fa2",
+      '5:1: flash_attn: "fa2" is not supported by this version; use auto, sdpa, disabled',
+    ],
+    [
+      "a word for a number",
+      "lora_rank: many",
+      '5:12: lora_rank: "many" is not allowed; use an integer from 1 to 65536',
+    ],
     ["NaN", "learning_rate: .nan", "5:16: learning_rate: NaN is not allowed; use a number from 0 to 1e+30"],
     ["infinity", "learning_rate: .inf", "5:16: learning_rate: Infinity is not allowed; use a number from 0 to 1e+30"],
-    ["a number too large to hold", "learning_rate: 1e400", "5:16: learning_rate: Infinity is not allowed; use a number from 0 to 1e+30"],
+    [
+      "a number too large to hold",
+      "learning_rate: 1e400",
+      "5:16: learning_rate: Infinity is not allowed; use a number from 0 to 1e+30",
+    ],
     ["a negative rate", "learning_rate: -1", "5:16: learning_rate: -1 is not allowed; use a number from 0 to 1e+30"],
-    ["zero where it must be above", "per_device_train_batch_size: 0", "5:30: per_device_train_batch_size: 0 is not allowed; use an integer from 1 to 65536"],
-    ["a huge integer", "lora_rank: 99999999999999999999", "5:12: lora_rank: 100000000000000000000 is not allowed; use an integer from 1 to 65536"],
-    ["a fraction for an integer", "lora_rank: 1.5", "5:12: lora_rank: 1.5 is not allowed; use an integer from 1 to 65536"],
-    ["a list for a number", "lora_rank: [1]", "5:12: lora_rank: a list of 1 is not allowed; use an integer from 1 to 65536"],
-    ["an aliased value", "template: &t x\ndefault_system: *t", "6:17: aliases (*) are not supported; write the value out"],
+    [
+      "zero where it must be above",
+      "per_device_train_batch_size: 0",
+      "5:30: per_device_train_batch_size: 0 is not allowed; use an integer from 1 to 65536",
+    ],
+    [
+      "a huge integer",
+      "lora_rank: 99999999999999999999",
+      "5:12: lora_rank: 100000000000000000000 is not allowed; use an integer from 1 to 65536",
+    ],
+    [
+      "a fraction for an integer",
+      "lora_rank: 1.5",
+      "5:12: lora_rank: 1.5 is not allowed; use an integer from 1 to 65536",
+    ],
+    [
+      "a list for a number",
+      "lora_rank: [1]",
+      "5:12: lora_rank: a list of 1 is not allowed; use an integer from 1 to 65536",
+    ],
+    [
+      "an aliased value",
+      "template: &t x\ndefault_system: *t",
+      "6:17: aliases (*) are not supported; write the value out",
+    ],
     ["a merge key", "<<: {__proto__: 1}", "5:1: merge keys (<<) are not supported; write the settings out"],
     ["a tag", "template: !!js/function 'x'", "5:11: Unresolved tag: tag:yaml.org,2002:js/function; correct the YAML"],
     ["a key given twice", "lora_rank: 4\nlora_rank: 8", "6:1: Map keys must be unique; correct the YAML"],
-    ["a tab as indentation", "lr_scheduler_kwargs:\n\tpower: 1", "6:1: Tabs are not allowed as indentation; correct the YAML"],
+    [
+      "a tab as indentation",
+      "lr_scheduler_kwargs:\n\tpower: 1",
+      "6:1: Tabs are not allowed as indentation; correct the YAML",
+    ],
     ["a second document", "---\nlora_rank: 4", "5:1: a second document begins; keep one configuration per file"],
     ["interpolation", "output_dir: ${HOME}/x", "5:13: ${...} interpolation is not supported; write the value out"],
-    ["a NUL character", 'output_dir: "a\\0b"', '5:13: output_dir: "a\\u0000b" is not allowed; use a text of 1 to 4096 characters'],
-    ["a contradiction", "mask_history: true\ntrain_on_prompt: true", "5:15: mask_history and train_on_prompt exclude each other; keep one"],
+    [
+      "a NUL character",
+      'output_dir: "a\\0b"',
+      '5:13: output_dir: "a\\u0000b" is not allowed; use a text of 1 to 4096 characters',
+    ],
+    [
+      "a contradiction",
+      "mask_history: true\ntrain_on_prompt: true",
+      "5:15: mask_history and train_on_prompt exclude each other; keep one",
+    ],
     ["evaluation without data", "do_eval: true", "evaluation or prediction without data; set eval_dataset or val_size"],
-    ["an adapter in a full run", "finetuning_type: full\nadapter_name_or_path: x", "6:23: an adapter with finetuning_type: full; use finetuning_type: lora"],
-    ["an unknown schedule option", "lr_scheduler_kwargs: {power: 1}", '5:22: lr_scheduler_kwargs: linear has no "power"; it takes none'],
+    [
+      "an adapter in a full run",
+      "finetuning_type: full\nadapter_name_or_path: x",
+      "6:23: an adapter with finetuning_type: full; use finetuning_type: lora",
+    ],
+    [
+      "an unknown schedule option",
+      "lr_scheduler_kwargs: {power: 1}",
+      '5:22: lr_scheduler_kwargs: linear has no "power"; it takes none',
+    ],
   ];
 
   it.each(cases)("%s is named with its place", (_what, line, message) => {
@@ -188,7 +267,9 @@ describe("one wrong line", () => {
   });
 
   it("files that are missing, folders, not UTF-8 or too large are named", () => {
-    expect(failure(() => loadConfig([join(folder, "no.yaml")]))).toBe("no.yaml: no such file; check the path of the configuration");
+    expect(failure(() => loadConfig([join(folder, "no.yaml")]))).toBe(
+      "no.yaml: no such file; check the path of the configuration",
+    );
     writeFileSync(join(folder, "latin.yaml"), Buffer.from([0x61, 0x3a, 0x20, 0xe9]));
     expect(failure(() => loadConfig([join(folder, "latin.yaml")]))).toMatch(/not UTF-8/);
     writeFileSync(join(folder, "big.yaml"), Buffer.alloc((1 << 20) + 1, "#"));
@@ -208,7 +289,9 @@ describe("one wrong line", () => {
 
 describe("help", () => {
   it("says what a key is, allows and defaults to, or why it is refused", () => {
-    expect(help("lora_rank")).toBe("lora_rank: Rank r of the adapter. Allowed: an integer from 1 to 65536. Default: 8.");
+    expect(help("lora_rank")).toBe(
+      "lora_rank: Rank r of the adapter. Allowed: an integer from 1 to 65536. Default: 8.",
+    );
     expect(help("use_dora")).toMatch(/not supported by this version/);
     expect(help("bf16")).toMatch(/computed in f32/);
     expect(help("nothing")).toBeUndefined();

@@ -128,7 +128,9 @@ export function plainLine(event: RunEvent): string | undefined {
     case "notice":
       return `${event.level === "warning" ? "warning: " : ""}${oneLine(event.message)}`;
     case "progress":
-      return event.total > 0 && event.done === event.total ? progressText(event.what, event.done, event.total) : undefined;
+      return event.total > 0 && event.done === event.total
+        ? progressText(event.what, event.done, event.total)
+        : undefined;
     case "run-end":
       return `${event.reason} at step ${event.step}  ${metricsText(event.metrics)}  in ${oneLine(event.outputDir)}`;
     case "step":

@@ -28,7 +28,14 @@ const log: RunEvent = {
   inputTokensSeen: 2400,
 };
 const evaluation: RunEvent = { type: "eval", step: 10, epoch: 0.75, metrics: { eval_loss: 1.5, eval_runtime: 5 } };
-const end: RunEvent = { type: "run-end", reason: "finished", step: 40, epoch: 3, metrics: { train_loss: 1 }, outputDir: "out" };
+const end: RunEvent = {
+  type: "run-end",
+  reason: "finished",
+  step: 40,
+  epoch: 3,
+  metrics: { train_loss: 1 },
+  outputDir: "out",
+};
 
 describe("trainer_log.jsonl", () => {
   it("has LlamaFactory's keys in its order, and drops what is unknown", () => {
@@ -109,7 +116,13 @@ describe("the terminal", () => {
   });
 
   it("shows one example with what is masked", () => {
-    const example: RunEvent = { type: "example", inputIds: [1, 2, 3], inputs: "a b c", labelIds: [-100, 2, 3], labels: "b c" };
+    const example: RunEvent = {
+      type: "example",
+      inputIds: [1, 2, 3],
+      inputs: "a b c",
+      labelIds: [-100, 2, 3],
+      labels: "b c",
+    };
     expect(plainLine(example)).toBe(
       "one training example: 3 tokens, loss on 2\ninput_ids: [1, 2, 3]\ninputs: a b c\nlabel_ids: [-100, 2, 3]\nlabels: b c",
     );

@@ -2,7 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 
 const text = (path: string): string => readFileSync(new URL(path, import.meta.url), "utf8");
-const manifest = JSON.parse(text("../package.json")) as { dependencies: Record<string, string>; bin: Record<string, string> };
+const manifest = JSON.parse(text("../package.json")) as {
+  dependencies: Record<string, string>;
+  bin: Record<string, string>;
+};
 
 it("re-exports every library it depends on, under its own name", () => {
   const libraries = Object.keys(manifest.dependencies).filter((name) => name !== "@welltempered/cli");

@@ -12,8 +12,11 @@ export async function chat(words: string[], context: Context): Promise<number> {
   const { once, rest } = takeOnce(words);
   const { config, warnings } = loadConfig(rest, "chat");
   for (const message of warnings) context.listen({ type: "notice", level: "warning", message });
-  const model = openModel((listener) => compute({ task: "chat", config, onEvent: context.listen, onMessage: listener }));
-  const quit = (signal: StopSignal): void => void (model.interrupt(signal === "SIGTERM") || process.exit(signalCodes[signal]));
+  const model = openModel((listener) =>
+    compute({ task: "chat", config, onEvent: context.listen, onMessage: listener }),
+  );
+  const quit = (signal: StopSignal): void =>
+    void (model.interrupt(signal === "SIGTERM") || process.exit(signalCodes[signal]));
   process.on("SIGINT", quit).on("SIGTERM", quit);
   try {
     await model.ready;

@@ -46,7 +46,8 @@ export async function demo(words: string[], context: Context): Promise<number> {
   };
   const tuned = `saves/demo-${model}`;
   const recipe = [recipes[model], "report_to=none", ...base, ...overrides];
-  const run = (extra: readonly string[], listen = context.listen): Promise<RunConfig> => perform([...recipe, ...extra], context, listen);
+  const run = (extra: readonly string[], listen = context.listen): Promise<RunConfig> =>
+    perform([...recipe, ...extra], context, listen);
 
   const losses: number[] = [];
   const remember = (event: RunEvent): void => {
@@ -54,12 +55,16 @@ export async function demo(words: string[], context: Context): Promise<number> {
     context.listen(event);
   };
 
-  say(`Before: ${model === "tiny" ? "the bundled base model" : "SmolLM2-135M-Instruct"} on held-out Docker questions\n`);
+  say(
+    `Before: ${model === "tiny" ? "the bundled base model" : "SmolLM2-135M-Instruct"} on held-out Docker questions\n`,
+  );
   const before = await timed("before", async () => predictions(await run(predict(`${tuned}-before`))));
   const questions = questionsOf(readFileSync(join(root, "examples/data/docker_test.json"), "utf8"));
   const shown = spread(questions.length, rows);
   say(answerLines(questions, before, shown));
-  say(`  exact match ${exactMatch(before).toFixed(1)} % of ${before.length}  (${seconds["before"]} s)\n\nTraining on examples/data/docker_train.json\n`);
+  say(
+    `  exact match ${exactMatch(before).toFixed(1)} % of ${before.length}  (${seconds["before"]} s)\n\nTraining on examples/data/docker_train.json\n`,
+  );
 
   const config = await timed("train", () => run(train(tuned), remember));
   say(`${textPlot(losses)}  (${seconds["train"]} s)\n\nAfter\n`);
@@ -68,10 +73,14 @@ export async function demo(words: string[], context: Context): Promise<number> {
   const after = await timed("after", async () => predictions(await run([...predict(`${tuned}-after`), result])));
   say(answerLines(questions, after, shown));
   const match = { before: exactMatch(before), after: exactMatch(after) };
-  say(`  exact match ${match.after.toFixed(1)} % of ${after.length}, ${match.before.toFixed(1)} % before  (${seconds["after"]} s)\n\n`);
+  say(
+    `  exact match ${match.after.toFixed(1)} % of ${after.length}, ${match.before.toFixed(1)} % before  (${seconds["after"]} s)\n\n`,
+  );
   say(nextSteps(recipes[model], result));
   if (context.json)
-    context.print(`${JSON.stringify({ demo: model, rows: after.length, exact_match: match, seconds, output_dir: tuned })}\n`);
+    context.print(
+      `${JSON.stringify({ demo: model, rows: after.length, exact_match: match, seconds, output_dir: tuned })}\n`,
+    );
   return 0;
 }
 
@@ -112,10 +121,22 @@ interface FetchTool {
   fetchSmolLM2: () => Promise<string>;
 }
 
-const evaluation = ["do_eval=false", "eval_strategy=no", "load_best_model_at_end=false", "val_size=0", "early_stopping_steps=null"];
+const evaluation = [
+  "do_eval=false",
+  "eval_strategy=no",
+  "load_best_model_at_end=false",
+  "val_size=0",
+  "early_stopping_steps=null",
+];
 
 function predict(output: string): string[] {
-  const task = ["do_train=false", "do_predict=true", "predict_with_generate=true", "do_sample=false", "plot_loss=false"];
+  const task = [
+    "do_train=false",
+    "do_predict=true",
+    "predict_with_generate=true",
+    "do_sample=false",
+    "plot_loss=false",
+  ];
   return [...evaluation, ...task, "eval_dataset=docker_test", "resume_from_checkpoint=null", ...folder(output)];
 }
 

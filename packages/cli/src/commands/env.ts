@@ -46,7 +46,9 @@ function gather(): Report {
 
 function text({ backends, library, variables: values, ...machine }: Report): string {
   const lines = Object.entries(machine).map(([name, value]) => `${name.padEnd(10)} ${value}`);
-  const candidates = backends.map(({ name, available, detail }) => `  ${name.padEnd(10)} ${available ? "yes" : "no "}  ${detail}`);
+  const candidates = backends.map(
+    ({ name, available, detail }) => `  ${name.padEnd(10)} ${available ? "yes" : "no "}  ${detail}`,
+  );
   const settings = variables.map(([name, meaning]) => `  ${name}=${values[name] ?? ""}  (${meaning})`);
   const places = library.map(({ path, problem }) => `  ${path}  ${problem ?? "loaded"}`);
   return [...lines, "backends", ...candidates, "native library", ...places, "environment", ...settings, ""].join("\n");

@@ -15,12 +15,18 @@ function textOf(topic: string | undefined): string {
   if (topic === "schema") return `${JSON.stringify(jsonSchema(), null, 2)}\n`;
   if (Object.hasOwn(commandHelp, topic)) return commandHelp[topic] ?? helpText;
   const text = keyHelp(topic);
-  if (text === undefined) throw new UsageError(`no help on ${JSON.stringify(topic.slice(0, 60))}; see temper help keys`);
+  if (text === undefined)
+    throw new UsageError(`no help on ${JSON.stringify(topic.slice(0, 60))}; see temper help keys`);
   return `${text}\n`;
 }
 
 function allKeys(): string {
   return Object.entries(keyGroups)
-    .map(([group, keys]) => `${group}\n${Object.keys(keys).map((key) => `  ${keyHelp(key)}\n`).join("")}`)
+    .map(
+      ([group, keys]) =>
+        `${group}\n${Object.keys(keys)
+          .map((key) => `  ${keyHelp(key)}\n`)
+          .join("")}`,
+    )
     .join("\n");
 }

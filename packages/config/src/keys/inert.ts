@@ -12,7 +12,12 @@ const anyValue: InertKey = { why: "no effect" };
 const only = (...values: JsonValue[]): InertKey => ({ why: "no effect", only: values });
 
 function all(keys: string, entry: InertKey): Record<string, InertKey> {
-  return Object.fromEntries(keys.trim().split(/\s+/).map((key) => [key, entry]));
+  return Object.fromEntries(
+    keys
+      .trim()
+      .split(/\s+/)
+      .map((key) => [key, entry]),
+  );
 }
 
 /** Several processes, worker pools, caches, memory tricks of PyTorch, the hub and pictures: nothing of it exists here. */

@@ -3,7 +3,10 @@ import type { KeyTable, WrittenModel } from "../written.ts";
 
 export const modelKeys: KeyTable<WrittenModel> = {
   model_name_or_path: textOr("", "Folder of a Hugging Face model, or a .gguf file."),
-  adapter_name_or_path: list([], "Adapter folders, in order. All but the last are merged; training continues the last."),
+  adapter_name_or_path: list(
+    [],
+    "Adapter folders, in order. All but the last are merged; training continues the last.",
+  ),
   split_special_tokens: flag(
     true,
     "Special tokens inside user text stay plain text. Write false to reproduce LlamaFactory's default.",

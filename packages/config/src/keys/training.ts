@@ -31,7 +31,11 @@ export const trainingKeys: KeyTable<WrittenTraining> = {
   per_device_train_batch_size: integer(8, batch, "Rows of one forward pass."),
   per_device_eval_batch_size: integer(8, batch, "Rows of one forward pass in evaluation and prediction."),
   gradient_accumulation_steps: integer(1, batch, "Forward passes of one optimizer step."),
-  optim: choice("adamw_torch_fused", ["adamw_torch", "adamw_torch_fused", "sgd"], "Optimizer; both AdamW are the same."),
+  optim: choice(
+    "adamw_torch_fused",
+    ["adamw_torch", "adamw_torch_fused", "sgd"],
+    "Optimizer; both AdamW are the same.",
+  ),
   optim_args: optional(text("Options of sgd: momentum=0.9,nesterov=true.")),
   learning_rate: real(5e-5, { min: 0, max: 1e30 }, "Peak learning rate."),
   weight_decay: real(0, { min: 0, max: 1e6 }, "Decoupled decay; norms and biases are left out."),
