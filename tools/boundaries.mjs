@@ -11,26 +11,26 @@ const domain = ["nn", "models", "peft", "optimizers", "data", "checkpoint", "tok
 
 /** Package → what it may depend on. */
 export const allowed = {
-  "kernels": ["kernels-napi"],
+  kernels: ["kernels-napi"],
   "kernels-napi": ["rust-kernels"],
   "rust-kernels": [],
-  "formats": [],
-  "events": [],
-  "config": ["events", "formats"],
-  "tokenizer": ["formats"],
-  "tensor": ["kernels"],
-  "nn": runtime,
-  "checkpoint": ["formats", ...runtime],
-  "models": ["nn", ...runtime],
-  "peft": ["nn", "checkpoint", ...runtime],
-  "optimizers": ["nn", ...runtime],
-  "data": ["formats", "tokenizer"],
-  "generate": ["models", "nn", ...runtime],
-  "trainer": ["generate", ...domain, ...runtime],
-  "cli": ["trainer", "generate", ...domain, ...runtime],
-  "welltempered": ["cli", "trainer", "generate", ...domain, ...runtime],
-  "bench": ["welltempered", "cli", "trainer", "generate", ...domain, ...runtime],
-  "tests": ["welltempered", "cli", "trainer", "generate", ...domain, ...runtime],
+  formats: [],
+  events: [],
+  config: ["events", "formats"],
+  tokenizer: ["formats"],
+  tensor: ["kernels"],
+  nn: runtime,
+  checkpoint: ["formats", ...runtime],
+  models: ["nn", ...runtime],
+  peft: ["nn", "checkpoint", ...runtime],
+  optimizers: ["nn", ...runtime],
+  data: ["formats", "tokenizer"],
+  generate: ["models", "nn", ...runtime],
+  trainer: ["generate", ...domain, ...runtime],
+  cli: ["trainer", "generate", ...domain, ...runtime],
+  welltempered: ["cli", "trainer", "generate", ...domain, ...runtime],
+  bench: ["welltempered", "cli", "trainer", "generate", ...domain, ...runtime],
+  tests: ["welltempered", "cli", "trainer", "generate", ...domain, ...runtime],
 };
 
 const short = (name) => name.replace("@welltempered/", "");
@@ -73,7 +73,10 @@ export function readGraph() {
   const folder = mkdtempSync(join(tmpdir(), "welltempered-graph-"));
   try {
     const file = join(folder, "graph.json");
-    run("node_modules/.bin/nx", ["graph", `--file=${file}`], { quiet: true, env: { NX_DAEMON: "false", NX_NO_CLOUD: "true" } });
+    run("node_modules/.bin/nx", ["graph", `--file=${file}`], {
+      quiet: true,
+      env: { NX_DAEMON: "false", NX_NO_CLOUD: "true" },
+    });
     return JSON.parse(readFileSync(file, "utf8")).graph;
   } finally {
     rmSync(folder, { recursive: true, force: true });

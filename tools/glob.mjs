@@ -10,7 +10,11 @@ export function globSync(pattern) {
     if (!head.includes("*")) return expand(join(prefix, head), rest);
     const wanted = new RegExp(`^${head.replaceAll(".", "\\.").replaceAll("*", ".*")}$`);
     const folder = join(root, prefix);
-    const names = existsSync(folder) ? readdirSync(folder).filter((name) => wanted.test(name)).sort() : [];
+    const names = existsSync(folder)
+      ? readdirSync(folder)
+          .filter((name) => wanted.test(name))
+          .sort()
+      : [];
     return names.flatMap((name) => expand(join(prefix, name), rest));
   };
   return expand("", pattern.split("/"));

@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Where heavy things live that outlast a checkout: Python environments, the SmolLM2 model. */
-export const cache = process.env.TEMPER_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "welltempered");
+export const cache =
+  process.env.TEMPER_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "welltempered");
 
 export const pnpm = ["npx", "-y", "pnpm@10.34.9"];
 

@@ -9,7 +9,14 @@ const say = (text) => quiet || console.error(text);
 try {
   const started = Date.now();
   checkMachine();
-  const manifests = ["pnpm-lock.yaml", "pnpm-workspace.yaml", "package.json", ...globSync("packages/*/package.json"), "bench/package.json", "tests/package.json"];
+  const manifests = [
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "package.json",
+    ...globSync("packages/*/package.json"),
+    "bench/package.json",
+    "tests/package.json",
+  ];
   const key = hashFiles(manifests.map((path) => join(root, path)));
   const installed = once(join(root, "node_modules/.welltempered-install"), key, () => {
     say("setup: installing dependencies");
@@ -29,6 +36,7 @@ try {
 
 function checkMachine() {
   const [major, minor] = process.versions.node.split(".").map(Number);
-  if (major < 20 || (major === 20 && minor < 19)) throw new Error(`Node ${process.versions.node} is too old; install Node 20.19 or later`);
+  if (major < 20 || (major === 20 && minor < 19))
+    throw new Error(`Node ${process.versions.node} is too old; install Node 20.19 or later`);
   if (!has("cargo")) throw new Error("cargo was not found; install Rust from https://rustup.rs, then run this again");
 }

@@ -25,7 +25,9 @@ async function suite(name, body) {
     console.error(error.message);
     count({ failed: 1 });
   }
-  console.error(`── ${name}: ${((Date.now() - started) / 1000).toFixed(0)} s; so far ${totals.passed} passed, ${totals.failed} failed`);
+  console.error(
+    `── ${name}: ${((Date.now() - started) / 1000).toFixed(0)} s; so far ${totals.passed} passed, ${totals.failed} failed`,
+  );
 }
 
 /** A command that passes or fails as one test. */
@@ -39,7 +41,10 @@ async function check(name, command, args, env) {
 const sum = (text, pattern) => [...text.matchAll(pattern)].reduce((total, [, number]) => total + Number(number), 0);
 
 function rust() {
-  const { status, stdout, stderr } = run("cargo", ["test", "--workspace", "--quiet"], { quiet: true, allowFailure: true });
+  const { status, stdout, stderr } = run("cargo", ["test", "--workspace", "--quiet"], {
+    quiet: true,
+    allowFailure: true,
+  });
   const text = `${stdout}${stderr}`;
   if (status !== 0) console.error(text.slice(-8000));
   const failed = sum(text, /; (\d+) failed;/g);
@@ -48,12 +53,18 @@ function rust() {
 
 function typescript() {
   const file = join(tmpdir(), `welltempered-vitest-${process.pid}.json`);
-  run("node_modules/.bin/vitest", ["run", "--reporter=dot", "--reporter=json", `--outputFile.json=${file}`], { allowFailure: true });
+  run("node_modules/.bin/vitest", ["run", "--reporter=json", `--outputFile.json=${file}`], { allowFailure: true });
   const report = JSON.parse(readFileSync(file, "utf8"));
   rmSync(file, { force: true });
-  const broken = report.testResults.filter(({ status, assertionResults }) => status === "failed" && assertionResults.length === 0);
+  const broken = report.testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+  );
   for (const { name, message } of broken) console.error(`${name}: ${message}`);
-  return { passed: report.numPassedTests, failed: report.numFailedTests + broken.length, skipped: report.numPendingTests };
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + broken.length,
+    skipped: report.numPendingTests,
+  };
 }
 
 async function interop() {
@@ -66,7 +77,12 @@ async function interop() {
   const { status, stdout } = run(python, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/interop"], {
     quiet: true,
     allowFailure: true,
-    env: { OMP_NUM_THREADS: "2", HF_HUB_OFFLINE: "1", PYTHONDONTWRITEBYTECODE: "1", TEMPER_SMOLLM2: await fetchSmolLM2() },
+    env: {
+      OMP_NUM_THREADS: "2",
+      HF_HUB_OFFLINE: "1",
+      PYTHONDONTWRITEBYTECODE: "1",
+      TEMPER_SMOLLM2: await fetchSmolLM2(),
+    },
   });
   console.error(stdout.slice(-6000));
   const failed = sum(stdout, /(\d+) failed/g) + sum(stdout, /(\d+) error/g);
@@ -83,5 +99,7 @@ await suite("Rust", rust);
 await suite("TypeScript", typescript);
 await suite("Python interop", interop);
 
-console.log(`${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ""}`);
+console.log(
+  `${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ""}`,
+);
 process.exit(totals.failed === 0 ? 0 : 1);

@@ -27,9 +27,16 @@ const scratch = mkdtempSync(join(tmpdir(), "welltempered-curves-"));
 /** Runs a case with overrides and returns its log. */
 async function run(name: string, ...overrides: string[]): Promise<{ history: Entry[]; folder: string }> {
   const folder = mkdtempSync(join(scratch, `${name}-`));
-  const { config } = loadConfig([join(fixtures, "cases", `${name}.yaml`), `output_dir=${folder}`, ...overrides], "train");
+  const { config } = loadConfig(
+    [join(fixtures, "cases", `${name}.yaml`), `output_dir=${folder}`, ...overrides],
+    "train",
+  );
   const events: RunEvent[] = [];
-  await runTraining(config, (event) => events.push(event), () => false);
+  await runTraining(
+    config,
+    (event) => events.push(event),
+    () => false,
+  );
   const state = JSON.parse(readFileSync(join(folder, "trainer_state.json"), "utf8")) as { log_history: Entry[] };
   return { history: state.log_history.filter(({ loss }) => loss !== undefined), folder };
 }
@@ -42,8 +49,10 @@ function difference(ours: readonly Entry[], theirs: readonly Entry[], countToken
   for (const [index, mine] of ours.entries()) {
     const other = theirs[index]!;
     if (relative(mine.loss, other.loss) > 5e-6) return `step ${index + 1}: loss ${mine.loss}, not ${other.loss}`;
-    if (relative(mine.grad_norm, other.grad_norm) > 2e-5) return `step ${index + 1}: grad_norm ${mine.grad_norm}, not ${other.grad_norm}`;
-    if (Math.abs(mine.learning_rate - other.learning_rate) > 1e-12) return `step ${index + 1}: lr ${mine.learning_rate}, not ${other.learning_rate}`;
+    if (relative(mine.grad_norm, other.grad_norm) > 2e-5)
+      return `step ${index + 1}: grad_norm ${mine.grad_norm}, not ${other.grad_norm}`;
+    if (Math.abs(mine.learning_rate - other.learning_rate) > 1e-12)
+      return `step ${index + 1}: lr ${mine.learning_rate}, not ${other.learning_rate}`;
     if (Math.abs(mine.epoch - other.epoch) > 1e-12) return `step ${index + 1}: epoch ${mine.epoch}, not ${other.epoch}`;
     if (countTokens && mine.num_input_tokens_seen !== other.num_input_tokens_seen)
       return `step ${index + 1}: ${mine.num_input_tokens_seen} tokens, not ${other.num_input_tokens_seen}`;
@@ -79,7 +88,9 @@ describe("the log of a YAML file is LlamaFactory's", () => {
     const final = join(fixtures, "final", `${name}.safetensors`);
     if (!existsSync(final)) return;
     const theirs = openSafetensors(final);
-    const file = ["adapter_model.safetensors", "model.safetensors"].map((model) => join(folder, model)).find(existsSync)!;
+    const file = ["adapter_model.safetensors", "model.safetensors"]
+      .map((model) => join(folder, model))
+      .find(existsSync)!;
     const ours = openSafetensors(file);
     for (const tensor of theirs.names()) {
       expect(frobenius(floats(ours.read(tensor)), floats(theirs.read(tensor))), tensor).toBeLessThan(1e-3);

@@ -18,14 +18,27 @@ const temper = (...words) => node(join(root, "packages/cli/bin/temper.js"), ...w
 rmSync(work, { recursive: true, force: true });
 mkdirSync(join(work, "start"), { recursive: true });
 copyFileSync(join(here, "config.json"), join(work, "start/config.json"));
-for (const file of ["tokenizer.json", "tokenizer_config.json"]) copyFileSync(join(base, file), join(work, "start", file));
+for (const file of ["tokenizer.json", "tokenizer_config.json"])
+  copyFileSync(join(base, file), join(work, "start", file));
 
 node(join(here, "make-corpus.mjs"), work);
 temper("train", join(here, "pretrain.yaml"));
 temper("train", join(here, "instruct.yaml"));
 rmSync(join(work, "exported"), { recursive: true, force: true });
-temper("export", join(here, "instruct.yaml"), "model_name_or_path=saves/demo-base/instructed", "export_dir=saves/demo-base/exported", "infer_dtype=bfloat16");
+temper(
+  "export",
+  join(here, "instruct.yaml"),
+  "model_name_or_path=saves/demo-base/instructed",
+  "export_dir=saves/demo-base/exported",
+  "infer_dtype=bfloat16",
+);
 mkdirSync(out, { recursive: true });
-for (const file of ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]) {
+for (const file of [
+  "config.json",
+  "generation_config.json",
+  "model.safetensors",
+  "tokenizer.json",
+  "tokenizer_config.json",
+]) {
   copyFileSync(join(work, "exported", file), join(out, file));
 }

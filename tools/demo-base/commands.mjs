@@ -4,18 +4,15 @@
 
 export const synonyms = {
   "@show": "[show|display|print|show me|give me|let me see|let me look at|read out|get]",
-  "@list":
-    "[list|show|display|print|show me|give me a list of|give me an overview of|print a list of|see]",
+  "@list": "[list|show|display|print|show me|give me a list of|give me an overview of|print a list of|see]",
   "@what": "[What|Which]",
   "@exist": "[exist|are there|do I have|are on this machine|are stored here|are available]",
   "@start": "[start|boot|bring up|launch|start up|spin up|get up]",
   "@stop": "[stop|shut down|halt|bring down|take down|bring to a halt]",
   "@restart": "[restart|reboot|bounce|stop and start again|do a restart of|give a restart to]",
-  "@kill":
-    "[kill|terminate|force to stop|forcibly stop|kill at once|terminate immediately|send a kill signal to]",
+  "@kill": "[kill|terminate|force to stop|forcibly stop|kill at once|terminate immediately|send a kill signal to]",
   "@del": "[remove|delete|get rid of|erase|throw away|drop|remove for good|tear down]",
-  "@force":
-    "[force the removal of|force remove|force delete|forcibly remove|forcibly delete|delete by force]",
+  "@force": "[force the removal of|force remove|force delete|forcibly remove|forcibly delete|delete by force]",
   "@new": "[create|make|add|set up|create a new|make a new|add a new|set up a new]",
   "@called": "[called|named|with the name|by the name of|that is called]",
   "@follow":
@@ -27,8 +24,7 @@ export const synonyms = {
   "@upload": "[upload|push|send|publish|put]",
   "@rename": "[rename|change the name of]",
   "@here": "[here|in this folder|in the current folder|in the current directory|in this directory]",
-  "@tohere":
-    "[to the current folder|to here|into this directory|to the current directory|into this folder|here]",
+  "@tohere": "[to the current folder|to here|into this directory|to the current directory|into this folder|here]",
   "@copy": "[copy|put a copy of|place a copy of|transfer]",
   "@run": "[run|execute|start|launch|call]",
   "@connect": "[connect|attach|join|hook up|link]",
@@ -42,23 +38,18 @@ export const synonyms = {
   "@bg": "[in the background|detached|in detached mode|as a background process]",
   "@login": "[log in to|sign in to|log me in at|authenticate with|sign me in to]",
   "@logout": "[log out of|sign out of|log me out of|sign me out of|log out from]",
-  "@svc":
-    "[the service {name}|{name}|the {name} service|the service called {name}|the service named {name}]",
+  "@svc": "[the service {name}|{name}|the {name} service|the service called {name}|the service named {name}]",
   "@vm":
     "[the machine {name}|{name}|the {name} machine|the virtual machine {name}|the machine called {name}|the virtual machine named {name}]",
-  "@app":
-    "[the app {name}|{name}|the {name} app|the process {name}|the app called {name}|the app named {name}]",
-  "@br":
-    "[the branch {name}|{name}|the {name} branch|the branch called {name}|the branch named {name}]",
+  "@app": "[the app {name}|{name}|the {name} app|the process {name}|the app called {name}|the app named {name}]",
+  "@br": "[the branch {name}|{name}|the {name} branch|the branch called {name}|the branch named {name}]",
   "@pkg": "[the package {ref}|{ref}|the {ref} package|the package called {ref}]",
   "@box": "[the box {ref}|{ref}|the {ref} box|the box called {ref}]",
   "@session": "[the session {name}|{name}|the {name} session|the session called {name}]",
   "@db":
     "[the database {name}|the {name} database|the database called {name}|the database named {name}|the database {name}]",
-  "@net":
-    "[the network {name}|the {name} network|the network called {name}|the network named {name}]",
-  "@pool":
-    "[the dataset {name}|the {name} dataset|the dataset called {name}|the dataset named {name}]",
+  "@net": "[the network {name}|the {name} network|the network called {name}|the network named {name}]",
+  "@pool": "[the dataset {name}|the {name} dataset|the dataset called {name}|the dataset named {name}]",
   "@from": "[from the server {host}|from {host}|out of {host}|from inside {host}]",
 };
 
@@ -78,16 +69,8 @@ export const commands = {
     "The service {name} should be [stopped|shut down]",
     "bring {name} to a halt",
   ],
-  "systemctl restart {name}": [
-    "@restart @svc",
-    "The service {name} needs a restart",
-    "I want @svc restarted",
-  ],
-  "systemctl kill {name}": [
-    "@kill @svc",
-    "@svc hangs, [kill|terminate] it",
-    "kill {name} right away",
-  ],
+  "systemctl restart {name}": ["@restart @svc", "The service {name} needs a restart", "I want @svc restarted"],
+  "systemctl kill {name}": ["@kill @svc", "@svc hangs, [kill|terminate] it", "kill {name} right away"],
   "systemctl status {name}": [
     "@show the [status|state] of @svc",
     "What is the [status|state] of @svc?",
@@ -156,22 +139,10 @@ export const commands = {
     "The machine {name} is stopped, start it",
     "start the existing machine {name} again",
   ],
-  "virsh shutdown {name}": [
-    "@stop @vm",
-    "The machine {name} should be shut down gracefully",
-    "I want @vm to halt",
-  ],
+  "virsh shutdown {name}": ["@stop @vm", "The machine {name} should be shut down gracefully", "I want @vm to halt"],
   "virsh reboot {name}": ["@restart @vm", "@vm needs a restart"],
-  "virsh destroy {name}": [
-    "@kill @vm",
-    "The machine {name} hangs, kill it",
-    "@kill the running machine {name}",
-  ],
-  "virsh suspend {name}": [
-    "@suspend @vm",
-    "The machine {name} should be paused",
-    "@suspend @vm for now",
-  ],
+  "virsh destroy {name}": ["@kill @vm", "The machine {name} hangs, kill it", "@kill the running machine {name}"],
+  "virsh suspend {name}": ["@suspend @vm", "The machine {name} should be paused", "@suspend @vm for now"],
   "virsh resume {name}": [
     "@resume @vm",
     "The machine {name} is paused, [resume|continue] it",
@@ -223,10 +194,7 @@ export const commands = {
     "turn the state of {name} into a snapshot called {name2}",
     "make a snapshot named {name2} of the machine {name}",
   ],
-  "virsh save {name} {file}": [
-    "save the machine {name} to the file {file}",
-    "store the machine {name} in {file}",
-  ],
+  "virsh save {name} {file}": ["save the machine {name} to the file {file}", "store the machine {name} in {file}"],
   "virsh restore {file}": ["restore a machine from {file}", "load the machine stored in {file}"],
   "virsh attach-interface {name} network {name2}": [
     "@connect the machine {name} to the network {name2}",
@@ -238,17 +206,10 @@ export const commands = {
     "let the machine {name} leave the network {name2}",
     "take the machine {name} off the network {name2}",
   ],
-  "vagrant up": [
-    "@start the vagrant machines",
-    "bring the whole vagrant project up",
-    "bring up all vagrant machines",
-  ],
+  "vagrant up": ["@start the vagrant machines", "bring the whole vagrant project up", "bring up all vagrant machines"],
   "vagrant halt": ["@stop the vagrant machines", "@stop the vagrant project"],
   "vagrant destroy": ["@del the vagrant machines", "tear down the vagrant project"],
-  "vagrant ssh {name}": [
-    "open a shell in the vagrant machine {name}",
-    "enter the vagrant machine {name}",
-  ],
+  "vagrant ssh {name}": ["open a shell in the vagrant machine {name}", "enter the vagrant machine {name}"],
   "vagrant box add {ref}": ["@download @box", "add @box to vagrant"],
   "vagrant box list": ["@list the local boxes", "@what boxes @exist?"],
   "vagrant box remove {ref}": [
@@ -262,10 +223,7 @@ export const commands = {
     "export the vagrant machine {name} to the file {file}",
   ],
   // git
-  "git clone {host}:{name}": [
-    "clone {name} from {host}",
-    "clone the repository {name} from the server {host}",
-  ],
+  "git clone {host}:{name}": ["clone {name} from {host}", "clone the repository {name} from the server {host}"],
   "git init {name}": ["@new repository called {name}"],
   "git checkout {name}": ["switch to @br", "check out @br", "go to @br"],
   "git checkout -b {name}": [
@@ -278,15 +236,8 @@ export const commands = {
     "I need a new branch @called {name}",
     "make me the branch {name}",
   ],
-  "git branch": [
-    "@list the [local |]branches",
-    "@what branches @exist?",
-    "see which branches exist",
-  ],
-  "git branch -a": [
-    "@list all branches, including remote ones",
-    "@list every branch, the remote ones too",
-  ],
+  "git branch": ["@list the [local |]branches", "@what branches @exist?", "see which branches exist"],
+  "git branch -a": ["@list all branches, including remote ones", "@list every branch, the remote ones too"],
   "git branch -d {name}": [
     "@del @br",
     "I no longer need the branch {name}, [delete|remove] it",
@@ -320,30 +271,16 @@ export const commands = {
     "How did {file} change over time?",
     "@list the commits that changed {file}",
   ],
-  "git status": [
-    "@show the state of the working tree",
-    "What has changed here?",
-    "@list the changed files",
-  ],
+  "git status": ["@show the state of the working tree", "What has changed here?", "@list the changed files"],
   "git diff {file}": [
     "@show the changes in {file}",
     "What has changed in {file}?",
     "@show how {file} differs from the last commit",
   ],
-  "git diff {name} {name2}": [
-    "compare {name} with {name2}",
-    "@show the differences between {name} and {name2}",
-  ],
+  "git diff {name} {name2}": ["compare {name} with {name2}", "@show the differences between {name} and {name2}"],
   "git add {file}": ["stage {file}", "add {file} to the next commit"],
-  "git commit -m {word}": [
-    "commit with the message {word}",
-    "commit the staged changes with the message {word}",
-  ],
-  "git tag {version}": [
-    "tag this commit as {version}",
-    "add the tag {version}",
-    "create the tag {version} here",
-  ],
+  "git commit -m {word}": ["commit with the message {word}", "commit the staged changes with the message {word}"],
+  "git tag {version}": ["tag this commit as {version}", "add the tag {version}", "create the tag {version} here"],
   "git tag {label} {name}": [
     "tag {name} as {label}",
     "give the commit {name} the tag {label}",
@@ -358,11 +295,7 @@ export const commands = {
   "git stash": ["stash my changes", "put my changes away for now"],
   "git stash pop": ["get my stashed changes back", "bring back the stash"],
   "git clean -fd": ["@clean all untracked files", "remove everything that is not tracked"],
-  "git gc": [
-    "@clean all unused objects",
-    "free up disk space in this repository",
-    "prune the repository",
-  ],
+  "git gc": ["@clean all unused objects", "free up disk space in this repository", "prune the repository"],
   "git archive -o {archive} {name}": [
     "save the branch {name} to the archive {archive}",
     "export @br into {archive}",
@@ -382,34 +315,17 @@ export const commands = {
   "gh repo clone {ref}": ["clone the GitHub repository {ref}"],
   "gh repo delete {ref}": ["@del the GitHub repository {ref}"],
   // node
-  "npm install {ref}": [
-    "install @pkg with npm",
-    "add @pkg to this project",
-    "@install the npm package {ref}",
-  ],
-  "npm install -g {ref}": [
-    "install @pkg globally",
-    "install the npm package {ref} for the whole system",
-  ],
-  "npm install -D {name}": [
-    "add {name} as a development dependency",
-    "install {name} as a dev dependency",
-  ],
+  "npm install {ref}": ["install @pkg with npm", "add @pkg to this project", "@install the npm package {ref}"],
+  "npm install -g {ref}": ["install @pkg globally", "install the npm package {ref} for the whole system"],
+  "npm install -D {name}": ["add {name} as a development dependency", "install {name} as a dev dependency"],
   "npm uninstall {name}": ["@del the npm package {name}", "uninstall {name} with npm"],
-  "npm run {name}": [
-    "@run the script {name}",
-    "@run the npm script {name}",
-    "use npm to run {name}",
-  ],
+  "npm run {name}": ["@run the script {name}", "@run the npm script {name}", "use npm to run {name}"],
   "npm test": ["run the tests of this package", "test this npm project"],
   "npm ls": ["@list the installed npm packages", "@what npm packages are installed?"],
   "npm outdated": ["@list the outdated npm packages", "Which npm packages are outdated?"],
   "npm update {name}": ["update the npm package {name}"],
   "npm publish": ["publish this package", "upload this package to npm"],
-  "npm view {name}": [
-    "@show information about the npm package {name}",
-    "@show the details of the npm package {name}",
-  ],
+  "npm view {name}": ["@show information about the npm package {name}", "@show the details of the npm package {name}"],
   "npm prune": ["@clean the @unused npm packages", "remove npm packages that are not in use"],
   "npm cache clean": ["@clean the npm cache"],
   "npm login --registry {host}": [
@@ -421,16 +337,9 @@ export const commands = {
     "@logout the npm registry {host}",
     "forget my credentials for the npm registry {host}",
   ],
-  "npx {name}": [
-    "run {name} without installing it",
-    "@run {name} once",
-    "use {name} for a one-time run",
-  ],
+  "npx {name}": ["run {name} without installing it", "@run {name} once", "use {name} for a one-time run"],
   "node {file}": ["run {file} with node", "@run {file} in node"],
-  "node --version": [
-    "@show the version of node",
-    "@what version of node [is installed|is this|do I have]?",
-  ],
+  "node --version": ["@show the version of node", "@what version of node [is installed|is this|do I have]?"],
   "{setting} node {file}": [
     "run {file} in node with {setting} set",
     "set {setting} in the environment and run {file} with node",
@@ -443,30 +352,18 @@ export const commands = {
     "install version {version} of {name} with pip",
     "install the Python package {name} at version {version}",
   ],
-  "pip install -r {file}": [
-    "install the requirements in {file}",
-    "install everything that {file} lists",
-  ],
+  "pip install -r {file}": ["install the requirements in {file}", "install everything that {file} lists"],
   "pip uninstall {name}": ["@del the Python package {name}", "uninstall {name} with pip"],
   "pip list": ["@list the Python packages", "@what Python packages are installed?"],
-  "pip show {name}": [
-    "@show information about the Python package {name}",
-    "@inspect the Python package {name}",
-  ],
+  "pip show {name}": ["@show information about the Python package {name}", "@inspect the Python package {name}"],
   "pip download {ref}": [
     "download the Python package {ref} without installing it",
     "@download the Python package {ref}, but do not install it",
   ],
   "pip cache purge": ["@clean the pip cache"],
   "python {file}": ["run {file} with python", "@run the Python script {file}"],
-  "python -m http.server {port}": [
-    "serve this folder on port {port}",
-    "start a web server @here on port {port}",
-  ],
-  "python -m venv {name}": [
-    "create a virtual environment @called {name}",
-    "@new virtual environment @called {name}",
-  ],
+  "python -m http.server {port}": ["serve this folder on port {port}", "start a web server @here on port {port}"],
+  "python -m venv {name}": ["create a virtual environment @called {name}", "@new virtual environment @called {name}"],
   "pytest {file}": ["run the tests in {file}", "test {file} with pytest"],
   "conda create -n {name}": [
     "create a conda environment @called {name}",
@@ -477,10 +374,7 @@ export const commands = {
   "conda env remove -n {name}": ["@del the conda environment {name}"],
   "conda clean --all": ["@clean all unused conda data"],
   // cargo, make, compilers
-  "cargo new {name}": [
-    "start a new Rust project @called {name}",
-    "create a Rust crate @called {name}",
-  ],
+  "cargo new {name}": ["start a new Rust project @called {name}", "create a Rust crate @called {name}"],
   "cargo add {name}": ["add the crate {name}", "add {name} to this crate"],
   "cargo remove {name}": ["@del the crate {name}"],
   "cargo build": ["build this crate", "compile the crate @here"],
@@ -515,10 +409,7 @@ export const commands = {
     "make the Go program {name} out of the current folder",
   ],
   "bazel build {coord}": ["build {coord} with bazel", "let bazel build {coord}"],
-  "mvn dependency:get {coord}": [
-    "@download the Maven artifact {coord}",
-    "get the artifact {coord} with Maven",
-  ],
+  "mvn dependency:get {coord}": ["@download the Maven artifact {coord}", "get the artifact {coord} with Maven"],
   // files
   ls: ["@list the files @here", "@what files are @here?"],
   "ls -a": [
@@ -527,26 +418,14 @@ export const commands = {
     "list every file, hidden or not",
   ],
   "ls {path}": ["@list the files in {path}", "What is in {path}?", "@show the contents of {path}"],
-  "ls -l {path}": [
-    "@show the details of the files in {path}",
-    "@list {path} with sizes and owners",
-  ],
+  "ls -l {path}": ["@show the details of the files in {path}", "@list {path} with sizes and owners"],
   "cd {path}": ["go to {path}", "change to the directory {path}", "enter the folder {path}"],
   pwd: ["@show the current directory", "Where am I?", "Which directory is this?"],
-  "mkdir {dir}": [
-    "create a folder @called {dir}",
-    "@new folder @called {dir}",
-    "make the directory {dir}",
-  ],
+  "mkdir {dir}": ["create a folder @called {dir}", "@new folder @called {dir}", "make the directory {dir}"],
   "mkdir -p {path}": ["create {path} with all its parents", "make the path {path}"],
   "rmdir {dir}": ["@del the empty folder {dir}"],
   "rm {file}": ["@del the file {file}", "@del {file}", "I want the file {file} [deleted|removed]"],
-  "rm -f {file}": [
-    "@force the file {file}",
-    "@del {file} by force",
-    "@force {file}",
-    "remove {file} without asking",
-  ],
+  "rm -f {file}": ["@force the file {file}", "@del {file} by force", "@force {file}", "remove {file} without asking"],
   "rm -r {dir}": ["@del the folder {dir}", "@del the folder {dir} and all that is in it"],
   "cp {file} {path}": [
     "@copy {file} to {path}",
@@ -561,27 +440,15 @@ export const commands = {
     "@rename {file} to {file2}",
     "call the file {file} {file2} from now on",
   ],
-  "mv {file} {path}": [
-    "move {file} to {path}",
-    "put the file {file} into {path}",
-    "move the file {file} into {path}",
-  ],
+  "mv {file} {path}": ["move {file} to {path}", "put the file {file} into {path}", "move the file {file} into {path}"],
   "ln -s {path} {name}": [
     "link {path} as {name}",
     "create a link @called {name} to {path}",
     "make {name} another name of {path}",
   ],
   "touch {file}": ["create an empty file @called {file}"],
-  "cat {file}": [
-    "@show {file}",
-    "@show the contents of {file}",
-    "What is in {file}?",
-    "@show the file {file}",
-  ],
-  "head -n {num} {file}": [
-    "@show the @first {num} lines of {file}",
-    "What are the @first {num} lines of {file}?",
-  ],
+  "cat {file}": ["@show {file}", "@show the contents of {file}", "What is in {file}?", "@show the file {file}"],
+  "head -n {num} {file}": ["@show the @first {num} lines of {file}", "What are the @first {num} lines of {file}?"],
   "tail -n {num} {file}": [
     "@show the @last {num} lines of {file}",
     "What are the @last {num} lines of {file}?",
@@ -612,25 +479,12 @@ export const commands = {
     "search {path} for the file {file}",
     "look for {file} in {path}",
   ],
-  "grep {word} {file}": [
-    "find {word} in {file}",
-    "search {file} for {word}",
-    "@show the lines of {file} with {word}",
-  ],
-  "grep -r {word} {path}": [
-    "search all files under {path} for {word}",
-    "find {word} in every file in {path}",
-  ],
-  "grep -c {word} {file}": [
-    "count the lines of {file} that hold {word}",
-    "How many lines of {file} hold {word}?",
-  ],
+  "grep {word} {file}": ["find {word} in {file}", "search {file} for {word}", "@show the lines of {file} with {word}"],
+  "grep -r {word} {path}": ["search all files under {path} for {word}", "find {word} in every file in {path}"],
+  "grep -c {word} {file}": ["count the lines of {file} that hold {word}", "How many lines of {file} hold {word}?"],
   "grep -v {word} {file}": ["@show the lines of {file} without {word}"],
   "grep -i {word} {file}": ["search {file} for {word} in any case"],
-  "sed -i s/{word}/{word2}/ {file}": [
-    "replace {word} by {word2} in {file}",
-    "change {word} to {word2} in {file}",
-  ],
+  "sed -i s/{word}/{word2}/ {file}": ["replace {word} by {word2} in {file}", "change {word} to {word2} in {file}"],
   "tar -cf {archive} {dir}": [
     "pack the folder {dir} into {archive}",
     "save {dir} in the archive {archive}",
@@ -653,11 +507,7 @@ export const commands = {
   "gzip {file}": ["compress {file}", "make {file} smaller with gzip"],
   "du -sh {path}": ["How much space does {path} use?", "@show the size of {path}"],
   "df -h": ["How much disk space is free?", "@show the free disk space", "@show the disk use"],
-  "free -h": [
-    "How much memory is free?",
-    "@show the free memory",
-    "@show the memory use of this machine",
-  ],
+  "free -h": ["How much memory is free?", "@show the free memory", "@show the memory use of this machine"],
   "mount {path} {path2}": [
     "mount {path} at {path2}",
     "mount {path} on {path2}",
@@ -665,10 +515,7 @@ export const commands = {
     "I need {path} mounted under {path2}",
   ],
   "umount {path}": ["unmount {path}", "detach {path}"],
-  "mount -o bind {path} {path2}": [
-    "mount the folder {path} at {path2}",
-    "make {path} visible at {path2}",
-  ],
+  "mount -o bind {path} {path2}": ["mount the folder {path} at {path2}", "make {path} visible at {path2}"],
   "sshfs {name}:{path} {path2}": [
     "mount {path} of the host {name} at {path2}",
     "attach {path} of the host {name} on {path2}",
@@ -693,10 +540,7 @@ export const commands = {
     "keep {path} on the dataset {name}",
   ],
   "zfs rename {name} {name2}": ["@rename @pool to {name2}", "@pool should be renamed {name2}"],
-  "zfs snapshot {name}@{word}": [
-    "snapshot {name} as {word}",
-    "take a snapshot of {name} called {word}",
-  ],
+  "zfs snapshot {name}@{word}": ["snapshot {name} as {word}", "take a snapshot of {name} called {word}"],
   "zfs diff {name}": [
     "@show the files changed in the dataset {name}",
     "@what files did the dataset {name} change?",
@@ -715,21 +559,10 @@ export const commands = {
     "@show the process list of {word}",
   ],
   "pstree {word}": ["@show the process tree of {word}"],
-  top: [
-    "monitor the processes",
-    "watch the CPU load",
-    "monitor the resource usage of this machine",
-  ],
-  "top -u {word}": [
-    "watch the resource consumption of the user {word}",
-    "monitor the processes of {word}",
-  ],
+  top: ["monitor the processes", "watch the CPU load", "monitor the resource usage of this machine"],
+  "top -u {word}": ["watch the resource consumption of the user {word}", "monitor the processes of {word}"],
   "kill {pid}": ["stop the process {pid}", "end the process {pid}"],
-  "kill -9 {pid}": [
-    "@kill the process {pid}",
-    "The process {pid} hangs, kill it",
-    "terminate {pid} by force",
-  ],
+  "kill -9 {pid}": ["@kill the process {pid}", "The process {pid} hangs, kill it", "terminate {pid} by force"],
   "killall {word}": ["kill all processes called {word}", "end every {word} process"],
   uptime: ["How long has this machine been up?"],
   "time {script}": ["measure how long {script} takes", "run {script} and time it"],
@@ -739,14 +572,8 @@ export const commands = {
     "I want {script} to run @bg",
     "execute {script} without blocking my terminal",
   ],
-  "watch -n {num} {script}": [
-    "run {script} every {num} seconds",
-    "repeat {script} every {num} seconds",
-  ],
-  "timeout {num} {script}": [
-    "run {script} for at most {num} seconds",
-    "stop {script} after {num} seconds",
-  ],
+  "watch -n {num} {script}": ["run {script} every {num} seconds", "repeat {script} every {num} seconds"],
+  "timeout {num} {script}": ["run {script} for at most {num} seconds", "stop {script} after {num} seconds"],
   "sudo {script}": ["run {script} as root", "execute {script} with root rights"],
   "sudo -u {word} {script}": ["run {script} as the user {word}", "as {word}, execute {script}"],
   "chroot {path} {script}": [
@@ -762,10 +589,7 @@ export const commands = {
     "set {setting} and run {script}",
     "give {setting} to {script} as an environment setting",
   ],
-  "export {setting}": [
-    "set the environment variable {setting}",
-    "put {setting} into the environment",
-  ],
+  "export {setting}": ["set the environment variable {setting}", "put {setting} into the environment"],
   "script -q {file}": ["record this terminal in {file}"],
   // terminals
   "tmux new -s {name}": [
@@ -805,10 +629,7 @@ export const commands = {
     "open a terminal on {host}",
   ],
   "ssh {word}@{host}": ["log in to {host} as {word}", "open a shell on {host} as the user {word}"],
-  "ssh -p {port} {host}": [
-    "log in to {host} on port {port}",
-    "connect to the server {host} through port {port}",
-  ],
+  "ssh -p {port} {host}": ["log in to {host} on port {port}", "connect to the server {host} through port {port}"],
   "ssh -L {port}:{port2} {host}": [
     "forward local port {port} to port {port2} on {host}",
     "map local port {port} to port {port2} of {host}",
@@ -918,11 +739,7 @@ export const commands = {
   "usermod -l {word2} {word}": ["@rename the user {word} to {word2}"],
   "passwd {word}": ["change the password of {word}", "set a new password for the user {word}"],
   "id {word}": ["@show the groups of {word}", "@inspect the user {word}"],
-  "apt install {ref}": [
-    "@install {ref} with apt",
-    "@install the program {ref}",
-    "install {ref} on this machine",
-  ],
+  "apt install {ref}": ["@install {ref} with apt", "@install the program {ref}", "install {ref} on this machine"],
   "apt remove {name}": ["@del the program {name}", "uninstall {name} with apt"],
   "apt update": ["update the package lists", "refresh the list of packages"],
   "apt upgrade": ["upgrade all packages", "bring all packages up to date"],
@@ -964,11 +781,7 @@ export const commands = {
     "I need a new database @called {name}",
     "make me the database {name}",
   ],
-  "dropdb {name}": [
-    "@del @db",
-    "I no longer need the database {name}, delete it",
-    "I want @db removed",
-  ],
+  "dropdb {name}": ["@del @db", "I no longer need the database {name}, delete it", "I want @db removed"],
   "psql -l": ["@list the databases", "@what databases @exist?"],
   "psql {name}": [
     "open a shell in @db",
@@ -997,10 +810,7 @@ export const commands = {
     "read the heroku log of the app {name}",
     "@show what {name} logged on heroku",
   ],
-  "heroku logs --tail -a {name}": [
-    "@follow the heroku logs of {name}",
-    "@follow the logs of @app on heroku",
-  ],
+  "heroku logs --tail -a {name}": ["@follow the heroku logs of {name}", "@follow the logs of @app on heroku"],
   "heroku config:set {setting} -a {name}": [
     "set {setting} for the heroku app {name}",
     "give the heroku app {name} the variable {setting}",
@@ -1014,15 +824,9 @@ export const commands = {
   ],
   "heroku login": ["@login heroku"],
   "terraform apply": ["apply the terraform plan", "bring the terraform project up"],
-  "terraform destroy": [
-    "tear down the terraform project",
-    "stop and remove everything that terraform started",
-  ],
+  "terraform destroy": ["tear down the terraform project", "stop and remove everything that terraform started"],
   "terraform workspace new {name}": ["create a terraform workspace @called {name}"],
-  "terraform workspace list": [
-    "@list the terraform workspaces",
-    "@what terraform workspaces @exist?",
-  ],
+  "terraform workspace list": ["@list the terraform workspaces", "@what terraform workspaces @exist?"],
   "terraform workspace delete {name}": ["@del the terraform workspace {name}"],
   "ansible-playbook {file}": ["run the playbook {file}"],
   "foreman start": ["start all services of the project", "bring all services up"],
@@ -1030,10 +834,7 @@ export const commands = {
   "aws s3 ls": ["@list the buckets", "@what buckets @exist?"],
   "aws s3 mb {name}": ["@new bucket @called {name}", "create the bucket {name}"],
   "aws s3 rb {name}": ["@del the bucket {name}"],
-  "aws s3 rb --force {name}": [
-    "@force the bucket {name}",
-    "@del the bucket {name} even if it is not empty",
-  ],
+  "aws s3 rb --force {name}": ["@force the bucket {name}", "@del the bucket {name} even if it is not empty"],
   "aws s3 cp {file} {name}:{path}": [
     "@upload {file} to {path} in the bucket {name}",
     "@copy the file {file} into the bucket {name} at {path}",
@@ -1081,10 +882,7 @@ export const commands = {
     "attach {path} at {path2} and run {word} sandboxed",
   ],
   "firejail {word}": ["run {word} in a jail", "start {word} jailed"],
-  "firejail --name={name} {word}": [
-    "run {word} in a jail @called {name}",
-    "start {word} jailed under the name {name}",
-  ],
+  "firejail --name={name} {word}": ["run {word} in a jail @called {name}", "start {word} jailed under the name {name}"],
   "firejail --join={name}": [
     "enter the jail {name}",
     "open a shell in the jail {name}",

@@ -15,15 +15,11 @@ const rows: Record<Half, Row[]> = {
   test: JSON.parse(checkedIn("test")),
 };
 const authored: Intent[] = intents;
-const heldOutNames = Object.values(names as Record<string, Record<Half, string[]>>).flatMap(
-  (halves) => halves.test,
-);
+const heldOutNames = Object.values(names as Record<string, Record<Half, string[]>>).flatMap((halves) => halves.test);
 
 /** Undoes the filling: the question with every name of its half replaced by a mark. */
 const wordingOf = (row: Row, half: Half): string => {
-  const values = Object.values(names as Record<string, Record<Half, string[]>>).flatMap(
-    (halves) => halves[half],
-  );
+  const values = Object.values(names as Record<string, Record<Half, string[]>>).flatMap((halves) => halves[half]);
   const longestFirst = values.toSorted((a, b) => b.length - a.length);
   return ` ${row.instruction} `.replace(
     new RegExp(
@@ -88,11 +84,7 @@ describe("the corpus of the bundled base model", () => {
       ...notes.map((note) => note.text),
       ...phrasings,
     ].join("\n");
-    expect(
-      everything.match(
-        /docker|container|compose\b|podman|kubectl|\brmi\b|image prune|system prune/i,
-      ),
-    ).toBeNull();
+    expect(everything.match(/docker|container|compose\b|podman|kubectl|\brmi\b|image prune|system prune/i)).toBeNull();
   });
 
   it("copies every name of an answer from its question", () => {

@@ -19,8 +19,7 @@ const makeWriter = (seed) => {
   const expand = (template) => {
     let text = template.replace(/@[a-z]+/g, (macro) => synonyms[macro] ?? macro);
     text = text.replace(/@[a-z]+/g, (macro) => synonyms[macro] ?? macro);
-    while (choicePattern.test(text))
-      text = text.replace(choicePattern, (_, options) => pick(options.split("|")));
+    while (choicePattern.test(text)) text = text.replace(choicePattern, (_, options) => pick(options.split("|")));
     return text.replace(/ +/g, " ");
   };
 
@@ -82,9 +81,7 @@ export const makePhrasings = (count, seed = 3) => {
 };
 
 const people =
-  "Anna Ben Clara David Emma Felix Grace Henry Iris Jack Kate Leo Mia Noah Olga Paul Rosa Sam Tina Victor".split(
-    " ",
-  );
+  "Anna Ben Clara David Emma Felix Grace Henry Iris Jack Kate Leo Mia Noah Olga Paul Rosa Sam Tina Victor".split(" ");
 const stories = [
   "{who} [keeps|has|owns] a [small|large|new|old] machine called {name}. The machine {name} [is in|stands in] the [kitchen|office|cellar|garden|library]. [When|If] {name} is [slow|busy|hot|stuck], {who} [stops|restarts|shuts down] {name}.",
   "The [service|server|program|machine] {name} was [down|stopped|paused|frozen] this morning. {who} [started|resumed|restarted] {name} and [read|followed|printed] the log of {name}.",
@@ -111,9 +108,7 @@ export const makeNotes = (count, seed = 2) => {
     return fill(expand(pick(stories)).replaceAll("{who}", who));
   };
   const session = () => {
-    const items = Array.from({ length: name.int(3, 6) }, () =>
-      pick([name.name, name.ref, name.file, name.coord])(),
-    );
+    const items = Array.from({ length: name.int(3, 6) }, () => pick([name.name, name.ref, name.file, name.coord])());
     const chosen = pick(items);
     const rest = items.filter((item) => item !== chosen);
     return pick([
@@ -132,12 +127,7 @@ export const makeNotes = (count, seed = 2) => {
     ]);
   };
   const lines = (make, n) => Array.from({ length: n }, make).join("\n");
-  const kinds = [
-    () => lines(story, 2),
-    () => session(),
-    () => lines(written, 3),
-    () => lines(written, 4),
-  ];
+  const kinds = [() => lines(story, 2), () => session(), () => lines(written, 3), () => lines(written, 4)];
   return Array.from({ length: count }, () => ({ text: pick(kinds)() }));
 };
 

@@ -27,12 +27,9 @@ radar radio rain raven record river robin rocket roof room root rose sage sail s
 shelf shift signal silver simple sky smoke snow social solar sonic south spark spice spider spring square star state station steel stone
 storm story stream street studio sugar summer sun sunset support swan table tango target teacher temple tennis theme thunder tiger timber toast
 token tower toy train travel tree tulip tunnel turtle twin uncle union user valley vector velvet video village violet vision wagon walnut water
-wave west wheat wheel whisper willow wind window winter wizard wolf wood yard yellow zebra zenith zinc`.split(
-    /\s+/,
-  );
+wave west wheat wheel whisper willow wind window winter wizard wolf wood yard yellow zebra zenith zinc`.split(/\s+/);
 
-const onsets =
-  "b c d f g h j k l m n p r s t v w z br cl cr dr fl gr pl pr sh sl sp st tr th ch".split(" ");
+const onsets = "b c d f g h j k l m n p r s t v w z br cl cr dr fl gr pl pr sh sl sp st tr th ch".split(" ");
 const nuclei = "a e i o u a e i o ai ea oo ou".split(" ");
 const codas = ["", "", "", "", "n", "r", "l", "s", "t", "x", "ck", "nd", "rk", "st", "m"];
 
@@ -41,8 +38,7 @@ export const makeNames = (random) => {
   const pick = (list) => list[Math.floor(random() * list.length)];
   const int = (low, high) => low + Math.floor(random() * (high - low + 1));
   const invented = () =>
-    Array.from({ length: int(1, 3) || 1 }, () => pick(onsets) + pick(nuclei)).join("") +
-    pick(codas);
+    Array.from({ length: int(1, 3) || 1 }, () => pick(onsets) + pick(nuclei)).join("") + pick(codas);
   const word = () => (random() < 0.5 ? pick(words) + (random() < 0.2 ? "s" : "") : invented());
   const version = () =>
     [
@@ -57,8 +53,7 @@ export const makeNames = (random) => {
     if (r < 0.78) return `${word()}-${int(1, 12)}`;
     return `${word()}-${word()}`;
   };
-  const label = () =>
-    random() < 0.7 ? version() : pick([word(), "dev", "latest", "next", "main"]);
+  const label = () => (random() < 0.7 ? version() : pick([word(), "dev", "latest", "next", "main"]));
   const path = () =>
     `/${[pick(["srv", "var", "opt", "home", "mnt", "data", "etc", "usr", "tmp", word()]), ...Array.from({ length: int(0, 2) }, word)].join("/")}`;
   const file = () =>
@@ -93,16 +88,12 @@ export const makeNames = (random) => {
     filepath: () => `${path()}/${file()}`,
     coord: () => (random() < 0.5 ? `${word()}:${label()}` : `${word()}/${word()}:${label()}`),
     ref: () =>
-      [
-        name,
-        () => `${word()}:${label()}`,
-        () => `${word()}/${word()}`,
-        () => `${word()}/${word()}:${label()}`,
-      ][int(0, 3)](),
+      [name, () => `${word()}:${label()}`, () => `${word()}/${word()}`, () => `${word()}/${word()}:${label()}`][
+        int(0, 3)
+      ](),
     host: () =>
       `${random() < 0.5 ? `${word()}.` : ""}${word()}.${pick(["com", "org", "net", "io", "dev", "example.org", "local"])}`,
-    port: () =>
-      `${pick([int(20, 999), int(1000, 9999), int(1000, 9999), int(10000, 65000), 80, 443, 8080, 3000])}`,
+    port: () => `${pick([int(20, 999), int(1000, 9999), int(1000, 9999), int(10000, 65000), 80, 443, 8080, 3000])}`,
     num: () => `${pick([int(2, 30), int(2, 12) * 10, int(1, 9) * 100])}`,
     pid: () => `${int(100, 39999)}`,
     archive: () => `${name()}.tar`,

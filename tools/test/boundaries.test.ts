@@ -6,7 +6,10 @@ describe("the boundary check", () => {
   const graph = readGraph();
   const withArrow = (source: string, target: string): unknown => ({
     ...graph,
-    dependencies: { ...graph.dependencies, [source]: [...graph.dependencies[source], { source, target, type: "static" }] },
+    dependencies: {
+      ...graph.dependencies,
+      [source]: [...graph.dependencies[source], { source, target, type: "static" }],
+    },
   });
 
   it("accepts the repository as it is", () => {
@@ -14,7 +17,9 @@ describe("the boundary check", () => {
   });
 
   it("refuses an upward arrow by name", () => {
-    expect(violations(withArrow("@welltempered/tensor", "@welltempered/trainer"))[0]).toMatch(/^tensor → trainer is not in the list/);
+    expect(violations(withArrow("@welltempered/tensor", "@welltempered/trainer"))[0]).toMatch(
+      /^tensor → trainer is not in the list/,
+    );
   });
 
   it("refuses a cycle and prints it", () => {

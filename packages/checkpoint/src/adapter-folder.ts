@@ -25,11 +25,14 @@ export function readAdapterFolder(path: string): AdapterFolder {
   const configFile = fileInside(path, configName);
   if (!configFile) throw new UserError(`${shownPath(path)}: holds no ${configName}; give a folder with a PEFT adapter`);
   const config = readJsonFile(configFile);
-  if (typeof config["peft_type"] !== "string") throw new UserError(`${shownPath(configFile)}:peft_type: is missing; give the config of a PEFT adapter`);
+  if (typeof config["peft_type"] !== "string")
+    throw new UserError(`${shownPath(configFile)}:peft_type: is missing; give the config of a PEFT adapter`);
   const weightsFile = fileInside(path, weightsName);
   if (weightsFile) return { path, config, weights: openSafetensors(weightsFile) };
   const isPickle = existsSync(join(path, "adapter_model.bin"));
-  throw new UserError(`${shownPath(path)}: holds ${isPickle ? "only adapter_model.bin, and pickle is not read; convert to safetensors" : `no ${weightsName}; give the whole adapter`}`);
+  throw new UserError(
+    `${shownPath(path)}: holds ${isPickle ? "only adapter_model.bin, and pickle is not read; convert to safetensors" : `no ${weightsName}; give the whole adapter`}`,
+  );
 }
 
 export interface AdapterToWrite {
@@ -67,6 +70,12 @@ export interface ModelCard {
 
 /** README.md with the metadata that the Hub and peft read from its front matter. */
 export function modelCard({ baseModel, tags, library, title, body }: ModelCard): string {
-  const header = [`base_model: ${JSON.stringify(baseModel)}`, `library_name: ${library}`, "pipeline_tag: text-generation", "tags:", ...tags.map((tag) => `- ${JSON.stringify(tag)}`)];
+  const header = [
+    `base_model: ${JSON.stringify(baseModel)}`,
+    `library_name: ${library}`,
+    "pipeline_tag: text-generation",
+    "tags:",
+    ...tags.map((tag) => `- ${JSON.stringify(tag)}`),
+  ];
   return `---\n${header.join("\n")}\n---\n\n# ${title.replaceAll("\n", " ")}\n\n${body.trim()}\n`;
 }

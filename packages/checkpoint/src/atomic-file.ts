@@ -30,7 +30,7 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Writes all of `bytes` at `position`, in pieces that the system calls take. Returns where the next ones go. */
 export async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const { bytesWritten } = await handle.write(bytes, at, Math.min(bytes.length - at, 1 << 28), position + at);
     at += bytesWritten;
   }

@@ -13,9 +13,15 @@ import { listFiles, writeManifest } from "./manifest.ts";
  * A folder of that name is replaced. Returns its path. On an error the temporary folder is removed and an older folder
  * of the name is as it was; errors of the file system are UserErrors (exit code 3).
  */
-export async function writeFolderAtomic(parent: string, name: string, write: (folder: string) => Promise<void>, facts: Readonly<Record<string, unknown>> = {}): Promise<string> {
+export async function writeFolderAtomic(
+  parent: string,
+  name: string,
+  write: (folder: string) => Promise<void>,
+  facts: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
   const target = join(parent, name);
-  if (dirname(target) !== join(parent) || name === "..") throw new CheckpointError("BAD_NAME", `"${name}" is not the name of a folder`, "give a plain name");
+  if (dirname(target) !== join(parent) || name === "..")
+    throw new CheckpointError("BAD_NAME", `"${name}" is not the name of a folder`, "give a plain name");
   const temporary = temporaryName(target);
   try {
     await makeFolder(parent);

@@ -1,5 +1,18 @@
 // A GGUF file of the llama architecture as if it were a Hugging Face folder: config, names and row order of transformers.
-import { type GgufHeader, type GgufTensor, type GgufTokenizer, type JsonObject, llamaConfig, llamaTensorName, parseGguf, permutedHeads, readGgufTokenizer, printable, unpermuteRows, UserError } from "@welltempered/formats";
+import {
+  type GgufHeader,
+  type GgufTensor,
+  type GgufTokenizer,
+  type JsonObject,
+  llamaConfig,
+  llamaTensorName,
+  parseGguf,
+  permutedHeads,
+  readGgufTokenizer,
+  printable,
+  unpermuteRows,
+  UserError,
+} from "@welltempered/formats";
 import { type InputFile, openInput, shownPath } from "./io.ts";
 import { blockCodecs, plainDtypes } from "./load-tensor.ts";
 import { type WeightSource, weightSource } from "./weight-source.ts";
@@ -34,28 +47,48 @@ export function openGguf(path: string): GgufModel {
 function checkTypes(header: GgufHeader, shown: string): void {
   const supported: readonly string[] = [...plainDtypes, ...blockCodecs];
   const bad = [...header.tensors.values()].find((tensor) => !supported.includes(tensor.type.name));
-  if (bad) throw new UserError(`${shown}: tensor ${printable(bad.name)} is ${bad.type.name.toUpperCase()}; supported: ${supported.join(", ").toUpperCase()}`);
+  if (bad)
+    throw new UserError(
+      `${shown}: tensor ${printable(bad.name)} is ${bad.type.name.toUpperCase()}; supported: ${supported.join(", ").toUpperCase()}`,
+    );
 }
 
 function readRopeFactors(header: GgufHeader, file: InputFile): Float32Array | undefined {
   const tensor = header.tensors.get(ropeFactors);
   if (!tensor) return undefined;
-  if (tensor.type.name !== "f32") throw new UserError(`${shownPath(file.path)}: tensor ${ropeFactors} is ${tensor.type.name.toUpperCase()}, not F32; convert the model again`);
+  if (tensor.type.name !== "f32")
+    throw new UserError(
+      `${shownPath(file.path)}: tensor ${ropeFactors} is ${tensor.type.name.toUpperCase()}, not F32; convert the model again`,
+    );
   const bytes = file.read(tensor.begin, tensor.end - tensor.begin);
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
 function ggufWeights(path: string, file: InputFile, header: GgufHeader, config: JsonObject): WeightSource {
   const tensors = [...header.tensors.values()].filter((tensor) => tensor.name !== ropeFactors);
-  const located = tensors.map((tensor) => [llamaTensorName(tensor.name) ?? tensor.name, locate(file, tensor, config)] as const);
+  const located = tensors.map(
+    (tensor) => [llamaTensorName(tensor.name) ?? tensor.name, locate(file, tensor, config)] as const,
+  );
   return weightSource(path, new Map(located), () => file.close());
 }
 
-function locate(file: InputFile, tensor: GgufTensor, config: JsonObject): { dtype: string; shape: readonly number[]; file: string; read: () => Uint8Array } {
+function locate(
+  file: InputFile,
+  tensor: GgufTensor,
+  config: JsonObject,
+): { dtype: string; shape: readonly number[]; file: string; read: () => Uint8Array } {
   const heads = permutedHeads(tensor.name, config);
   const [rows = 0] = tensor.shape;
   const isPermuted = heads !== undefined && rows > 0;
-  if (isPermuted && rows % (2 * heads) !== 0) throw new UserError(`${shownPath(file.path)}: tensor ${printable(tensor.name)} has ${rows} rows for ${heads} heads; convert the model again`);
+  if (isPermuted && rows % (2 * heads) !== 0)
+    throw new UserError(
+      `${shownPath(file.path)}: tensor ${printable(tensor.name)} has ${rows} rows for ${heads} heads; convert the model again`,
+    );
   const read = (): Uint8Array => file.read(tensor.begin, tensor.end - tensor.begin);
-  return { dtype: tensor.type.name, shape: tensor.shape, file: file.path, read: isPermuted ? () => unpermuteRows(read(), rows, heads) : read };
+  return {
+    dtype: tensor.type.name,
+    shape: tensor.shape,
+    file: file.path,
+    read: isPermuted ? () => unpermuteRows(read(), rows, heads) : read,
+  };
 }

@@ -1,10 +1,25 @@
-export { adapterConfigText, type AdapterFolder, type AdapterToWrite, modelCard, type ModelCard, readAdapterFolder, writeAdapterFolder } from "./adapter-folder.ts";
+export {
+  adapterConfigText,
+  type AdapterFolder,
+  type AdapterToWrite,
+  modelCard,
+  type ModelCard,
+  readAdapterFolder,
+  writeAdapterFolder,
+} from "./adapter-folder.ts";
 export { writeFileAtomic } from "./atomic-file.ts";
 export { checkWritable, removeLeftovers, writeFolderAtomic } from "./atomic-folder.ts";
 export { CheckpointError, type CheckpointErrorCode } from "./errors.ts";
 export { type GgufModel, openGguf } from "./gguf-source.ts";
 export { type InputFile, ioError, makeFolder, openInput, readWhole } from "./io.ts";
-export { blockCodecs, type CheckOptions, checkWeights, type ExpectedTensor, loadTensor, plainDtypes } from "./load-tensor.ts";
+export {
+  blockCodecs,
+  type CheckOptions,
+  checkWeights,
+  type ExpectedTensor,
+  loadTensor,
+  plainDtypes,
+} from "./load-tensor.ts";
 export { type FolderLock, lockFolder } from "./lock.ts";
 export { hashFile, type Manifest, type ManifestFile, manifestName, readManifest, verifyManifest } from "./manifest.ts";
 export { type ModelFolder, readConfig, readJsonFile, readModelFolder } from "./model-folder.ts";

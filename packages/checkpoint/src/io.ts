@@ -40,7 +40,9 @@ export function ioError(error: unknown, path: string, during: string): Error {
   const code = "code" in error ? String(error.code) : "";
   const known = reasons.get(code);
   if (known) return new UserError(`${shownPath(path)}: ${known[0]}; ${known[1]}`, known[2]);
-  return /^E[A-Z0-9]+$/.test(code) ? new UserError(`${shownPath(path)}: ${during} failed (${code}); check the file system`, 3) : error;
+  return /^E[A-Z0-9]+$/.test(code)
+    ? new UserError(`${shownPath(path)}: ${during} failed (${code}); check the file system`, 3)
+    : error;
 }
 
 /** Opens a regular file; throws a UserError for anything else, without waiting for a pipe to be written to. */
@@ -49,7 +51,9 @@ export function openInput(path: string): InputFile {
   const info = attempt(path, "reading", () => fstatSync(fd));
   if (!info.isFile()) {
     closeSync(fd);
-    throw new UserError(`${shownPath(path)}: is ${info.isDirectory() ? "a folder" : "not a regular file"}; give a file`);
+    throw new UserError(
+      `${shownPath(path)}: is ${info.isDirectory() ? "a folder" : "not a regular file"}; give a file`,
+    );
   }
   let open = true;
   return {
@@ -74,12 +78,20 @@ function attempt<T>(path: string, during: string, work: () => T): T {
 const largestRead = 1 << 30;
 
 function readRange(fd: number, path: string, offset: number, length: number, size: number): Uint8Array {
-  if (offset + length > size) throw new UserError(`${shownPath(path)}: ends at byte ${size}, before byte ${offset + length}; fetch the file again`);
+  if (offset + length > size)
+    throw new UserError(
+      `${shownPath(path)}: ends at byte ${size}, before byte ${offset + length}; fetch the file again`,
+    );
   const bytes = allocate(path, length);
   let at = 0;
   while (at < length) {
-    const count = attempt(path, "reading", () => readSync(fd, bytes, at, Math.min(length - at, largestRead), offset + at));
-    if (count === 0) throw new UserError(`${shownPath(path)}: was cut short to ${offset + at} bytes while it was read; leave the file alone during a run`);
+    const count = attempt(path, "reading", () =>
+      readSync(fd, bytes, at, Math.min(length - at, largestRead), offset + at),
+    );
+    if (count === 0)
+      throw new UserError(
+        `${shownPath(path)}: was cut short to ${offset + at} bytes while it was read; leave the file alone during a run`,
+      );
     at += count;
   }
   return bytes;
@@ -98,7 +110,10 @@ function allocate(path: string, length: number): Uint8Array {
 export function readWhole(path: string, maxBytes: number): Uint8Array {
   const file = openInput(path);
   try {
-    if (file.size > maxBytes) throw new UserError(`${shownPath(path)}: ${file.size} bytes, more than the ${maxBytes} allowed; check that it is the right file`);
+    if (file.size > maxBytes)
+      throw new UserError(
+        `${shownPath(path)}: ${file.size} bytes, more than the ${maxBytes} allowed; check that it is the right file`,
+      );
     return file.read(0, file.size);
   } finally {
     file.close();

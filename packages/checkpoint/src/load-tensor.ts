@@ -21,7 +21,9 @@ export function loadTensor(backend: KernelBackend, source: WeightSource, name: s
 
 function unsupported(file: string, name: string, dtype: string): UserError {
   const supported = [...plainDtypes, ...blockCodecs].join(", ").toUpperCase();
-  return new UserError(`${shownPath(file)}: tensor ${nameList([name])} is ${dtype.toUpperCase()}; convert it to one of ${supported}`);
+  return new UserError(
+    `${shownPath(file)}: tensor ${nameList([name])} is ${dtype.toUpperCase()}; convert it to one of ${supported}`,
+  );
 }
 
 export interface ExpectedTensor {
@@ -34,12 +36,25 @@ export interface CheckOptions {
 }
 
 /** Compares a source with what a model needs; throws a UserError that lists at most five names and their number. */
-export function checkWeights(source: WeightSource, expected: ReadonlyMap<string, ExpectedTensor>, options: CheckOptions = {}): void {
+export function checkWeights(
+  source: WeightSource,
+  expected: ReadonlyMap<string, ExpectedTensor>,
+  options: CheckOptions = {},
+): void {
   const isOptional = (name: string): boolean => options.optional?.has(name) === true;
   const missing = [...expected.keys()].filter((name) => !source.has(name) && !isOptional(name));
-  if (missing.length > 0) throw mismatch(source, missing, "missing", "fetch the model again, or correct its config.json");
-  const extra = source.names().filter((name) => !expected.has(name) && !isOptional(name) && !name.endsWith("rotary_emb.inv_freq"));
-  if (extra.length > 0) throw mismatch(source, extra, "not known to this architecture", "check architectures and the layer count in config.json");
+  if (missing.length > 0)
+    throw mismatch(source, missing, "missing", "fetch the model again, or correct its config.json");
+  const extra = source
+    .names()
+    .filter((name) => !expected.has(name) && !isOptional(name) && !name.endsWith("rotary_emb.inv_freq"));
+  if (extra.length > 0)
+    throw mismatch(
+      source,
+      extra,
+      "not known to this architecture",
+      "check architectures and the layer count in config.json",
+    );
   checkShapes(source, expected);
 }
 
@@ -52,7 +67,9 @@ function checkShapes(source: WeightSource, expected: ReadonlyMap<string, Expecte
   const present = [...expected].filter(([name]) => source.has(name));
   const wrong = present.filter(([name, { shape }]) => !sameShape(source.info(name).shape, shape));
   if (wrong.length > 0) {
-    const texts = wrong.map(([name, { shape }]) => `${name} [${source.info(name).shape.join(", ")}] instead of [${shape.join(", ")}]`);
+    const texts = wrong.map(
+      ([name, { shape }]) => `${name} [${source.info(name).shape.join(", ")}] instead of [${shape.join(", ")}]`,
+    );
     throw mismatch(source, texts, "of the wrong shape", "correct config.json");
   }
   const known: readonly string[] = [...plainDtypes, ...blockCodecs];

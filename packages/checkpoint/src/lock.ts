@@ -92,7 +92,9 @@ function heldLock(path: string, text: string): FolderLock {
 
 function inUse(folder: string, path: string, { pid, host }: Holder): UserError {
   const where = host === hostname() ? `process ${pid}` : `process ${pid} on ${host}`;
-  return new UserError(`${shownPath(folder)}: is in use by ${where}; wait for it, choose another folder, or delete ${shownPath(path)} if it is gone`);
+  return new UserError(
+    `${shownPath(folder)}: is in use by ${where}; wait for it, choose another folder, or delete ${shownPath(path)} if it is gone`,
+  );
 }
 
 /** A holder on another machine cannot be asked, so it counts as alive. */
@@ -122,7 +124,8 @@ function parseHolder(text: string): Holder | undefined {
     const value = parseJson(text, { file: lockName });
     if (!isJsonObject(value)) return undefined;
     const { pid, start, host, boot } = value;
-    const isHolder = Number.isInteger(pid) && Number(pid) > 0 && [start, host, boot].every((field) => typeof field === "string");
+    const isHolder =
+      Number.isInteger(pid) && Number(pid) > 0 && [start, host, boot].every((field) => typeof field === "string");
     return isHolder ? { pid: Number(pid), start: String(start), host: String(host), boot: String(boot) } : undefined;
   } catch {
     return undefined;

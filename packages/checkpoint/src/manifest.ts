@@ -29,7 +29,14 @@ export interface Manifest {
 export async function listFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return files.map((path) => path.slice(folder.length + 1).split(sep).join("/")).sort();
+  return files
+    .map((path) =>
+      path
+        .slice(folder.length + 1)
+        .split(sep)
+        .join("/"),
+    )
+    .sort();
 }
 
 const chunk = 1 << 22;
@@ -50,23 +57,36 @@ export function hashFile(path: string): { size: number; sha256: string } {
 export async function writeManifest(folder: string, facts: Readonly<Record<string, unknown>>): Promise<void> {
   const names = (await listFiles(folder)).filter((name) => name !== manifestName);
   const files = names.map((name) => ({ name, ...hashFile(join(folder, name)) }));
-  await writeFileAtomic(join(folder, manifestName), `${writeJson({ format_version: formatVersion, ...facts, files }, { indent: 2 })}\n`);
+  await writeFileAtomic(
+    join(folder, manifestName),
+    `${writeJson({ format_version: formatVersion, ...facts, files }, { indent: 2 })}\n`,
+  );
 }
 
 /** Reads manifest.json without looking at the files. */
 export function readManifest(folder: string): Manifest {
   const path = join(folder, manifestName);
   const { format_version: version, files, ...rest } = readJsonFile(path);
-  if (version !== formatVersion) throw new UserError(`${shownPath(path)}:format_version: is ${printable(String(version), 20)}, not ${formatVersion}; use the version of temper that wrote it`);
+  if (version !== formatVersion)
+    throw new UserError(
+      `${shownPath(path)}:format_version: is ${printable(String(version), 20)}, not ${formatVersion}; use the version of temper that wrote it`,
+    );
   if (!Array.isArray(files)) throw new UserError(`${shownPath(path)}:files: is not a list; use another checkpoint`);
   return { files: files.map((entry) => readEntry(entry, path)), facts: Object.assign(Object.create(null), rest) };
 }
 
 function readEntry(entry: JsonValue, path: string): ManifestFile {
   const { name, size, sha256 }: JsonObject = isJsonObject(entry) ? entry : {};
-  const isValid = typeof name === "string" && isInside(name) && Number.isSafeInteger(size) && typeof sha256 === "string" && /^[0-9a-f]{64}$/.test(sha256);
+  const isValid =
+    typeof name === "string" &&
+    isInside(name) &&
+    Number.isSafeInteger(size) &&
+    typeof sha256 === "string" &&
+    /^[0-9a-f]{64}$/.test(sha256);
   if (isValid) return { name, size: Number(size), sha256 };
-  throw new UserError(`${shownPath(path)}:files: holds a bad entry for ${printable(String(name), 40)}; use another checkpoint`);
+  throw new UserError(
+    `${shownPath(path)}:files: holds a bad entry for ${printable(String(name), 40)}; use another checkpoint`,
+  );
 }
 
 /** Whether a name of a manifest is a relative path that stays in its folder. */
@@ -85,8 +105,10 @@ const damaged = "the checkpoint is damaged: use another";
 
 function verifyFile(path: string, wanted: ManifestFile, withHash: boolean): void {
   const found = withHash ? hashFile(path) : { size: sizeOf(path), sha256: wanted.sha256 };
-  if (found.size !== wanted.size) throw new UserError(`${shownPath(path)}: ${found.size} bytes instead of ${wanted.size}; ${damaged}`);
-  if (found.sha256 !== wanted.sha256) throw new UserError(`${shownPath(path)}: its content changed since it was saved; ${damaged}`);
+  if (found.size !== wanted.size)
+    throw new UserError(`${shownPath(path)}: ${found.size} bytes instead of ${wanted.size}; ${damaged}`);
+  if (found.sha256 !== wanted.sha256)
+    throw new UserError(`${shownPath(path)}: its content changed since it was saved; ${damaged}`);
 }
 
 function sizeOf(path: string): number {

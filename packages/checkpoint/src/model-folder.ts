@@ -53,12 +53,14 @@ export function readModelFolder(path: string): ModelFolder {
 export function checkFolder(path: string): void {
   let entries: string[];
   try {
-    if (!statSync(path).isDirectory()) throw new UserError(`${shownPath(path)}: is a file; give a model folder or a .gguf file`);
+    if (!statSync(path).isDirectory())
+      throw new UserError(`${shownPath(path)}: is a file; give a model folder or a .gguf file`);
     entries = readdirSync(path);
   } catch (error) {
     throw ioError(error, path, "reading");
   }
-  if (entries.length === 0) throw new UserError(`${shownPath(path)}: is an empty folder; give a model folder or a .gguf file`);
+  if (entries.length === 0)
+    throw new UserError(`${shownPath(path)}: is an empty folder; give a model folder or a .gguf file`);
 }
 
 /** config.json of a model folder alone, without opening the weights. */
@@ -106,17 +108,23 @@ function openWeights(path: string): WeightSource {
   const indexFile = fileInside(path, index);
   if (indexFile) return openShards(path, indexFile);
   const pickles = readdirSync(path).filter((name) => /\.(bin|pt|pth|ckpt|pkl)$/i.test(name));
-  const found = pickles.length > 0 ? `only ${nameList(pickles, 2)}, and pickle is not read; convert to safetensors` : `no ${single} and no ${index}; give a folder with the weights`;
+  const found =
+    pickles.length > 0
+      ? `only ${nameList(pickles, 2)}, and pickle is not read; convert to safetensors`
+      : `no ${single} and no ${index}; give a folder with the weights`;
   throw new UserError(`${shownPath(path)}: holds ${found}`);
 }
 
 function openShards(folder: string, indexFile: string): WeightSource {
   const shown = shownPath(indexFile);
   const map = readJsonFile(indexFile, maxIndex)["weight_map"];
-  if (!isJsonObject(map)) throw new UserError(`${shown}:weight_map: is missing or not an object; fetch the index again`);
+  if (!isJsonObject(map))
+    throw new UserError(`${shown}:weight_map: is missing or not an object; fetch the index again`);
   const wanted = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) wanted.set(tensor, shardName(shard, tensor, shown));
-  const files = [...new Set(wanted.values())].sort().map((name) => fileInside(folder, name) ?? missingShard(shown, name));
+  const files = [...new Set(wanted.values())]
+    .sort()
+    .map((name) => fileInside(folder, name) ?? missingShard(shown, name));
   const source = openSafetensors(folder, files);
   try {
     compareWithIndex(source, wanted, shown);
@@ -131,7 +139,9 @@ function openShards(folder: string, indexFile: string): WeightSource {
 function shardName(value: unknown, tensor: string, shown: string): string {
   if (typeof value === "string" && /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}\.safetensors$/.test(value)) return value;
   const text = typeof value === "string" ? value : typeof value;
-  throw new UserError(`${shown}:weight_map: tensor ${nameList([tensor])} is said to be in "${printable(text, 60)}", not the name of a .safetensors file of this folder; correct the index`);
+  throw new UserError(
+    `${shown}:weight_map: tensor ${nameList([tensor])} is said to be in "${printable(text, 60)}", not the name of a .safetensors file of this folder; correct the index`,
+  );
 }
 
 function missingShard(shown: string, name: string): never {
@@ -141,12 +151,15 @@ function missingShard(shown: string, name: string): never {
 function compareWithIndex(source: WeightSource, wanted: ReadonlyMap<string, string>, shown: string): void {
   const absent = [...wanted.keys()].filter((name) => !source.has(name));
   const extra = source.names().filter((name) => !wanted.has(name));
-  const moved = [...wanted].filter(([name, shard]) => source.has(name) && basename(source.info(name).file) !== shard).map(([name]) => name);
+  const moved = [...wanted]
+    .filter(([name, shard]) => source.has(name) && basename(source.info(name).file) !== shard)
+    .map(([name]) => name);
   for (const [names, what] of [
     [absent, "are in the index but in no shard"],
     [extra, "are in a shard but not in the index"],
     [moved, "are in another shard than the index says"],
   ] as const) {
-    if (names.length > 0) throw new UserError(`${shown}: ${names.length} tensors ${what}: ${nameList(names)}; fetch the model again`);
+    if (names.length > 0)
+      throw new UserError(`${shown}: ${names.length} tensors ${what}: ${nameList(names)}; fetch the model again`);
   }
 }

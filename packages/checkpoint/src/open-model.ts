@@ -36,12 +36,19 @@ function isFile(path: string): boolean {
 
 function fromFolder(path: string): OpenModel {
   const { config, generationConfig, tokenizerFiles, weights } = readModelFolder(path);
-  const tokenizer: ModelTokenizer = tokenizerFiles.size > 0 ? { kind: "folder", path, files: tokenizerFiles } : { kind: "none" };
+  const tokenizer: ModelTokenizer =
+    tokenizerFiles.size > 0 ? { kind: "folder", path, files: tokenizerFiles } : { kind: "none" };
   return { path, config, generationConfig, tokenizer, weights };
 }
 
 function fromGguf(path: string): OpenModel {
   if (!/\.gguf$/i.test(path)) throw new UserError(`${shownPath(path)}: is a file; give a model folder or a .gguf file`);
   const { config, tokenizer, weights } = openGguf(path);
-  return { path, config, generationConfig: undefined, tokenizer: tokenizer ? { kind: "gguf", path, tokenizer } : { kind: "none" }, weights };
+  return {
+    path,
+    config,
+    generationConfig: undefined,
+    tokenizer: tokenizer ? { kind: "gguf", path, tokenizer } : { kind: "none" },
+    weights,
+  };
 }

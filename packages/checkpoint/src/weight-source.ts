@@ -1,5 +1,11 @@
 // Named tensors in files, whatever the format: listed at once, read one at a time.
-import { nameList, parseSafetensorsHeader, type SafetensorsHeader, safetensorsHeaderLength, UserError } from "@welltempered/formats";
+import {
+  nameList,
+  parseSafetensorsHeader,
+  type SafetensorsHeader,
+  safetensorsHeaderLength,
+  UserError,
+} from "@welltempered/formats";
 import { type InputFile, openInput, shownPath } from "./io.ts";
 
 /** How a tensor lies in its file: a dtype of safetensors or a block type of GGUF, in lower case ("f32", "bf16", "q4_1"). */
@@ -90,7 +96,10 @@ export function openSafetensors(path: string, files: readonly string[] = [path])
 
 function addTensors(tensors: Map<string, Located>, { file, header }: Opened, path: string): void {
   const twice = [...header.tensors.keys()].filter((name) => tensors.has(name));
-  if (twice.length > 0) throw new UserError(`${shownPath(path)}: ${twice.length} tensors are in another shard too: ${nameList(twice)}; fetch the model again`);
+  if (twice.length > 0)
+    throw new UserError(
+      `${shownPath(path)}: ${twice.length} tensors are in another shard too: ${nameList(twice)}; fetch the model again`,
+    );
   for (const [name, { dtype, shape, begin, end }] of header.tensors) {
     tensors.set(name, { dtype: dtype.toLowerCase(), shape, file: path, read: () => file.read(begin, end - begin) });
   }

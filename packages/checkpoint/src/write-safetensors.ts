@@ -1,6 +1,12 @@
 // safetensors files as the reference crate writes them, streamed: one tensor in memory at a time.
 import { join } from "node:path";
-import { layoutSafetensors, nameList, safetensorsByteSize, type SafetensorsSpec, writeJson } from "@welltempered/formats";
+import {
+  layoutSafetensors,
+  nameList,
+  safetensorsByteSize,
+  type SafetensorsSpec,
+  writeJson,
+} from "@welltempered/formats";
 import { replaceFile, writeAll, writeFileAtomic } from "./atomic-file.ts";
 import { CheckpointError } from "./errors.ts";
 import { makeFolder } from "./io.ts";
@@ -14,7 +20,11 @@ export interface TensorToWrite extends SafetensorsSpec {
 const ptMetadata = { format: "pt" };
 
 /** Writes one file, whole or not at all. */
-export async function writeSafetensors(path: string, tensors: readonly TensorToWrite[], metadata: Readonly<Record<string, string>> = ptMetadata): Promise<void> {
+export async function writeSafetensors(
+  path: string,
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>> = ptMetadata,
+): Promise<void> {
   checkNames(tensors);
   const { header, order } = layoutSafetensors(tensors, metadata);
   await replaceFile(path, async (handle) => {
@@ -34,14 +44,22 @@ async function bytesOf({ name, dtype, shape, bytes }: TensorToWrite): Promise<Ui
   const content = typeof bytes === "function" ? await bytes() : bytes;
   const size = safetensorsByteSize(dtype, shape);
   if (content.length === size) return content;
-  throw new CheckpointError("WRONG_BYTES", `tensor ${nameList([name])}: ${content.length} bytes for ${dtype} [${shape.join(", ")}], which takes ${size}`, "give the bytes of that dtype and shape");
+  throw new CheckpointError(
+    "WRONG_BYTES",
+    `tensor ${nameList([name])}: ${content.length} bytes for ${dtype} [${shape.join(", ")}], which takes ${size}`,
+    "give the bytes of that dtype and shape",
+  );
 }
 
 /**
  * Writes the weights of a model into `folder`: model.safetensors, or shards of at most `maxShardBytes` with an index, in
  * the way of huggingface_hub's split_state_dict_into_shards. The index comes last. Returns the names of the files.
  */
-export async function writeModelWeights(folder: string, tensors: readonly TensorToWrite[], maxShardBytes: number): Promise<string[]> {
+export async function writeModelWeights(
+  folder: string,
+  tensors: readonly TensorToWrite[],
+  maxShardBytes: number,
+): Promise<string[]> {
   await makeFolder(folder);
   checkNames(tensors);
   const shards = splitIntoShards(tensors, maxShardBytes);
@@ -52,7 +70,10 @@ export async function writeModelWeights(folder: string, tensors: readonly Tensor
   const names = shards.map((_, i) => `model-${count(i + 1)}-of-${count(shards.length)}.safetensors`);
   for (const [i, shard] of shards.entries()) await writeSafetensors(join(folder, names[i] ?? ""), shard);
   const weightMap = new Map(shards.flatMap((shard, i) => shard.map(({ name }) => [name, names[i]] as const)));
-  const index = { metadata: { total_parameters: sum(tensors, elements), total_size: sum(tensors, size) }, weight_map: weightMap };
+  const index = {
+    metadata: { total_parameters: sum(tensors, elements), total_size: sum(tensors, size) },
+    weight_map: weightMap,
+  };
   const indexName = "model.safetensors.index.json";
   await writeFileAtomic(join(folder, indexName), `${writeJson(index, { indent: 2, sortKeys: true, python: true })}\n`);
   return [...names, indexName];

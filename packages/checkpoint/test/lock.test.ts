@@ -8,7 +8,8 @@ import { folderOf, refusal } from "./scratch.ts";
 
 const name = ".temper.lock";
 const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-const holder = (fields: object): string => JSON.stringify({ pid: process.ppid, start: "1", host: hostname(), boot, ...fields });
+const holder = (fields: object): string =>
+  JSON.stringify({ pid: process.ppid, start: "1", host: hostname(), boot, ...fields });
 
 describe("the lock of a run folder", () => {
   it("keeps a second holder out until it is released", async () => {

@@ -9,16 +9,26 @@ const config = '{"architectures":["LlamaForCausalLM"],"model_type":"llama"}';
 const weights = fileOf(f32("a", [2]), f32("b", [1, 3]));
 const index = (map: Record<string, unknown>): string => JSON.stringify({ metadata: {}, weight_map: map });
 const shards = { "s1.safetensors": fileOf(f32("a", [2], 5)), "s2.safetensors": fileOf(f32("b", [1, 3])) };
-const sharded = (map: Record<string, unknown>, files: Record<string, Uint8Array> = shards): string => folderOf({ "config.json": config, "model.safetensors.index.json": index(map), ...files });
+const sharded = (map: Record<string, unknown>, files: Record<string, Uint8Array> = shards): string =>
+  folderOf({ "config.json": config, "model.safetensors.index.json": index(map), ...files });
 
 describe("a model folder", () => {
   it("gives config, tokenizer files and tensors of one file", () => {
-    const folder = folderOf({ "config.json": config, "generation_config.json": '{"eos_token_id":2}', "tokenizer.json": "{}", "model.safetensors": weights });
+    const folder = folderOf({
+      "config.json": config,
+      "generation_config.json": '{"eos_token_id":2}',
+      "tokenizer.json": "{}",
+      "model.safetensors": weights,
+    });
     const model = openModel(folder);
     expect(model.config["model_type"]).toBe("llama");
     expect(Object.getPrototypeOf(model.config)).toBeNull();
     expect(model.generationConfig).toMatchObject({ eos_token_id: 2 });
-    expect(model.tokenizer).toEqual({ kind: "folder", path: folder, files: new Map([["tokenizer.json", join(folder, "tokenizer.json")]]) });
+    expect(model.tokenizer).toEqual({
+      kind: "folder",
+      path: folder,
+      files: new Map([["tokenizer.json", join(folder, "tokenizer.json")]]),
+    });
     expect(model.weights.names()).toEqual(["a", "b"]);
     expect(model.weights.info("b")).toMatchObject({ dtype: "f32", shape: [1, 3] });
     expect([...new Float32Array(model.weights.read("a").slice().buffer)]).toEqual([1, 1]);
@@ -35,9 +45,15 @@ describe("a model folder", () => {
   it("that is missing, empty, a file or without config.json is refused", async () => {
     expect(await refusal(() => openModel("/nowhere/at/all"))).toContain("/nowhere/at/all: does not exist");
     expect(await refusal(() => openModel(folderOf()))).toContain("is an empty folder");
-    expect(await refusal(() => openModel(join(folderOf({ x: "x" }), "x")))).toContain("/x: is a file; give a model folder or a .gguf file");
-    expect(await refusal(() => openModel(folderOf({ "model.safetensors": weights })))).toContain("holds no config.json");
-    expect(await refusal(() => openModel(folderOf({ "adapter_config.json": "{}" })))).toContain("give it as adapter_name_or_path");
+    expect(await refusal(() => openModel(join(folderOf({ x: "x" }), "x")))).toContain(
+      "/x: is a file; give a model folder or a .gguf file",
+    );
+    expect(await refusal(() => openModel(folderOf({ "model.safetensors": weights })))).toContain(
+      "holds no config.json",
+    );
+    expect(await refusal(() => openModel(folderOf({ "adapter_config.json": "{}" })))).toContain(
+      "give it as adapter_name_or_path",
+    );
   });
 
   it.each<[string, string | Uint8Array, string]>([
@@ -49,26 +65,45 @@ describe("a model folder", () => {
     ["in UTF-16", new Uint8Array(Buffer.from(config, "utf16le")), "config.json:1:2"],
     ["that is empty", "", "config.json:1:1: expected a value"],
   ])("with a config.json %s is refused by place", async (_, text, message) => {
-    expect(await refusal(() => openModel(folderOf({ "config.json": text, "model.safetensors": weights })))).toContain(message);
+    expect(await refusal(() => openModel(folderOf({ "config.json": text, "model.safetensors": weights })))).toContain(
+      message,
+    );
   });
 
   it("never runs the Python it holds", () => {
-    const folder = folderOf({ "config.json": '{"auto_map":{"AutoModel":"modeling_x.M"}}', "model.safetensors": weights });
+    const folder = folderOf({
+      "config.json": '{"auto_map":{"AutoModel":"modeling_x.M"}}',
+      "model.safetensors": weights,
+    });
     writeFileSync(join(folder, "modeling_x.py"), `open(${JSON.stringify(join(folder, "canary"))}, "w")`);
     readModelFolder(folder).weights.close();
     expect(existsSync(join(folder, "canary"))).toBe(false);
   });
 
   it.each(["pytorch_model.bin", "model.pt", "x.ckpt"])("with only %s is refused: pickle is not read", async (name) => {
-    expect(await refusal(() => openModel(folderOf({ "config.json": config, [name]: "x" })))).toContain(`only ${name}, and pickle is not read; convert to safetensors`);
+    expect(await refusal(() => openModel(folderOf({ "config.json": config, [name]: "x" })))).toContain(
+      `only ${name}, and pickle is not read; convert to safetensors`,
+    );
   });
 
   it("without weights is refused", async () => {
     expect(await refusal(() => openModel(folderOf({ "config.json": config })))).toContain("no model.safetensors");
   });
 
-  it.each(["../../x.safetensors", "/etc/passwd", "C:\\x", "a\u0000b", "sub/x.safetensors", "..", ".hidden.safetensors", "x.bin", ""])("refuses a shard named %j", async (name) => {
-    expect(await refusal(() => readModelFolder(sharded({ a: name })))).toContain("not the name of a .safetensors file of this folder");
+  it.each([
+    "../../x.safetensors",
+    "/etc/passwd",
+    "C:\\x",
+    "a\u0000b",
+    "sub/x.safetensors",
+    "..",
+    ".hidden.safetensors",
+    "x.bin",
+    "",
+  ])("refuses a shard named %j", async (name) => {
+    expect(await refusal(() => readModelFolder(sharded({ a: name })))).toContain(
+      "not the name of a .safetensors file of this folder",
+    );
   });
 
   it("refuses a shard that is no text", async () => {
@@ -79,7 +114,9 @@ describe("a model folder", () => {
     const outside = folderOf({ "w.safetensors": weights });
     const folder = folderOf({ "config.json": config });
     symlinkSync(join(outside, "w.safetensors"), join(folder, "model.safetensors"));
-    expect(await refusal(() => readModelFolder(folder))).toContain("model.safetensors: is a symbolic link out of the model folder");
+    expect(await refusal(() => readModelFolder(folder))).toContain(
+      "model.safetensors: is a symbolic link out of the model folder",
+    );
     const cache = folderOf({}, "models--org--name");
     for (const sub of ["blobs", "snapshots/abc"]) mkdirSync(join(cache, sub), { recursive: true });
     writeFileSync(join(cache, "blobs/1"), config);
@@ -92,12 +129,40 @@ describe("a model folder", () => {
   });
 
   it("refuses an index that does not fit its shards", async () => {
-    expect(await refusal(() => readModelFolder(sharded({ a: "s1.safetensors", b: "s3.safetensors" })))).toContain("names s3.safetensors, which is not there");
-    expect(await refusal(() => readModelFolder(sharded({ a: "s1.safetensors", b: "s2.safetensors", c: "s2.safetensors" })))).toContain("1 tensors are in the index but in no shard: c");
-    expect(await refusal(() => readModelFolder(sharded({ a: "s1.safetensors", b: "s2.safetensors" }, { ...shards, "s2.safetensors": fileOf(f32("b", [1]), f32("extra", [1])) })))).toContain("1 tensors are in a shard but not in the index: extra");
-    expect(await refusal(() => readModelFolder(sharded({ a: "s1.safetensors", b: "s2.safetensors" }, { ...shards, "s2.safetensors": fileOf(f32("a", [2]), f32("b", [1])) })))).toContain("1 tensors are in another shard too: a");
-    expect(await refusal(() => readModelFolder(sharded({ a: "s2.safetensors", b: "s1.safetensors" })))).toContain("2 tensors are in another shard than the index says: a, b");
-    expect(await refusal(() => readModelFolder(folderOf({ "config.json": config, "model.safetensors.index.json": '{"weight_map":[]}' })))).toContain("weight_map: is missing or not an object");
+    expect(await refusal(() => readModelFolder(sharded({ a: "s1.safetensors", b: "s3.safetensors" })))).toContain(
+      "names s3.safetensors, which is not there",
+    );
+    expect(
+      await refusal(() => readModelFolder(sharded({ a: "s1.safetensors", b: "s2.safetensors", c: "s2.safetensors" }))),
+    ).toContain("1 tensors are in the index but in no shard: c");
+    expect(
+      await refusal(() =>
+        readModelFolder(
+          sharded(
+            { a: "s1.safetensors", b: "s2.safetensors" },
+            { ...shards, "s2.safetensors": fileOf(f32("b", [1]), f32("extra", [1])) },
+          ),
+        ),
+      ),
+    ).toContain("1 tensors are in a shard but not in the index: extra");
+    expect(
+      await refusal(() =>
+        readModelFolder(
+          sharded(
+            { a: "s1.safetensors", b: "s2.safetensors" },
+            { ...shards, "s2.safetensors": fileOf(f32("a", [2]), f32("b", [1])) },
+          ),
+        ),
+      ),
+    ).toContain("1 tensors are in another shard too: a");
+    expect(await refusal(() => readModelFolder(sharded({ a: "s2.safetensors", b: "s1.safetensors" })))).toContain(
+      "2 tensors are in another shard than the index says: a, b",
+    );
+    expect(
+      await refusal(() =>
+        readModelFolder(folderOf({ "config.json": config, "model.safetensors.index.json": '{"weight_map":[]}' })),
+      ),
+    ).toContain("weight_map: is missing or not an object");
   });
 
   it("whose file is cut short after it was opened gives an error, not a crash", async () => {
@@ -119,15 +184,19 @@ describe("a model folder", () => {
   });
 
   it("prints names of tensors escaped", async () => {
-    const source = openSafetensors(join(folderOf({ "m.safetensors": fileOf(f32("evil\u001b[2J\nerror: x", [1])) }), "m.safetensors"));
+    const source = openSafetensors(
+      join(folderOf({ "m.safetensors": fileOf(f32("evil\u001b[2J\nerror: x", [1])) }), "m.safetensors"),
+    );
     expect(await refusal(() => checkWeights(source, new Map()))).toContain("evil\\u001b[2J\\u000aerror: x");
     source.close();
   });
 });
 
 describe("the weights a model needs", () => {
-  const open = (...tensors: Parameters<typeof fileOf>): ReturnType<typeof openSafetensors> => openSafetensors(join(folderOf({ "m.safetensors": fileOf(...tensors) }), "m.safetensors"));
-  const needed = (...names: string[]): Map<string, { shape: number[] }> => new Map(names.map((name) => [name, { shape: [2] }]));
+  const open = (...tensors: Parameters<typeof fileOf>): ReturnType<typeof openSafetensors> =>
+    openSafetensors(join(folderOf({ "m.safetensors": fileOf(...tensors) }), "m.safetensors"));
+  const needed = (...names: string[]): Map<string, { shape: number[] }> =>
+    new Map(names.map((name) => [name, { shape: [2] }]));
 
   it("are accepted when they fit, rotary buffers and a tied head aside", () => {
     const source = open(f32("a", [2]), f32("x.rotary_emb.inv_freq", [4]), f32("lm_head.weight", [2]));
@@ -137,9 +206,19 @@ describe("the weights a model needs", () => {
 
   it("are listed, five at most, when missing, unknown, of another shape or type", async () => {
     const many = Array.from({ length: 9 }, (_, i) => `t${i}`);
-    expect(await refusal(() => checkWeights(open(f32("t8", [2])), needed(...many)))).toContain("8 tensors are missing: t0, t1, t2, t3, t4 and 3 more");
-    expect(await refusal(() => checkWeights(open(f32("a", [2]), f32("b", [2])), needed("a")))).toContain("1 tensor is not known to this architecture: b");
-    expect(await refusal(() => checkWeights(open(f32("a", [3])), needed("a")))).toContain("1 tensor is of the wrong shape: a [3] instead of [2]");
-    expect(await refusal(() => checkWeights(open({ name: "a", dtype: "I8", shape: [2], bytes: new Uint8Array(2) }), needed("a")))).toContain("tensor a is I8; convert it to one of F32, BF16, F16");
+    expect(await refusal(() => checkWeights(open(f32("t8", [2])), needed(...many)))).toContain(
+      "8 tensors are missing: t0, t1, t2, t3, t4 and 3 more",
+    );
+    expect(await refusal(() => checkWeights(open(f32("a", [2]), f32("b", [2])), needed("a")))).toContain(
+      "1 tensor is not known to this architecture: b",
+    );
+    expect(await refusal(() => checkWeights(open(f32("a", [3])), needed("a")))).toContain(
+      "1 tensor is of the wrong shape: a [3] instead of [2]",
+    );
+    expect(
+      await refusal(() =>
+        checkWeights(open({ name: "a", dtype: "I8", shape: [2], bytes: new Uint8Array(2) }), needed("a")),
+      ),
+    ).toContain("tensor a is I8; convert it to one of F32, BF16, F16");
   });
 });

@@ -9,7 +9,9 @@ try {
     parent,
     "checkpoint-20",
     async (folder) => {
-      await writeSafetensors(join(folder, "model.safetensors"), [{ name: "a", dtype: "F32", shape: [2], bytes: new Uint8Array(8) }]);
+      await writeSafetensors(join(folder, "model.safetensors"), [
+        { name: "a", dtype: "F32", shape: [2], bytes: new Uint8Array(8) },
+      ]);
       await writeFileAtomic(join(folder, "trainer_state.json"), "{}");
     },
     { step: 20 },

@@ -17,7 +17,12 @@ export function folderOf(files: Readonly<Record<string, string | Uint8Array>> = 
   return folder;
 }
 
-export const f32 = (name: string, shape: number[], fill = 1): TensorToWrite & { bytes: Uint8Array } => ({ name, dtype: "F32", shape, bytes: new Uint8Array(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(fill).buffer) });
+export const f32 = (name: string, shape: number[], fill = 1): TensorToWrite & { bytes: Uint8Array } => ({
+  name,
+  dtype: "F32",
+  shape,
+  bytes: new Uint8Array(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(fill).buffer),
+});
 
 /** A safetensors file in memory. */
 export function fileOf(...tensors: (TensorToWrite & { bytes: Uint8Array })[]): Uint8Array {

@@ -8,10 +8,20 @@ import { checkWeights, loadTensor, openModel } from "../src/index.ts";
 
 interface Digest {
   config: Record<string, unknown>;
-  tokenizer: { tokens: number; tokens_sha256: string; merges: number; merges_sha256: string; chat_template_sha256: string; control: number[]; pre: string };
+  tokenizer: {
+    tokens: number;
+    tokens_sha256: string;
+    merges: number;
+    merges_sha256: string;
+    chat_template_sha256: string;
+    control: number[];
+    pre: string;
+  };
   tensors: Record<string, { shape: number[]; sha256: string; first: number[] }>;
 }
-const digest = JSON.parse(readFileSync(new URL("../../../fixtures/smollm2/digest.json", import.meta.url), "utf8")) as Digest;
+const digest = JSON.parse(
+  readFileSync(new URL("../../../fixtures/smollm2/digest.json", import.meta.url), "utf8"),
+) as Digest;
 const sha256 = (data: string | Uint8Array): string => createHash("sha256").update(data).digest("hex");
 
 async function model(): Promise<string | undefined> {
@@ -30,7 +40,11 @@ describe.skipIf(path === undefined)("SmolLM2 from GGUF (skipped where it cannot 
   it("has transformers' config", () => {
     const { config, weights } = open();
     const { architectures: _, rope_parameters: rope, ...wanted } = digest.config;
-    expect(config).toMatchObject({ ...wanted, rope_theta: (rope as { rope_theta: number }).rope_theta, architectures: ["LlamaForCausalLM"] });
+    expect(config).toMatchObject({
+      ...wanted,
+      rope_theta: (rope as { rope_theta: number }).rope_theta,
+      architectures: ["LlamaForCausalLM"],
+    });
     expect(config).not.toHaveProperty("rope_scaling");
     weights.close();
   });
@@ -54,8 +68,13 @@ describe.skipIf(path === undefined)("SmolLM2 from GGUF (skipped where it cannot 
     if (tokenizer.kind !== "gguf") throw new Error(tokenizer.kind);
     const { tokens, merges = [], tokenTypes = [], chatTemplate = "", pre } = tokenizer.tokenizer;
     const got = {
-      tokens: tokens.length, tokens_sha256: sha256(tokens.join("\n")), merges: merges.length, merges_sha256: sha256(merges.join("\n")), chat_template_sha256: sha256(chatTemplate),
-      control: tokenTypes.flatMap((type, id) => (type === 3 ? [id] : [])), pre,
+      tokens: tokens.length,
+      tokens_sha256: sha256(tokens.join("\n")),
+      merges: merges.length,
+      merges_sha256: sha256(merges.join("\n")),
+      chat_template_sha256: sha256(chatTemplate),
+      control: tokenTypes.flatMap((type, id) => (type === 3 ? [id] : [])),
+      pre,
     };
     expect(got).toEqual(digest.tokenizer);
     weights.close();

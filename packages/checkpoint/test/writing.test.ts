@@ -1,11 +1,33 @@
-import { readdirSync, readFileSync, chmodSync, existsSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  readdirSync,
+  readFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { openBackend } from "@welltempered/kernels";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  adapterConfigText, CheckpointError, loadTensor, modelCard, openSafetensors, readAdapterFolder, readModelFolder, removeLeftovers, type TensorToWrite, verifyManifest, writeAdapterFolder, writeFileAtomic,
-  writeFolderAtomic, writeModelWeights, writeSafetensors,
+  adapterConfigText,
+  CheckpointError,
+  loadTensor,
+  modelCard,
+  openSafetensors,
+  readAdapterFolder,
+  readModelFolder,
+  removeLeftovers,
+  type TensorToWrite,
+  verifyManifest,
+  writeAdapterFolder,
+  writeFileAtomic,
+  writeFolderAtomic,
+  writeModelWeights,
+  writeSafetensors,
 } from "../src/index.ts";
 import { f32, folderOf, refusal } from "./scratch.ts";
 
@@ -14,9 +36,25 @@ const read = (...parts: string[]): string => readFileSync(join(...parts), "utf8"
 
 describe("writing safetensors", () => {
   it("gives the bytes that Python's save_file gives", async () => {
-    const written = JSON.parse(fixture("safetensors/written.json")) as { base64: string; tensors: Record<string, { shape: number[]; base64: string }> };
-    const dtypes: Record<string, TensorToWrite["dtype"]> = { "model.b": "F32", "model.a": "BF16", "é.scale": "F16", ids: "I64", mask: "BOOL", empty: "F32", 'a\n"quoted"': "I8" };
-    const tensors = Object.entries(written.tensors).map(([name, { shape, base64 }]): TensorToWrite => ({ name, dtype: dtypes[name]!, shape, bytes: async () => new Uint8Array(Buffer.from(base64, "base64")) }));
+    const written = JSON.parse(fixture("safetensors/written.json")) as {
+      base64: string;
+      tensors: Record<string, { shape: number[]; base64: string }>;
+    };
+    const dtypes: Record<string, TensorToWrite["dtype"]> = {
+      "model.b": "F32",
+      "model.a": "BF16",
+      "é.scale": "F16",
+      ids: "I64",
+      mask: "BOOL",
+      empty: "F32",
+      'a\n"quoted"': "I8",
+    };
+    const tensors = Object.entries(written.tensors).map(([name, { shape, base64 }]): TensorToWrite => ({
+      name,
+      dtype: dtypes[name]!,
+      shape,
+      bytes: async () => new Uint8Array(Buffer.from(base64, "base64")),
+    }));
     const folder = folderOf();
     await writeSafetensors(join(folder, "w.safetensors"), tensors);
     expect(readFileSync(join(folder, "w.safetensors")).toString("base64")).toBe(written.base64);
@@ -32,7 +70,12 @@ describe("writing safetensors", () => {
       fc.asyncProperty(fc.array(spec, { maxLength: 5 }), async (specs) => {
         const tensors = specs.map(({ dtype: type, shape, seed }, i) => {
           const size = shape.reduce((a, b) => a * b, 1) * (type === "F32" ? 4 : 2);
-          return { name: `t${i}`, dtype: type, shape, bytes: Uint8Array.from({ length: size }, (_, at) => (at * 31 + seed) % 120) };
+          return {
+            name: `t${i}`,
+            dtype: type,
+            shape,
+            bytes: Uint8Array.from({ length: size }, (_, at) => (at * 31 + seed) % 120),
+          };
         });
         await writeSafetensors(path, tensors);
         const source = openSafetensors(path);
@@ -53,19 +96,30 @@ describe("writing safetensors", () => {
     const folder = folderOf();
     const bad = { ...f32("a", [2]), bytes: new Uint8Array(7) };
     await expect(writeSafetensors(join(folder, "w.safetensors"), [bad])).rejects.toThrow(CheckpointError);
-    await expect(writeSafetensors(join(folder, "w.safetensors"), [f32("a", [1]), f32("a", [1])])).rejects.toThrow("twice: a");
+    await expect(writeSafetensors(join(folder, "w.safetensors"), [f32("a", [1]), f32("a", [1])])).rejects.toThrow(
+      "twice: a",
+    );
     expect(readdirSync(folder)).toEqual([]);
   });
 
   it("splits into the shards and index of huggingface_hub", async () => {
-    const { shapes, max_bytes: max, index } = JSON.parse(fixture("checkpoint/shards.json")) as { shapes: Record<string, number[]>; max_bytes: number; index: string };
+    const {
+      shapes,
+      max_bytes: max,
+      index,
+    } = JSON.parse(fixture("checkpoint/shards.json")) as {
+      shapes: Record<string, number[]>;
+      max_bytes: number;
+      index: string;
+    };
     const folder = folderOf({ "config.json": "{}" });
     const tensors = Object.entries(shapes).map(([name, shape], i) => f32(name, shape, i));
     const names = await writeModelWeights(folder, tensors, max);
     expect(read(folder, "model.safetensors.index.json")).toBe(index);
     expect(names).toEqual(readdirSync(folder).filter((name) => name !== "config.json"));
     const { weights } = readModelFolder(folder);
-    for (const { name, bytes } of tensors) expect(Buffer.from(weights.read(name)).equals(Buffer.from(bytes))).toBe(true);
+    for (const { name, bytes } of tensors)
+      expect(Buffer.from(weights.read(name)).equals(Buffer.from(bytes))).toBe(true);
     weights.close();
     expect(await writeModelWeights(folderOf(), tensors, 5e9)).toEqual(["model.safetensors"]);
   });
@@ -80,7 +134,9 @@ describe("an adapter folder", () => {
     const readme = modelCard({ baseModel: "base", tags: ["lora"], library: "peft", title: "t", body: "b" });
     await writeAdapterFolder(folder, { config, tensors, readme });
     expect(read(folder, "adapter_config.json")).toBe(fixture("checkpoint/adapter_config.json"));
-    expect(read(folder, "README.md")).toBe('---\nbase_model: "base"\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- "lora"\n---\n\n# t\n\nb\n');
+    expect(read(folder, "README.md")).toBe(
+      '---\nbase_model: "base"\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- "lora"\n---\n\n# t\n\nb\n',
+    );
     const adapter = readAdapterFolder(folder);
     expect(adapter.config).toMatchObject({ peft_type: "LORA", r: 8, base_model_name_or_path: "base/möbius ☃" });
     expect(adapter.weights.names()).toEqual(tensors.map(({ name }) => name));
@@ -93,9 +149,17 @@ describe("an adapter folder", () => {
 
   it("without config, type or safetensors is refused", async () => {
     expect(await refusal(() => readAdapterFolder(folderOf({ x: "" })))).toContain("holds no adapter_config.json");
-    expect(await refusal(() => readAdapterFolder(folderOf({ "adapter_config.json": "{}" })))).toContain("peft_type: is missing");
-    expect(await refusal(() => readAdapterFolder(folderOf({ "adapter_config.json": '{"peft_type":"LORA"}', "adapter_model.bin": "" })))).toContain("only adapter_model.bin, and pickle is not read");
-    expect(await refusal(() => readAdapterFolder(folderOf({ "adapter_config.json": '{"peft_type":"LORA"}' })))).toContain("no adapter_model.safetensors");
+    expect(await refusal(() => readAdapterFolder(folderOf({ "adapter_config.json": "{}" })))).toContain(
+      "peft_type: is missing",
+    );
+    expect(
+      await refusal(() =>
+        readAdapterFolder(folderOf({ "adapter_config.json": '{"peft_type":"LORA"}', "adapter_model.bin": "" })),
+      ),
+    ).toContain("only adapter_model.bin, and pickle is not read");
+    expect(
+      await refusal(() => readAdapterFolder(folderOf({ "adapter_config.json": '{"peft_type":"LORA"}' }))),
+    ).toContain("no adapter_model.safetensors");
   });
 });
 
@@ -109,7 +173,9 @@ describe("writing whole or not at all", () => {
 
   it("tells errors of the file system by path and exit code", async () => {
     expect(await refusal(() => writeFileAtomic("/dev/full/x", "x"))).toContain("leads through a file");
-    expect(await refusal(() => writeFolderAtomic("/proc/nope", "x", async () => undefined))).toContain("/proc/nope: does not exist");
+    expect(await refusal(() => writeFolderAtomic("/proc/nope", "x", async () => undefined))).toContain(
+      "/proc/nope: does not exist",
+    );
     for (const code of ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "ETXTBSY"]) {
       const throwing = async (): Promise<void> => Promise.reject(Object.assign(new Error("x"), { code }));
       const parent = folderOf();
@@ -134,17 +200,23 @@ describe("writing whole or not at all", () => {
     // By sha256sum.
     expect(files).toEqual([
       { name: "sub/state.json", size: 2, sha256: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" },
-      { name: "weights.safetensors", size: 7, sha256: "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c" },
+      {
+        name: "weights.safetensors",
+        size: 7,
+        sha256: "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c",
+      },
     ]);
   });
 
   it("replaces an older checkpoint of the name, and keeps it where the new one fails", async () => {
     const parent = folderOf();
     await writeFolderAtomic(parent, "checkpoint-10", fill, { step: 10, run: 1 });
-    await expect(writeFolderAtomic(parent, "checkpoint-10", async (folder) => {
-      await fill(folder);
-      throw new Error("stopped");
-    })).rejects.toThrow("stopped");
+    await expect(
+      writeFolderAtomic(parent, "checkpoint-10", async (folder) => {
+        await fill(folder);
+        throw new Error("stopped");
+      }),
+    ).rejects.toThrow("stopped");
     expect(verifyManifest(join(parent, "checkpoint-10")).facts).toMatchObject({ run: 1 });
     await writeFolderAtomic(parent, "checkpoint-10", fill, { step: 10, run: 2 });
     expect(verifyManifest(join(parent, "checkpoint-10")).facts).toMatchObject({ run: 2 });
@@ -156,13 +228,41 @@ describe("writing whole or not at all", () => {
   });
 
   it.each<[string, (path: string) => void, string]>([
-    ["a flipped byte", (path) => writeFileSync(join(path, "weights.safetensors"), "weighTs"), "weights.safetensors: its content changed"],
-    ["a truncated file", (path) => truncateSync(join(path, "weights.safetensors"), 3), "weights.safetensors: 3 bytes instead of 7"],
+    [
+      "a flipped byte",
+      (path) => writeFileSync(join(path, "weights.safetensors"), "weighTs"),
+      "weights.safetensors: its content changed",
+    ],
+    [
+      "a truncated file",
+      (path) => truncateSync(join(path, "weights.safetensors"), 3),
+      "weights.safetensors: 3 bytes instead of 7",
+    ],
     ["an empty file", (path) => truncateSync(join(path, "sub/state.json"), 0), "sub/state.json: 0 bytes instead of 2"],
     ["a missing manifest", (path) => writeFileSync(join(path, "manifest.json"), ""), "manifest.json:1:1"],
-    ["a name that leaves the folder", (path) => writeFileSync(join(path, "manifest.json"), `{"format_version":1,"files":[{"name":"../../etc/passwd","size":1,"sha256":"${"0".repeat(64)}"}]}`), "bad entry for ../../etc/passwd"],
-    ["a size of 1e18", (path) => writeFileSync(join(path, "manifest.json"), `{"format_version":1,"files":[{"name":"x","size":1e18,"sha256":"${"0".repeat(64)}"}]}`), "bad entry for x"],
-    ["another version", (path) => writeFileSync(join(path, "manifest.json"), '{"format_version":2,"files":[]}'), "format_version: is 2"],
+    [
+      "a name that leaves the folder",
+      (path) =>
+        writeFileSync(
+          join(path, "manifest.json"),
+          `{"format_version":1,"files":[{"name":"../../etc/passwd","size":1,"sha256":"${"0".repeat(64)}"}]}`,
+        ),
+      "bad entry for ../../etc/passwd",
+    ],
+    [
+      "a size of 1e18",
+      (path) =>
+        writeFileSync(
+          join(path, "manifest.json"),
+          `{"format_version":1,"files":[{"name":"x","size":1e18,"sha256":"${"0".repeat(64)}"}]}`,
+        ),
+      "bad entry for x",
+    ],
+    [
+      "another version",
+      (path) => writeFileSync(join(path, "manifest.json"), '{"format_version":2,"files":[]}'),
+      "format_version: is 2",
+    ],
   ])("names the damaged file of a checkpoint with %s", async (_, damage, message) => {
     const path = await writeFolderAtomic(folderOf(), "checkpoint-1", fill);
     damage(path);

@@ -27,12 +27,7 @@ export { greedyKnapsack } from "./pack/knapsack.ts";
 export { epochOrder, type EpochOrderOptions } from "./random/order.ts";
 export { Pcg64 } from "./random/pcg64.ts";
 export { type BadRowHandler, readRows, type SourceRow } from "./read/rows.ts";
-export {
-  type Columns,
-  type DatasetEntry,
-  type Formatting,
-  type Tags,
-} from "./registry/attributes.ts";
+export { type Columns, type DatasetEntry, type Formatting, type Tags } from "./registry/attributes.ts";
 export { findDatasets } from "./registry/registry.ts";
 export { createTemplate } from "./templates/create.ts";
 export { recoverTemplate } from "./templates/from-jinja.ts";

@@ -7,8 +7,7 @@ import { loadRows, readRows, tokenizeRows } from "../src/index.ts";
 import { chatmlTemplate, fixtureTokenizer, folderWith, LOAD, TOKENIZE } from "./support.ts";
 
 const GOOD = { instruction: "a", input: "", output: "b" };
-const jsonl = (rows: readonly unknown[]): string =>
-  rows.map((row) => `${JSON.stringify(row)}\n`).join("");
+const jsonl = (rows: readonly unknown[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 
 /** The error of loading one dataset whose entry and file are given. */
 function failureOf(content: string | Uint8Array, entry: object = {}, name = "x.json"): UserError {
@@ -38,17 +37,17 @@ describe("a file", () => {
     const folder = folderWith({
       "dataset_info.json": JSON.stringify({ d: { file_name: "no.json" } }),
     });
-    expect(
-      failure(() => loadRows({ ...LOAD, datasetDir: folder, dataset: ["d"] })).message,
-    ).toContain("no.json: no such file");
+    expect(failure(() => loadRows({ ...LOAD, datasetDir: folder, dataset: ["d"] })).message).toContain(
+      "no.json: no such file",
+    );
     expect(failureOf("").message).toContain("x.json: is empty");
     expect(failureOf("[]").message).toContain("holds no usable rows");
     expect(failureOf(" \n\n").message).toContain("holds no usable rows");
     expect(failureOf("a,b", {}, "x.csv").message).toContain(".csv files are not read");
     mkdirSync(join(folder, "no.json"));
-    expect(
-      failure(() => loadRows({ ...LOAD, datasetDir: folder, dataset: ["d"] })).message,
-    ).toContain("is an empty folder");
+    expect(failure(() => loadRows({ ...LOAD, datasetDir: folder, dataset: ["d"] })).message).toContain(
+      "is an empty folder",
+    );
   });
 
   test("with bad JSON at line 4217 of 10,000 is refused by that line", () => {
@@ -75,15 +74,9 @@ describe("a file", () => {
   });
 
   test("with a broken array is refused by its line", () => {
-    expect(
-      failureOf('[\n{"instruction": "a", "output": "b"}\n{"instruction": "c"}]').message,
-    ).toContain("x.json:3:1");
-    expect(failureOf('[\n{"instruction": "a", "output": "b"},\n').message).toContain(
-      "the file ends inside the array",
-    );
-    expect(failureOf('[{"instruction": "a", "output": "b"}]\nmore').message).toContain(
-      "x.json:2: there is text after",
-    );
+    expect(failureOf('[\n{"instruction": "a", "output": "b"}\n{"instruction": "c"}]').message).toContain("x.json:3:1");
+    expect(failureOf('[\n{"instruction": "a", "output": "b"},\n').message).toContain("the file ends inside the array");
+    expect(failureOf('[{"instruction": "a", "output": "b"}]\nmore').message).toContain("x.json:2: there is text after");
     expect(failureOf("[1, 2]").message).toContain("the row is a number, not an object");
   });
 
@@ -93,9 +86,7 @@ describe("a file", () => {
     expect(failureOf(Buffer.from(text, "utf16le")).message).toContain("UTF-16");
     expect(failureOf(Buffer.from(text, "latin1")).message).toContain("x.json:1: is not UTF-8");
     const folder = folderWith({ "bom.json": `\ufeff${text}` });
-    expect(
-      loadRows({ ...LOAD, datasetDir: folder, dataset: ["bom.json"] }).train[0]?.prompt[0]?.content,
-    ).toBe("é");
+    expect(loadRows({ ...LOAD, datasetDir: folder, dataset: ["bom.json"] }).train[0]?.prompt[0]?.content).toBe("é");
   });
 
   test("with half of a surrogate pair is refused by its row and key", () => {
@@ -107,9 +98,7 @@ describe("a file", () => {
   test("nested 200,000 deep is refused", () => {
     const deep = `${"[".repeat(200_000)}${"]".repeat(200_000)}`;
     expect(failureOf(`[{"instruction": ${deep}}]`).message).toContain("nested deeper");
-    expect(
-      failureOf(`{"instruction": ${'{"a":'.repeat(200_000)}`, {}, "x.jsonl").message,
-    ).toContain("nested deeper");
+    expect(failureOf(`{"instruction": ${'{"a":'.repeat(200_000)}`, {}, "x.jsonl").message).toContain("nested deeper");
   });
 
   test("with a row longer than any honest one is refused within bounded memory", () => {
@@ -140,22 +129,14 @@ describe("a row", () => {
   test.each([
     [[], "holds no turns"],
     ["text", '"conversations" is a string'],
-    [
-      [turn("human", "a"), turn("robot", "b")],
-      '"conversations[1].from" is the unknown role "robot"',
-    ],
+    [[turn("human", "a"), turn("robot", "b")], '"conversations[1].from" is the unknown role "robot"'],
     [[turn("human", "a"), turn("gpt", null)], '"conversations[1].value" is null'],
     [[turn("human", "a")], "ends with a question"],
     [[turn("gpt", "a"), turn("human", "b")], "has the role assistant at turn 1"],
-    [
-      [turn("system", "a"), turn("system", "b"), turn("human", "c"), turn("gpt", "d")],
-      "has the role system at turn 1",
-    ],
+    [[turn("system", "a"), turn("system", "b"), turn("human", "c"), turn("gpt", "d")], "has the role system at turn 1"],
     [[turn("human", "a"), "b"], '"conversations[1]" is a string'],
   ])("with the conversation %j is refused", (conversations, expected) => {
-    expect(
-      failureOf(JSON.stringify([{ conversations }]), { formatting: "sharegpt" }).message,
-    ).toContain(expected);
+    expect(failureOf(JSON.stringify([{ conversations }]), { formatting: "sharegpt" }).message).toContain(expected);
   });
 
   test("cannot change the prototype of objects", () => {
@@ -164,9 +145,9 @@ describe("a row", () => {
     const folder = folderWith({ "x.json": text });
     expect(loadRows({ ...LOAD, datasetDir: folder, dataset: ["x.json"] }).train).toHaveLength(1);
     expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
-    expect(
-      failureOf("[{}]", { columns: { prompt: "__proto__", response: "toString" } }).message,
-    ).toContain('"__proto__" is missing');
+    expect(failureOf("[{}]", { columns: { prompt: "__proto__", response: "toString" } }).message).toContain(
+      '"__proto__" is missing',
+    );
   });
 });
 
@@ -200,24 +181,19 @@ describe("dataset_info.json", () => {
 
   test("names the line of the fault", () => {
     const folder = folderWith({
-      "dataset_info.json":
-        '{\n "other": {"split": "x"},\n "d": {\n  "file_name": "x.json",\n  "split": "test"}}',
+      "dataset_info.json": '{\n "other": {"split": "x"},\n "d": {\n  "file_name": "x.json",\n  "split": "test"}}',
     });
-    expect(
-      failure(() => loadRows({ ...LOAD, datasetDir: folder, dataset: ["d"] })).message,
-    ).toContain("dataset_info.json:5:");
+    expect(failure(() => loadRows({ ...LOAD, datasetDir: folder, dataset: ["d"] })).message).toContain(
+      "dataset_info.json:5:",
+    );
   });
 
   test("that is missing, broken or without the dataset is named", () => {
     const load = (folder: string): UserError =>
       failure(() => loadRows({ ...LOAD, datasetDir: folder, dataset: ["d"] }));
     expect(load(folderWith({})).message).toContain("dataset_info.json: no such file");
-    expect(load(folderWith({ "dataset_info.json": '{\n"a": }' })).message).toContain(
-      "dataset_info.json:2:",
-    );
-    expect(load(folderWith({ "dataset_info.json": '{"a": {}}' })).message).toContain(
-      'has no dataset "d"; it has "a"',
-    );
+    expect(load(folderWith({ "dataset_info.json": '{\n"a": }' })).message).toContain("dataset_info.json:2:");
+    expect(load(folderWith({ "dataset_info.json": '{"a": {}}' })).message).toContain('has no dataset "d"; it has "a"');
     expect(load("ONLINE").message).toContain("datasets are not downloaded");
   });
 });
@@ -237,8 +213,7 @@ describe("nothing to train on", () => {
   const encoder = { tokenizer, template: chatmlTemplate(false) };
   const long = { instruction: "word ".repeat(200), output: "" };
   const rowsOf = (rows: readonly object[]) =>
-    loadRows({ ...LOAD, datasetDir: folderWith({ "x.jsonl": jsonl(rows) }), dataset: ["x.jsonl"] })
-      .train;
+    loadRows({ ...LOAD, datasetDir: folderWith({ "x.jsonl": jsonl(rows) }), dataset: ["x.jsonl"] }).train;
   const noEnd = {
     ...encoder,
     template: {
@@ -266,9 +241,9 @@ describe("nothing to train on", () => {
   });
 
   test("is refused when the texts of pre-training do not fill a block", () => {
-    expect(
-      failure(() => tokenizeRows(rowsOf([GOOD]), encoder, { ...TOKENIZE, stage: "pt" })).message,
-    ).toContain("do not fill one block");
+    expect(failure(() => tokenizeRows(rowsOf([GOOD]), encoder, { ...TOKENIZE, stage: "pt" })).message).toContain(
+      "do not fill one block",
+    );
   });
 
   test("is refused when val_size takes every row", () => {

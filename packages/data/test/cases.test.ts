@@ -78,11 +78,9 @@ function tokenizeOptions({ options }: Case): TokenizeOptions {
 function encoderOf({ options }: Case): Encoder {
   const tokenizer = fixtureTokenizer(options.tokenizer);
   if (options.template !== "efficient") {
-    return getTemplate(
-      options.stage === "pt" ? (options.template ?? "empty") : options.template,
-      tokenizer,
-      { allowSpecial: true },
-    );
+    return getTemplate(options.stage === "pt" ? (options.template ?? "empty") : options.template, tokenizer, {
+      allowSpecial: true,
+    });
   }
   return { tokenizer, template: efficientTemplate };
 }
@@ -138,11 +136,7 @@ describe("rows equal LlamaFactory's:", () => {
       }));
       expect(plain).toEqual(evaluation);
     } else if (evaluation)
-      compareRows(
-        tokenizeRows(rows.evaluation.get("") ?? [], encoder, options).dataset,
-        evaluation,
-        encoder,
-      );
+      compareRows(tokenizeRows(rows.evaluation.get("") ?? [], encoder, options).dataset, evaluation, encoder);
   });
 });
 

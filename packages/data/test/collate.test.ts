@@ -1,13 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import {
-  collateSft,
-  describeExample,
-  type Example,
-  formatExample,
-  singleExample,
-  tokenizeRows,
-} from "../src/index.ts";
+import { collateSft, describeExample, type Example, formatExample, singleExample, tokenizeRows } from "../src/index.ts";
 import { chatmlTemplate, fixtureTokenizer, TOKENIZE } from "./support.ts";
 
 const ids = (...values: number[]): Int32Array => Int32Array.from(values);
@@ -78,9 +71,7 @@ test("an example is described with what goes in and what is masked", () => {
   };
   const { dataset } = tokenizeRows([row], { tokenizer, template: chatmlTemplate(false) }, TOKENIZE);
   const description = describeExample(dataset.get(0), tokenizer);
-  expect(description.inputs).toBe(
-    "<|im_start|>user\ndocker run<|im_end|>\n<|im_start|>assistant\nimage<|im_end|>\n",
-  );
+  expect(description.inputs).toBe("<|im_start|>user\ndocker run<|im_end|>\n<|im_start|>assistant\nimage<|im_end|>\n");
   expect(description.labels).toBe("image<|im_end|>\n");
   expect(description.labelIds.filter((label) => label !== -100)).toEqual(
     description.inputIds.slice(-description.labelIds.filter((label) => label !== -100).length),

@@ -19,11 +19,7 @@ describe("inferSeqlen", () => {
   test("never exceeds the cutoff, never lengthens a side, and cuts nothing that fits", () => {
     const random = new Pcg64([11]);
     for (let i = 0; i < 20_000; i++) {
-      const [source, target, cutoff] = [
-        random.integer(200),
-        random.integer(200),
-        1 + random.integer(250),
-      ];
+      const [source, target, cutoff] = [random.integer(200), random.integer(200), 1 + random.integer(250)];
       const kept = inferSeqlen(source, target, cutoff);
       expect(kept.source + kept.target).toBeLessThanOrEqual(cutoff);
       expect(kept.source).toBeLessThanOrEqual(source);
@@ -56,14 +52,10 @@ describe("greedyKnapsack", () => {
     const random = new Pcg64([12]);
     for (let round = 0; round < 300; round++) {
       const capacity = 1 + random.integer(300);
-      const numbers = Array.from(
-        { length: random.integer(120) },
-        () => 1 + random.integer(capacity - 1),
-      );
+      const numbers = Array.from({ length: random.integer(120) }, () => 1 + random.integer(capacity - 1));
       const packs = greedyKnapsack(numbers, capacity);
       expect(packs.flat().sort((a, b) => a - b)).toEqual([...numbers].sort((a, b) => a - b));
-      for (const pack of packs)
-        expect(pack.reduce((sum, number) => sum + number, 0)).toBeLessThanOrEqual(capacity);
+      for (const pack of packs) expect(pack.reduce((sum, number) => sum + number, 0)).toBeLessThanOrEqual(capacity);
     }
   });
 

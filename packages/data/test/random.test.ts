@@ -15,14 +15,11 @@ const numpy = JSON.parse(readFixture("numpy.json")) as {
 };
 
 describe("the generator", () => {
-  test.each(numpy.draws)(
-    "draws what numpy.random.default_rng($entropy) draws",
-    ({ entropy, permutation, uniform }) => {
-      const random = new Pcg64(entropy);
-      expect([...random.permutation(permutation.length)]).toEqual(permutation);
-      expect(uniform.map(() => random.uniform())).toEqual(uniform);
-    },
-  );
+  test.each(numpy.draws)("draws what numpy.random.default_rng($entropy) draws", ({ entropy, permutation, uniform }) => {
+    const random = new Pcg64(entropy);
+    expect([...random.permutation(permutation.length)]).toEqual(permutation);
+    expect(uniform.map(() => random.uniform())).toEqual(uniform);
+  });
 
   test("shuffles 100,000 numbers as numpy does", () => {
     const order = new Pcg64([1]).permutation(100_000);
@@ -36,9 +33,7 @@ describe("the generator", () => {
 describe("the order of an epoch", () => {
   test("is default_rng([seed, epoch + 1]).permutation", () => {
     const expected = numpy.draws.find(({ entropy }) => entropy.length === 2 && entropy[1] === 4)!;
-    expect([...epochOrder(17, { seed: 42, epoch: 3, shuffle: true })]).toEqual(
-      expected.permutation,
-    );
+    expect([...epochOrder(17, { seed: 42, epoch: 3, shuffle: true })]).toEqual(expected.permutation);
   });
 
   test("is the order of the rows without shuffling", () => {

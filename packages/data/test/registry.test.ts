@@ -4,8 +4,7 @@ import { describe, expect, test } from "vitest";
 import { findDatasets, loadRows } from "../src/index.ts";
 import { folderWith, LOAD } from "./support.ts";
 
-const load = (folder: string, name: string) =>
-  loadRows({ ...LOAD, datasetDir: folder, dataset: [name] }).train;
+const load = (folder: string, name: string) => loadRows({ ...LOAD, datasetDir: folder, dataset: [name] }).train;
 
 describe("a dataset named by its path", () => {
   const user = { role: "user", content: "hi" };
@@ -70,8 +69,7 @@ describe("an entry", () => {
       "rows.json": JSON.stringify(rows),
       "dataset_info.json": JSON.stringify(info),
     });
-    const contents = (name: string): string[] =>
-      load(folder, name).map((row) => row.prompt[0]!.content);
+    const contents = (name: string): string[] => load(folder, name).map((row) => row.prompt[0]!.content);
     expect(new Set(contents("few")).size).toBe(8);
     expect(contents("many")).toHaveLength(50);
     expect(new Set(contents("many")).size).toBe(20);

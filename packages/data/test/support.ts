@@ -7,10 +7,7 @@ import { createTokenizer, type Tokenizer } from "@welltempered/tokenizer";
 
 import type { LoadOptions, Message, RowTemplate, TokenizeOptions } from "../src/index.ts";
 
-export const FIXTURES: string = join(
-  dirname(fileURLToPath(import.meta.url)),
-  "../../../fixtures/data",
-);
+export const FIXTURES: string = join(dirname(fileURLToPath(import.meta.url)), "../../../fixtures/data");
 
 export function readFixture(name: string): string {
   return readFileSync(join(FIXTURES, name), "utf8");
@@ -18,9 +15,7 @@ export function readFixture(name: string): string {
 
 export function fixtureTokenizer(name = "tokenizer"): Tokenizer {
   const files = ["tokenizer.json", "tokenizer_config.json"];
-  return createTokenizer(
-    Object.fromEntries(files.map((file) => [file, readFixture(`${name}/${file}`)])),
-  );
+  return createTokenizer(Object.fromEntries(files.map((file) => [file, readFixture(`${name}/${file}`)])));
 }
 
 /** A template without EOS of its own, as `register_template("efficient")` of tools/python/make_data_cases.py. */
@@ -32,10 +27,7 @@ export const efficientTemplate: RowTemplate = {
       return tokenizer.encode(text);
     });
     ids[0] = [...tokenizer.encode(system), ...ids[0]!];
-    return Array.from({ length: ids.length / 2 }, (_, turn) => [
-      ids[2 * turn]!,
-      ids[2 * turn + 1]!,
-    ]);
+    return Array.from({ length: ids.length / 2 }, (_, turn) => [ids[2 * turn]!, ids[2 * turn + 1]!]);
   },
   encodeOneturn(tokenizer, messages, system) {
     const turns = this.encodeMultiturn(tokenizer, messages, system);
@@ -93,10 +85,7 @@ export const chatmlTemplate = (trusted: boolean): RowTemplate => ({
     };
     const ids = messages.map(encode);
     if (system !== "") ids[0] = [...encode({ role: "system", content: system }), ...ids[0]!];
-    return Array.from({ length: ids.length / 2 }, (_, turn) => [
-      ids[2 * turn]!,
-      ids[2 * turn + 1]!,
-    ]);
+    return Array.from({ length: ids.length / 2 }, (_, turn) => [ids[2 * turn]!, ids[2 * turn + 1]!]);
   },
   encodeOneturn(tokenizer, messages, system) {
     const turns = this.encodeMultiturn(tokenizer, messages, system);

@@ -58,21 +58,15 @@ function gunzip<T>(url: string): T {
 }
 
 export const fixture: TemplateFixture = gunzip("fixtures/templates.json.gz");
-const tokenizerJson = gunzip<Record<string, unknown>>(
-  "../../tokenizer/test/fixtures/llama3-style.json.gz",
-);
+const tokenizerJson = gunzip<Record<string, unknown>>("../../tokenizer/test/fixtures/llama3-style.json.gz");
 
 /** The Llama-3-style tokenizer with this configuration; `framed` keeps the post-processor that adds BOS. */
 export function tokenizerWith(config: object, chatTemplate?: string, framed = true): Tokenizer {
   const files = {
-    "tokenizer.json": JSON.stringify(
-      framed ? tokenizerJson : { ...tokenizerJson, post_processor: null },
-    ),
+    "tokenizer.json": JSON.stringify(framed ? tokenizerJson : { ...tokenizerJson, post_processor: null }),
     "tokenizer_config.json": JSON.stringify(config),
   };
-  return createTokenizer(
-    chatTemplate === undefined ? files : { ...files, "chat_template.jinja": chatTemplate },
-  );
+  return createTokenizer(chatTemplate === undefined ? files : { ...files, "chat_template.jinja": chatTemplate });
 }
 
 export const BOS_AND_EOS = { bos_token: "<|begin_of_text|>", eos_token: "<|end_of_text|>" };

@@ -3,13 +3,7 @@ import { describe, expect, it } from "vitest";
 import { getTemplate } from "../src/templates/get-template.ts";
 import { templateNames } from "../src/templates/registry.ts";
 import type { Template } from "../src/templates/types.ts";
-import {
-  BOS_AND_EOS,
-  type Conversation,
-  type Encoded,
-  fixture,
-  tokenizerWith,
-} from "./templates-fixture.ts";
+import { BOS_AND_EOS, type Conversation, type Encoded, fixture, tokenizerWith } from "./templates-fixture.ts";
 
 const now = new Date(2024, 2, 7);
 
@@ -51,19 +45,14 @@ describe("the eleven templates against LlamaFactory 0.9.5", () => {
     },
   );
 
-  it.each(templateNames)(
-    "%s gives the same ids by default where messages hold no control tokens",
-    (name) => {
-      const row = fixture.templates.find((each) => each.template === name)!;
-      const { template, tokenizer } = getTemplate(name, tokenizerWith(row.config), { now });
-      for (const [conversation, expected] of Object.entries(row.encoded)) {
-        if (fixture.conversations[conversation]!.special !== true)
-          expect(encode(template, tokenizer, fixture.conversations[conversation]!)).toEqual(
-            expected,
-          );
-      }
-    },
-  );
+  it.each(templateNames)("%s gives the same ids by default where messages hold no control tokens", (name) => {
+    const row = fixture.templates.find((each) => each.template === name)!;
+    const { template, tokenizer } = getTemplate(name, tokenizerWith(row.config), { now });
+    for (const [conversation, expected] of Object.entries(row.encoded)) {
+      if (fixture.conversations[conversation]!.special !== true)
+        expect(encode(template, tokenizer, fixture.conversations[conversation]!)).toEqual(expected);
+    }
+  });
 });
 
 describe("text of users", () => {
@@ -97,9 +86,7 @@ describe("text of users", () => {
       { role: "user", content: "a {{idx}} b" },
       { role: "assistant", content: "" },
     ]);
-    expect(tokenizer.decode(prompt)).toBe(
-      "<|im_start|>user\na {{idx}} b<|im_end|>\n<|im_start|>assistant\n",
-    );
+    expect(tokenizer.decode(prompt)).toBe("<|im_start|>user\na {{idx}} b<|im_end|>\n<|im_start|>assistant\n");
   });
 });
 
@@ -169,9 +156,10 @@ describe("ids against apply_chat_template where the template is the model's own"
   function splitSystem(messages: readonly ChatMessage[]) {
     const [first] = messages;
     const system = first?.role === "system" ? String(first.content) : "";
-    const turns = (first?.role === "system" ? messages.slice(1) : messages).map(
-      ({ role, content }) => ({ role: role as "user", content: String(content) }),
-    );
+    const turns = (first?.role === "system" ? messages.slice(1) : messages).map(({ role, content }) => ({
+      role: role as "user",
+      content: String(content),
+    }));
     return turns.length % 2 === 0 && turns[0]?.role === "user" ? { system, turns } : undefined;
   }
 
@@ -184,11 +172,8 @@ describe("ids against apply_chat_template where the template is the model's own"
 describe("rendering of models' own Jinja", () => {
   it.each(Object.keys(fixture.jinja))("%s gives transformers' text", (jinja) => {
     const tokenizer = tokenizerWith(BOS_AND_EOS, fixture.jinja[jinja]);
-    for (const { messages, prompt, text, ids, error } of fixture.rendered.filter(
-      (row) => row.jinja === jinja,
-    )) {
-      const render = (): string =>
-        applyChatTemplate(tokenizer, messages, { addGenerationPrompt: prompt });
+    for (const { messages, prompt, text, ids, error } of fixture.rendered.filter((row) => row.jinja === jinja)) {
+      const render = (): string => applyChatTemplate(tokenizer, messages, { addGenerationPrompt: prompt });
       if (text === undefined) {
         expect(render).toThrow(error!.slice(0, 40));
         continue;

@@ -47,4 +47,6 @@ const rows: [id: number, name: string, block: number, bytes: number][] = [
 ];
 
 /** By the id a GGUF file holds. */
-export const ggmlTypes: ReadonlyMap<number, GgmlType> = new Map(rows.map(([id, name, block, bytes]) => [id, { name, block, bytes }]));
+export const ggmlTypes: ReadonlyMap<number, GgmlType> = new Map(
+  rows.map(([id, name, block, bytes]) => [id, { name, block, bytes }]),
+);

@@ -20,7 +20,12 @@ export function startCursor(source: ByteSource, file: string): Cursor {
 }
 
 /** An error at the current byte. */
-export function ggufError(c: Cursor, code: FormatsErrorCode, what: string, hint = "fetch or convert the file again"): FormatsError {
+export function ggufError(
+  c: Cursor,
+  code: FormatsErrorCode,
+  what: string,
+  hint = "fetch or convert the file again",
+): FormatsError {
   return new FormatsError(code, `${c.file}:byte ${c.at}`, what, hint);
 }
 
@@ -59,7 +64,11 @@ export function readCount(c: Cursor, what: string, max: number, unit: number): n
   const fits = Math.floor(remaining(c) / unit);
   if (count <= BigInt(Math.min(max, fits))) return Number(count);
   c.at = at;
-  throw ggufError(c, "GGUF_HEADER", `${what} ${count} is more than ${count > BigInt(max) ? `the ${max} allowed` : "the file can hold"}`);
+  throw ggufError(
+    c,
+    "GGUF_HEADER",
+    `${what} ${count} is more than ${count > BigInt(max) ? `the ${max} allowed` : "the file can hold"}`,
+  );
 }
 
 /** UTF-8 with invalid bytes replaced by U+FFFD. */

@@ -14,7 +14,9 @@ export function fieldError(fields: GgufFields, key: string, what: string): Forma
 }
 
 function describe(field: GgufField): string {
-  return field.type === "array" ? `an array of ${field.itemType}` : `${field.type} ${printable(String(field.value), 24)}`;
+  return field.type === "array"
+    ? `an array of ${field.itemType}`
+    : `${field.type} ${printable(String(field.value), 24)}`;
 }
 
 /** An integer 0 … 2^53 of any width. */
@@ -55,7 +57,11 @@ export function optionalStrings(fields: GgufFields, key: string): string[] | und
 }
 
 /** An array whose item type is one of `types`. */
-export function optionalItems(fields: GgufFields, key: string, types: readonly string[]): readonly GgufValue[] | undefined {
+export function optionalItems(
+  fields: GgufFields,
+  key: string,
+  types: readonly string[],
+): readonly GgufValue[] | undefined {
   const field = fields.metadata.get(key);
   if (!field) return undefined;
   const isList = field.type === "array" && Array.isArray(field.value) && types.includes(field.itemType ?? "");

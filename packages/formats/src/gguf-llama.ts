@@ -2,7 +2,14 @@
 // llama.cpp's converter permuted (transformers, modeling_gguf_pytorch_utils.py: LlamaTensorProcessor).
 import { FormatsError } from "./errors.ts";
 import type { GgufHeader } from "./gguf.ts";
-import { type GgufFields, fieldError, optionalFloat, optionalInteger, optionalString, requiredInteger } from "./gguf-fields.ts";
+import {
+  type GgufFields,
+  fieldError,
+  optionalFloat,
+  optionalInteger,
+  optionalString,
+  requiredInteger,
+} from "./gguf-fields.ts";
 import type { JsonObject } from "./json.ts";
 
 const outer = new Map([
@@ -68,7 +75,11 @@ export function llamaConfig(header: GgufHeader, file: string, ropeFactors?: Floa
     mlp_bias: header.tensors.has("blk.0.ffn_gate.bias"),
     tie_word_embeddings: !header.tensors.has("output.weight"),
   });
-  for (const [key, id] of [["bos_token_id", "bos"], ["eos_token_id", "eos"], ["pad_token_id", "padding"]] as const) {
+  for (const [key, id] of [
+    ["bos_token_id", "bos"],
+    ["eos_token_id", "eos"],
+    ["pad_token_id", "padding"],
+  ] as const) {
     const value = optionalInteger(fields, `tokenizer.ggml.${id}_token_id`);
     if (value !== undefined) config[key] = value;
   }
@@ -81,8 +92,20 @@ function checkArchitecture(fields: GgufFields): void {
   const key = "general.architecture";
   const architecture = optionalString(fields, key);
   if (architecture === undefined) throw fieldError(fields, key, "is missing");
-  if (architecture !== "llama") throw new FormatsError("GGUF_METADATA", `${fields.file}:${key}`, `architecture "${architecture.slice(0, 40)}" is not supported`, "use a GGUF file of the llama architecture");
-  if ((optionalInteger(fields, "llama.expert_count") ?? 0) > 0) throw new FormatsError("GGUF_METADATA", `${fields.file}:llama.expert_count`, "a mixture of experts is not supported", "use a dense model");
+  if (architecture !== "llama")
+    throw new FormatsError(
+      "GGUF_METADATA",
+      `${fields.file}:${key}`,
+      `architecture "${architecture.slice(0, 40)}" is not supported`,
+      "use a GGUF file of the llama architecture",
+    );
+  if ((optionalInteger(fields, "llama.expert_count") ?? 0) > 0)
+    throw new FormatsError(
+      "GGUF_METADATA",
+      `${fields.file}:llama.expert_count`,
+      "a mixture of experts is not supported",
+      "use a dense model",
+    );
 }
 
 function readSizes(fields: GgufFields, header: GgufHeader): Record<string, number> {
@@ -91,9 +114,20 @@ function readSizes(fields: GgufFields, header: GgufHeader): Record<string, numbe
   const kvHeads = optionalInteger(fields, "llama.attention.head_count_kv") ?? heads;
   const rotary = optionalInteger(fields, "llama.rope.dimension_count");
   const headDim = optionalInteger(fields, "llama.attention.key_length") ?? rotary ?? hidden / heads;
-  if (!heads || !kvHeads || heads % kvHeads !== 0) throw fieldError(fields, "llama.attention.head_count", `${heads} query heads do not divide over ${kvHeads} key heads`);
-  if (!Number.isInteger(headDim) || headDim % 2 !== 0) throw fieldError(fields, "llama.rope.dimension_count", `head size ${headDim} is not even`);
-  if (rotary !== undefined && rotary !== headDim) throw fieldError(fields, "llama.rope.dimension_count", `rotates ${rotary} of ${headDim} channels, which LlamaForCausalLM cannot`);
+  if (!heads || !kvHeads || heads % kvHeads !== 0)
+    throw fieldError(
+      fields,
+      "llama.attention.head_count",
+      `${heads} query heads do not divide over ${kvHeads} key heads`,
+    );
+  if (!Number.isInteger(headDim) || headDim % 2 !== 0)
+    throw fieldError(fields, "llama.rope.dimension_count", `head size ${headDim} is not even`);
+  if (rotary !== undefined && rotary !== headDim)
+    throw fieldError(
+      fields,
+      "llama.rope.dimension_count",
+      `rotates ${rotary} of ${headDim} channels, which LlamaForCausalLM cannot`,
+    );
   return {
     hidden_size: hidden,
     intermediate_size: requiredInteger(fields, "llama.feed_forward_length"),
@@ -106,7 +140,11 @@ function readSizes(fields: GgufFields, header: GgufHeader): Record<string, numbe
   };
 }
 
-function readRopeScaling(fields: GgufFields, config: JsonObject, ropeFactors: Float32Array | undefined): JsonObject | undefined {
+function readRopeScaling(
+  fields: GgufFields,
+  config: JsonObject,
+  ropeFactors: Float32Array | undefined,
+): JsonObject | undefined {
   const type = optionalString(fields, "llama.rope.scaling.type");
   const factor = optionalFloat(fields, "llama.rope.scaling.factor") ?? optionalFloat(fields, "llama.rope.scale_linear");
   const original = optionalInteger(fields, "llama.rope.scaling.original_context_length");
@@ -119,13 +157,27 @@ function readRopeScaling(fields: GgufFields, config: JsonObject, ropeFactors: Fl
 
 // llama.cpp stores Llama 3's frequency scaling only as its result, one divisor a frequency. Every published model has
 // low 1 and high 4, so the factor (the largest divisor) and the original length are all there is to find.
-function llama3Scaling(fields: GgufFields, config: JsonObject, divisors: Float32Array, original: number | undefined): JsonObject {
+function llama3Scaling(
+  fields: GgufFields,
+  config: JsonObject,
+  divisors: Float32Array,
+  original: number | undefined,
+): JsonObject {
   const [theta, headDim] = [Number(config["rope_theta"]), Number(config["head_dim"])];
   const factor = Math.max(...divisors);
   for (const length of [original, 8192, 4096, 2048, 16384, 32768].filter((value) => value !== undefined)) {
     const wanted = llama3Divisors(theta, headDim, factor, length);
-    const fits = divisors.length === wanted.length && wanted.every((value, i) => Math.abs(value - (divisors[i] ?? 0)) <= 1e-5 * value);
-    if (fits) return Object.assign(Object.create(null), { rope_type: "llama3", factor, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: length });
+    const fits =
+      divisors.length === wanted.length &&
+      wanted.every((value, i) => Math.abs(value - (divisors[i] ?? 0)) <= 1e-5 * value);
+    if (fits)
+      return Object.assign(Object.create(null), {
+        rope_type: "llama3",
+        factor,
+        low_freq_factor: 1,
+        high_freq_factor: 4,
+        original_max_position_embeddings: length,
+      });
   }
   throw fieldError(fields, "rope_freqs.weight", "holds frequency factors that are not Llama 3's");
 }

@@ -1,5 +1,13 @@
 // The tokenizer inside a GGUF file, checked and as it stands there; making it tokenize is the tokenizer package's part.
-import { type GgufFields, fieldError, optionalBoolean, optionalInteger, optionalItems, optionalString, optionalStrings } from "./gguf-fields.ts";
+import {
+  type GgufFields,
+  fieldError,
+  optionalBoolean,
+  optionalInteger,
+  optionalItems,
+  optionalString,
+  optionalStrings,
+} from "./gguf-fields.ts";
 import { printable } from "./printable.ts";
 
 export interface GgufTokenizer {
@@ -55,7 +63,8 @@ function readTables(fields: GgufFields, model: string, tokens: readonly string[]
   const tokenTypes = sameLength(fields, `${prefix}token_type`, ["i32", "u32"], tokens.length);
   const scores = sameLength(fields, `${prefix}scores`, ["f32"], tokens.length);
   const merges = optionalStrings(fields, `${prefix}merges`);
-  if (model === "gpt2" && !merges) throw fieldError(fields, `${prefix}merges`, "is missing, and a gpt2 tokenizer needs it");
+  if (model === "gpt2" && !merges)
+    throw fieldError(fields, `${prefix}merges`, "is missing, and a gpt2 tokenizer needs it");
   checkMerges(fields, merges ?? []);
   checkByteTokens(fields, tokens, tokenTypes ?? []);
   return { tokenTypes, scores, merges };
@@ -63,7 +72,8 @@ function readTables(fields: GgufFields, model: string, tokens: readonly string[]
 
 function sameLength(fields: GgufFields, key: string, types: readonly string[], length: number): number[] | undefined {
   const items = optionalItems(fields, key, types) as number[] | undefined;
-  if (items && items.length !== length) throw fieldError(fields, key, `has ${items.length} entries for ${length} tokens`);
+  if (items && items.length !== length)
+    throw fieldError(fields, key, `has ${items.length} entries for ${length} tokens`);
   return items;
 }
 
@@ -74,11 +84,13 @@ function checkMerges(fields: GgufFields, merges: readonly string[]): void {
 
 function checkByteTokens(fields: GgufFields, tokens: readonly string[], types: readonly number[]): void {
   const bad = tokens.find((token, id) => types[id] === 6 && !/^<0x[0-9A-F]{2}>$/.test(token));
-  if (bad !== undefined) throw fieldError(fields, `${prefix}tokens`, `holds the byte token "${printable(bad, 40)}", not <0x00> … <0xFF>`);
+  if (bad !== undefined)
+    throw fieldError(fields, `${prefix}tokens`, `holds the byte token "${printable(bad, 40)}", not <0x00> … <0xFF>`);
 }
 
 function tokenId(fields: GgufFields, name: string, numTokens: number): number | undefined {
   const id = optionalInteger(fields, prefix + name);
-  if (id !== undefined && id >= numTokens) throw fieldError(fields, prefix + name, `is ${id} in a vocabulary of ${numTokens}`);
+  if (id !== undefined && id >= numTokens)
+    throw fieldError(fields, prefix + name, `is ${id} in a vocabulary of ${numTokens}`);
   return id;
 }

@@ -4,7 +4,17 @@
 import type { ByteSource } from "./bytes.ts";
 import { FormatsError } from "./errors.ts";
 import { type GgmlType, ggmlTypes } from "./ggml-types.ts";
-import { type Cursor, ggufError, type GgufScalarType, readCount, readString, readU32, readU64, scalarTypes, startCursor } from "./gguf-cursor.ts";
+import {
+  type Cursor,
+  ggufError,
+  type GgufScalarType,
+  readCount,
+  readString,
+  readU32,
+  readU64,
+  scalarTypes,
+  startCursor,
+} from "./gguf-cursor.ts";
 import { printable } from "./printable.ts";
 
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
@@ -120,8 +130,17 @@ function valueType(c: Cursor, id: number, key: string): ValueType {
   return type;
 }
 
-function readArray(c: Cursor, key: string, depth: number): { itemType: GgufScalarType | "string" | "array"; value: GgufValue[] } {
-  if (depth > limits.arrayDepth) throw ggufError(c, "GGUF_METADATA", `metadata key "${printable(key)}" nests arrays deeper than ${limits.arrayDepth}`);
+function readArray(
+  c: Cursor,
+  key: string,
+  depth: number,
+): { itemType: GgufScalarType | "string" | "array"; value: GgufValue[] } {
+  if (depth > limits.arrayDepth)
+    throw ggufError(
+      c,
+      "GGUF_METADATA",
+      `metadata key "${printable(key)}" nests arrays deeper than ${limits.arrayDepth}`,
+    );
   const id = readU32(c);
   if (id === 9) {
     const count = readCount(c, "array length", limits.array, 12);
@@ -136,8 +155,14 @@ function readAlignment(c: Cursor, metadata: ReadonlyMap<string, GgufField>): num
   const field = metadata.get("general.alignment");
   if (!field) return 32;
   const value = field.value;
-  const isPowerOfTwo = field.type === "u32" && typeof value === "number" && value > 0 && Number.isInteger(Math.log2(value));
-  if (!isPowerOfTwo || value > limits.alignment) throw ggufError(c, "GGUF_METADATA", `general.alignment is ${field.type} ${printable(String(value), 24)}, not a u32 power of two up to ${limits.alignment}`);
+  const isPowerOfTwo =
+    field.type === "u32" && typeof value === "number" && value > 0 && Number.isInteger(Math.log2(value));
+  if (!isPowerOfTwo || value > limits.alignment)
+    throw ggufError(
+      c,
+      "GGUF_METADATA",
+      `general.alignment is ${field.type} ${printable(String(value), 24)}, not a u32 power of two up to ${limits.alignment}`,
+    );
   return value;
 }
 
@@ -152,27 +177,43 @@ function readTensor(c: Cursor, tensors: Map<string, GgufTensor>, expected: numbe
   if (!type) throw ggufError(c, "GGUF_TENSOR", `${where} has the unknown type ${id}`);
   const size = checkedSize(c, where, type, shape, expected, alignment);
   const offset = readU64(c);
-  if (offset !== BigInt(expected)) throw ggufError(c, "GGUF_TENSOR", `${where} has its data at ${offset}, expected ${expected}`);
+  if (offset !== BigInt(expected))
+    throw ggufError(c, "GGUF_TENSOR", `${where} has its data at ${offset}, expected ${expected}`);
   tensors.set(name, { name, type, shape: shape.map(Number).reverse(), begin: expected, end: expected + size });
   return pad(expected + size, alignment);
 }
 
 function readShape(c: Cursor, where: string): bigint[] {
   const rank = readU32(c);
-  if (rank > limits.dimensions) throw ggufError(c, "GGUF_TENSOR", `${where} has ${rank} dimensions, more than ${limits.dimensions}`);
+  if (rank > limits.dimensions)
+    throw ggufError(c, "GGUF_TENSOR", `${where} has ${rank} dimensions, more than ${limits.dimensions}`);
   const shape = Array.from({ length: rank }, () => readU64(c));
   const tooLarge = shape.find((size) => size > limits.dimension);
-  if (tooLarge !== undefined) throw ggufError(c, "GGUF_TENSOR", `${where} has a dimension of ${tooLarge}, more than 2^32`);
+  if (tooLarge !== undefined)
+    throw ggufError(c, "GGUF_TENSOR", `${where} has a dimension of ${tooLarge}, more than 2^32`);
   return shape;
 }
 
 /** Bytes of a tensor of this shape (innermost first), exact, and such that `start` + bytes + padding stays below 2^53. */
-function checkedSize(c: Cursor, where: string, type: GgmlType, shape: readonly bigint[], start: number, alignment: number): number {
+function checkedSize(
+  c: Cursor,
+  where: string,
+  type: GgmlType,
+  shape: readonly bigint[],
+  start: number,
+  alignment: number,
+): number {
   const row = shape[0] ?? 1n;
-  if (row % BigInt(type.block) !== 0n) throw ggufError(c, "GGUF_TENSOR", `${where} has rows of ${row} elements, no multiple of the ${type.block} of a ${type.name} block`);
+  if (row % BigInt(type.block) !== 0n)
+    throw ggufError(
+      c,
+      "GGUF_TENSOR",
+      `${where} has rows of ${row} elements, no multiple of the ${type.block} of a ${type.name} block`,
+    );
   const elements = shape.reduce((product, size) => product * size, 1n);
   const bytes = (elements / BigInt(type.block)) * BigInt(type.bytes);
-  if (BigInt(start) + bytes + BigInt(alignment) > BigInt(Number.MAX_SAFE_INTEGER)) throw ggufError(c, "GGUF_TENSOR", `the size of ${where} overflows`);
+  if (BigInt(start) + bytes + BigInt(alignment) > BigInt(Number.MAX_SAFE_INTEGER))
+    throw ggufError(c, "GGUF_TENSOR", `the size of ${where} overflows`);
   return Number(bytes);
 }
 
@@ -184,5 +225,10 @@ function checkData(c: Cursor, tensors: ReadonlyMap<string, GgufTensor>, dataStar
   if (dataStart + size <= c.source.size || size === 0) return;
   const cut = [...tensors.values()].find((tensor) => tensor.end > c.source.size);
   const what = cut ? `tensor "${printable(cut.name)}" ends` : "the padding of the last tensor ends";
-  throw new FormatsError("GGUF_DATA", c.file, `${what} at byte ${cut?.end ?? dataStart + size} of a file of ${c.source.size}`, "the file is cut short: fetch it again");
+  throw new FormatsError(
+    "GGUF_DATA",
+    c.file,
+    `${what} at byte ${cut?.end ?? dataStart + size} of a file of ${c.source.size}`,
+    "the file is cut short: fetch it again",
+  );
 }

@@ -15,7 +15,14 @@ export {
 } from "./safetensors.ts";
 export { type ByteSource, bytesSource } from "./bytes.ts";
 export { type GgmlType, ggmlTypes } from "./ggml-types.ts";
-export { type GgufField, type GgufHeader, type GgufOptions, type GgufTensor, type GgufValue, parseGguf } from "./gguf.ts";
+export {
+  type GgufField,
+  type GgufHeader,
+  type GgufOptions,
+  type GgufTensor,
+  type GgufValue,
+  parseGguf,
+} from "./gguf.ts";
 export { type GgufFields } from "./gguf-fields.ts";
 export { llamaConfig, llamaTensorName, permutedHeads, unpermuteRows } from "./gguf-llama.ts";
 export { type GgufTokenizer, readGgufTokenizer } from "./gguf-tokenizer.ts";

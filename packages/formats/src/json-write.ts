@@ -21,7 +21,15 @@ function write(value: unknown, o: JsonWriteOptions, key: string, pad: string): s
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "number") return writeNumber(value, o, key);
   if (typeof value === "string") return writeString(value, o);
-  if (Array.isArray(value)) return writeItems(value.map((item) => [item, ""] as const), o, key, pad, "[", "]");
+  if (Array.isArray(value))
+    return writeItems(
+      value.map((item) => [item, ""] as const),
+      o,
+      key,
+      pad,
+      "[",
+      "]",
+    );
   if (typeof value === "object") return writeItems(entries(value, o), o, key, pad, "{", "}");
   throw new TypeError(`a ${typeof value} has no JSON form (key "${key}")`);
 }
@@ -29,17 +37,28 @@ function write(value: unknown, o: JsonWriteOptions, key: string, pad: string): s
 type Item = readonly [value: unknown, label: string];
 
 function entries(value: object, o: JsonWriteOptions): Item[] {
-  const pairs = (value instanceof Map ? [...value] : Object.entries(value)).filter(([, item]) => item !== undefined) as [string, unknown][];
+  const pairs = (value instanceof Map ? [...value] : Object.entries(value)).filter(
+    ([, item]) => item !== undefined,
+  ) as [string, unknown][];
   if (o.sortKeys) pairs.sort(([a], [b]) => compareCodePoints(a, b));
   return pairs.map(([name, item]) => [item, name]);
 }
 
-function writeItems(items: readonly Item[], o: JsonWriteOptions, key: string, pad: string, open: string, close: string): string {
+function writeItems(
+  items: readonly Item[],
+  o: JsonWriteOptions,
+  key: string,
+  pad: string,
+  open: string,
+  close: string,
+): string {
   if (items.length === 0) return open + close;
   const inner = pad + " ".repeat(o.indent ?? 0);
   const isObject = open === "{";
   const colon = o.indent || o.python ? ": " : ":";
-  const texts = items.map(([item, name]) => (isObject ? writeString(name, o) + colon + write(item, o, name, inner) : write(item, o, key, inner)));
+  const texts = items.map(([item, name]) =>
+    isObject ? writeString(name, o) + colon + write(item, o, name, inner) : write(item, o, key, inner),
+  );
   if (!o.indent) return open + texts.join(o.python ? ", " : ",") + close;
   return `${open}\n${inner}${texts.join(`,\n${inner}`)}\n${pad}${close}`;
 }

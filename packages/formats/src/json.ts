@@ -54,7 +54,12 @@ export function parseJson(input: string | Uint8Array, options: JsonOptions): Jso
 export function parseJsonObject(input: string | Uint8Array, options: JsonOptions): JsonObject {
   const value = parseJson(input, options);
   if (isJsonObject(value)) return value;
-  throw new FormatsError("JSON", `${options.file}:${options.line ?? 1}`, `holds ${describe(value)} where an object is needed`, "check that it is the right file");
+  throw new FormatsError(
+    "JSON",
+    `${options.file}:${options.line ?? 1}`,
+    `holds ${describe(value)} where an object is needed`,
+    "check that it is the right file",
+  );
 }
 
 /** True for an object, not for an array or null. */
@@ -69,7 +74,13 @@ function describe(value: JsonValue): string {
 
 export function parseTree(input: string | Uint8Array, options: TreeOptions): unknown {
   const max = options.maxBytes ?? Infinity;
-  if (input.length > max) throw new FormatsError("JSON", options.file, `${input.length} bytes, more than the ${max} allowed`, "check that it is the right file");
+  if (input.length > max)
+    throw new FormatsError(
+      "JSON",
+      options.file,
+      `${input.length} bytes, more than the ${max} allowed`,
+      "check that it is the right file",
+    );
   const text = typeof input === "string" ? input : decodeUtf8(input, options.file);
   const cursor: Cursor = { ...options, text, at: 0, depth: 0, limit: options.maxDepth ?? 128 };
   skipBom(cursor);
@@ -294,7 +305,8 @@ function readUnicodeEscape(c: Cursor): string {
   const isHigh = first >= 0xd800 && first < 0xdc00;
   const second = isHigh && c.text.startsWith("\\u", c.at + 6) ? hex4(c, c.at + 8) : 0;
   const isPair = second >= 0xdc00 && second < 0xe000;
-  if (c.strictSurrogates && !isPair && first >= 0xd800 && first < 0xe000) fail(c, "half of a surrogate pair in a string");
+  if (c.strictSurrogates && !isPair && first >= 0xd800 && first < 0xe000)
+    fail(c, "half of a surrogate pair in a string");
   c.at += isPair ? 12 : 6;
   return isPair ? String.fromCharCode(first, second) : String.fromCharCode(first);
 }

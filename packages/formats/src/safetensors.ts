@@ -58,10 +58,18 @@ const redo = "write the file again, or fetch it again";
 
 /** Length of the JSON header from the first 8 bytes of a file of `fileSize` bytes, checked against both limits. */
 export function safetensorsHeaderLength(start: Uint8Array, fileSize: number, file: string): number {
-  if (fileSize < 8 || start.length < 8) throw bad("HEADER_TOO_SMALL", file, `${fileSize} bytes, too small for a safetensors header`);
+  if (fileSize < 8 || start.length < 8)
+    throw bad("HEADER_TOO_SMALL", file, `${fileSize} bytes, too small for a safetensors header`);
   const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
-  if (length > BigInt(maxHeader)) throw bad("HEADER_TOO_LARGE", file, `claims a header of ${length} bytes, more than ${maxHeader}`, "check that it is a safetensors file");
-  if (Number(length) + 8 > fileSize) throw bad("INVALID_HEADER_LENGTH", file, `claims a header of ${length} bytes in a file of ${fileSize}`);
+  if (length > BigInt(maxHeader))
+    throw bad(
+      "HEADER_TOO_LARGE",
+      file,
+      `claims a header of ${length} bytes, more than ${maxHeader}`,
+      "check that it is a safetensors file",
+    );
+  if (Number(length) + 8 > fileSize)
+    throw bad("INVALID_HEADER_LENGTH", file, `claims a header of ${length} bytes in a file of ${fileSize}`);
   return Number(length);
 }
 
@@ -93,9 +101,13 @@ function headerJson(bytes: Uint8Array, file: string): Map<string, unknown> {
   try {
     const text = decodeUtf8(bytes, file);
     if (!text.startsWith("{")) throw bad("INVALID_HEADER", file, "the header does not start with {");
-    return parseTree(text, { file, maxDepth: 127, maps: true, markFloats: true, strictSurrogates: true }) as Map<string, unknown>;
+    return parseTree(text, { file, maxDepth: 127, maps: true, markFloats: true, strictSurrogates: true }) as Map<
+      string,
+      unknown
+    >;
   } catch (error) {
-    if (error instanceof FormatsError && error.code === "JSON") throw new FormatsError("INVALID_HEADER", file, `bad header (${jsonReason(error)})`, redo);
+    if (error instanceof FormatsError && error.code === "JSON")
+      throw new FormatsError("INVALID_HEADER", file, `bad header (${jsonReason(error)})`, redo);
     throw error;
   }
 }
@@ -107,7 +119,8 @@ function jsonReason(error: FormatsError): string {
 function readMetadata(value: unknown, file: string): Map<string, string> {
   if (!(value instanceof Map)) throw bad("INVALID_HEADER", file, "__metadata__ is not an object");
   for (const [key, text] of value) {
-    if (typeof text !== "string") throw bad("INVALID_HEADER", file, `__metadata__ "${printable(String(key))}" is not a string`);
+    if (typeof text !== "string")
+      throw bad("INVALID_HEADER", file, `__metadata__ "${printable(String(key))}" is not a string`);
   }
   return value as Map<string, string>;
 }
@@ -115,7 +128,8 @@ function readMetadata(value: unknown, file: string): Map<string, string> {
 function readEntry(name: string, value: unknown, file: string): SafetensorsEntry {
   if (!(value instanceof Map)) throw badTensor("INVALID_HEADER", file, name, "is not described by an object");
   const dtype: unknown = value.get("dtype");
-  if (typeof dtype !== "string" || !isDtype(dtype)) throw badTensor("INVALID_HEADER", file, name, `has the unknown dtype ${printable(String(dtype), 24)}`);
+  if (typeof dtype !== "string" || !isDtype(dtype))
+    throw badTensor("INVALID_HEADER", file, name, `has the unknown dtype ${printable(String(dtype), 24)}`);
   const shape = readIntegers(value.get("shape"), file, name, "shape");
   const offsets = readIntegers(value.get("data_offsets"), file, name, "data_offsets");
   if (offsets.length !== 2) throw badTensor("INVALID_HEADER", file, name, "needs two data_offsets");
@@ -153,11 +167,17 @@ type Fault = [code: FormatsErrorCode, what: string];
 function findFault(dtype: SafetensorsDtype, shape: readonly Whole[], begin: Whole, end: Whole): Fault | undefined {
   if (begin > end) return ["INVALID_OFFSET", `begins at ${begin}, after its end ${end}`];
   const bits = bitSize(dtype, shape);
-  if (bits === undefined) return ["VALIDATION_OVERFLOW", `the size of shape [${shape.slice(0, 8).join(", ")}] overflows`];
+  if (bits === undefined)
+    return ["VALIDATION_OVERFLOW", `the size of shape [${shape.slice(0, 8).join(", ")}] overflows`];
   if (bits % 8n !== 0n) return ["MISALIGNED_SLICE", "does not end at a whole byte"];
   const given = BigInt(end) - BigInt(begin);
-  if (bits / 8n !== given) return ["TENSOR_INVALID_INFO", `shape [${shape.slice(0, 8).join(", ")}] of ${dtype} takes ${bits / 8n} bytes, the offsets give ${given}`];
-  if (shape.length > maxRank) return ["STRICTER_THAN_REFERENCE", `has ${shape.length} dimensions, more than ${maxRank}`];
+  if (bits / 8n !== given)
+    return [
+      "TENSOR_INVALID_INFO",
+      `shape [${shape.slice(0, 8).join(", ")}] of ${dtype} takes ${bits / 8n} bytes, the offsets give ${given}`,
+    ];
+  if (shape.length > maxRank)
+    return ["STRICTER_THAN_REFERENCE", `has ${shape.length} dimensions, more than ${maxRank}`];
   if (shape.some((size) => size > maxSafe)) return ["STRICTER_THAN_REFERENCE", "has a dimension over 2^53"];
   return end > maxSafe ? ["METADATA_INCOMPLETE_BUFFER", `ends at byte ${end}, after the end of the file`] : undefined;
 }
@@ -177,10 +197,21 @@ function bitSize(dtype: SafetensorsDtype, shape: readonly Whole[]): bigint | und
 function checkRanges(tensors: ReadonlyMap<string, SafetensorsEntry>, dataSize: number, file: string): void {
   let at = 0;
   for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== at) throw badTensor("INVALID_OFFSET", file, name, `begins at data byte ${begin}, expected ${at} (${begin < at ? "overlap" : "hole"})`);
+    if (begin !== at)
+      throw badTensor(
+        "INVALID_OFFSET",
+        file,
+        name,
+        `begins at data byte ${begin}, expected ${at} (${begin < at ? "overlap" : "hole"})`,
+      );
     at = end;
   }
-  if (at !== dataSize) throw bad("METADATA_INCOMPLETE_BUFFER", file, `the tensors cover ${at} bytes, the file holds ${dataSize}${at > dataSize ? " (it is cut short)" : ""}`);
+  if (at !== dataSize)
+    throw bad(
+      "METADATA_INCOMPLETE_BUFFER",
+      file,
+      `the tensors cover ${at} bytes, the file holds ${dataSize}${at > dataSize ? " (it is cut short)" : ""}`,
+    );
 }
 
 /** Name, type and shape of a tensor about to be written. */
@@ -200,7 +231,10 @@ export interface SafetensorsLayout<T extends SafetensorsSpec> {
 }
 
 /** Header and order of the data, byte for byte as the reference crate writes them: widest dtype first, then by name. */
-export function layoutSafetensors<T extends SafetensorsSpec>(specs: readonly T[], metadata: Readonly<Record<string, string>>): SafetensorsLayout<T> {
+export function layoutSafetensors<T extends SafetensorsSpec>(
+  specs: readonly T[],
+  metadata: Readonly<Record<string, string>>,
+): SafetensorsLayout<T> {
   const order = [...specs].sort((a, b) => rank(b) - rank(a) || compareBytes(a.name, b.name));
   const json = new Map<string, unknown>();
   if (Object.keys(metadata).length > 0) json.set("__metadata__", metadata);
@@ -217,7 +251,8 @@ export function layoutSafetensors<T extends SafetensorsSpec>(specs: readonly T[]
 /** Bytes of a tensor; throws a RangeError beyond 2^53. */
 export function safetensorsByteSize(dtype: SafetensorsDtype, shape: readonly number[]): number {
   const bytes = shape.reduce((product, size) => product * size, dtypeBits[dtype] / 8);
-  if (!Number.isSafeInteger(bytes)) throw new RangeError(`shape [${shape.join(", ")}] of ${dtype} is not a whole number of bytes below 2^53`);
+  if (!Number.isSafeInteger(bytes))
+    throw new RangeError(`shape [${shape.join(", ")}] of ${dtype} is not a whole number of bytes below 2^53`);
   return bytes;
 }
 

@@ -1,6 +1,20 @@
 // Writes GGUF files field by field, so that every field can be wrong.
 
-export const ids = { u8: 0, i8: 1, u16: 2, i16: 3, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9, u64: 10, i64: 11, f64: 12 } as const;
+export const ids = {
+  u8: 0,
+  i8: 1,
+  u16: 2,
+  i16: 3,
+  u32: 4,
+  i32: 5,
+  f32: 6,
+  bool: 7,
+  string: 8,
+  array: 9,
+  u64: 10,
+  i64: 11,
+  f64: 12,
+} as const;
 
 export class Bytes {
   private readonly parts: Uint8Array[] = [];
@@ -45,17 +59,30 @@ export class Bytes {
 }
 
 export type Field = (b: Bytes) => unknown;
-export const u32Field = (key: string, value: number): Field => (b) => b.string(key).u32(ids.u32).u32(value);
-export const f32Field = (key: string, value: number): Field => (b) => b.string(key).u32(ids.f32).f32(value);
-export const stringField = (key: string, value: string): Field => (b) => b.string(key).u32(ids.string).string(value);
-export const stringsField = (key: string, values: readonly string[]): Field => (b) => {
-  b.string(key).u32(ids.array).u32(ids.string).u64(values.length);
-  for (const value of values) b.string(value);
-};
-export const i32sField = (key: string, values: readonly number[]): Field => (b) => {
-  b.string(key).u32(ids.array).u32(ids.i32).u64(values.length);
-  for (const value of values) b.u32(value);
-};
+export const u32Field =
+  (key: string, value: number): Field =>
+  (b) =>
+    b.string(key).u32(ids.u32).u32(value);
+export const f32Field =
+  (key: string, value: number): Field =>
+  (b) =>
+    b.string(key).u32(ids.f32).f32(value);
+export const stringField =
+  (key: string, value: string): Field =>
+  (b) =>
+    b.string(key).u32(ids.string).string(value);
+export const stringsField =
+  (key: string, values: readonly string[]): Field =>
+  (b) => {
+    b.string(key).u32(ids.array).u32(ids.string).u64(values.length);
+    for (const value of values) b.string(value);
+  };
+export const i32sField =
+  (key: string, values: readonly number[]): Field =>
+  (b) => {
+    b.string(key).u32(ids.array).u32(ids.i32).u64(values.length);
+    for (const value of values) b.u32(value);
+  };
 
 export interface TensorRow {
   name: string;
@@ -81,7 +108,14 @@ export interface Spec {
   noData?: boolean;
 }
 
-export function buildGguf({ magic = "GGUF", version = 3, fields = [], tensors = [], alignment = 32, ...spec }: Spec): Uint8Array {
+export function buildGguf({
+  magic = "GGUF",
+  version = 3,
+  fields = [],
+  tensors = [],
+  alignment = 32,
+  ...spec
+}: Spec): Uint8Array {
   const b = new Bytes().raw(new TextEncoder().encode(magic)).u32(version);
   b.u64(spec.numTensors ?? tensors.length).u64(spec.numKeys ?? fields.length);
   for (const field of fields) field(b);

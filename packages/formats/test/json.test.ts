@@ -17,7 +17,8 @@ function message(work: () => unknown): string {
 }
 
 /** Plain objects of the parser's prototype-less ones, for toEqual. */
-const plain = (value: JsonValue): unknown => JSON.parse(JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? Number(v) : v)));
+const plain = (value: JsonValue): unknown =>
+  JSON.parse(JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? Number(v) : v)));
 
 describe("the strict JSON parser", () => {
   it("reads what JSON.parse reads, for random values in several layouts", () => {
@@ -26,14 +27,20 @@ describe("the strict JSON parser", () => {
       fc.property(value, fc.integer({ min: 0, max: 4 }), (v, indent) => {
         const text = JSON.stringify(v, null, indent);
         expect(plain(parse(text))).toEqual(JSON.parse(text));
-        expect(plain(parse(new TextEncoder().encode(text)))).toEqual(JSON.parse(new TextDecoder().decode(new TextEncoder().encode(text))));
+        expect(plain(parse(new TextEncoder().encode(text)))).toEqual(
+          JSON.parse(new TextDecoder().decode(new TextEncoder().encode(text))),
+        );
       }),
       { numRuns: 300 },
     );
   });
 
   it("agrees with JSON.parse about which damaged texts are JSON, duplicate keys and overflow apart", () => {
-    const text = fc.tuple(fc.json(), fc.nat(), fc.constantFrom("", "{", "}", "[", "]", ",", ":", '"', "\\", "0", "-", "e", "1.", "tru", "\u0001"));
+    const text = fc.tuple(
+      fc.json(),
+      fc.nat(),
+      fc.constantFrom("", "{", "}", "[", "]", ",", ":", '"', "\\", "0", "-", "e", "1.", "tru", "\u0001"),
+    );
     fc.assert(
       fc.property(text, ([json, place, junk]) => {
         const at = place % (json.length + 1);
@@ -60,7 +67,12 @@ describe("the strict JSON parser", () => {
   });
 
   it("keeps integers beyond 2^53 exact", () => {
-    expect(parse("[18446744073709551614, 9007199254740993, -9007199254740993, 9007199254740991]")).toEqual([18446744073709551614n, 9007199254740993n, -9007199254740993n, 9007199254740991]);
+    expect(parse("[18446744073709551614, 9007199254740993, -9007199254740993, 9007199254740991]")).toEqual([
+      18446744073709551614n,
+      9007199254740993n,
+      -9007199254740993n,
+      9007199254740991,
+    ]);
     expect(writeJson(parse("[18446744073709551614]"))).toBe("[18446744073709551614]");
   });
 
@@ -68,15 +80,23 @@ describe("the strict JSON parser", () => {
     expect(message(() => parse('{"a":1,\n "a":2}'))).toBe('f.json:2:2: key "a" occurs twice; remove one');
     expect(message(() => parse('{"a":1,"\\u0061":2}'))).toContain('key "a" occurs twice');
     expect(message(() => parse("[1e400]"))).toContain("out of range");
-    expect(message(() => parse("[".repeat(200_000) + "]".repeat(200_000)))).toBe("f.json:1:129: nested deeper than 128 levels; flatten it");
+    expect(message(() => parse("[".repeat(200_000) + "]".repeat(200_000)))).toBe(
+      "f.json:1:129: nested deeper than 128 levels; flatten it",
+    );
     expect(parse("[".repeat(128) + "]".repeat(128))).toBeDefined();
     expect(message(() => parse(`[${"9".repeat(100_000)}]`))).toContain("out of range");
   });
 
   it("names line and column, and the line of the larger file the text was cut from", () => {
-    expect(message(() => parse('{\n  "a": 1,\n  "b" 2\n}'))).toBe('f.json:3:7: expected ":" but found "2"; correct the JSON');
-    expect(message(() => parseJson('{"a":}', { file: "d.jsonl", line: 4217 }))).toBe('d.jsonl:4217:6: expected a value but found "}"; correct the JSON');
-    expect(message(() => parse('{"a": "tru'))).toBe("f.json:1:11: the text ends inside a string; the file is cut short: fetch it again");
+    expect(message(() => parse('{\n  "a": 1,\n  "b" 2\n}'))).toBe(
+      'f.json:3:7: expected ":" but found "2"; correct the JSON',
+    );
+    expect(message(() => parseJson('{"a":}', { file: "d.jsonl", line: 4217 }))).toBe(
+      'd.jsonl:4217:6: expected a value but found "}"; correct the JSON',
+    );
+    expect(message(() => parse('{"a": "tru'))).toBe(
+      "f.json:1:11: the text ends inside a string; the file is cut short: fetch it again",
+    );
     expect(message(() => parse('{"a": \u001b}'))).toContain('found "\\u001b"');
   });
 
@@ -89,7 +109,9 @@ describe("the strict JSON parser", () => {
   it("refuses text that is not UTF-8, too large, or no object where one is needed", () => {
     expect(message(() => parse(new Uint8Array([0x22, 0xe9, 0x22])))).toContain("not UTF-8");
     expect(message(() => parseJson("[1,2,3]", { file: "f", maxBytes: 4 }))).toContain("more than the 4 allowed");
-    expect(message(() => parseJsonObject("[1]", { file: "config.json" }))).toBe("config.json:1: holds an array where an object is needed; check that it is the right file");
+    expect(message(() => parseJsonObject("[1]", { file: "config.json" }))).toBe(
+      "config.json:1: holds an array where an object is needed; check that it is the right file",
+    );
   });
 
   it("takes __proto__ and constructor as ordinary keys", () => {
@@ -112,21 +134,40 @@ describe("the JSON writer", () => {
   // Expected texts are Python's json.dumps(value) and json.dumps(value, indent=2, sort_keys=True).
   it("writes as Python does when asked", () => {
     const value = { b: [1, 0.1, 1e-5, 1.5e300, -2], a: { é: "☃\ud83d\ude00\n", none: null }, empty: {}, list: [] };
-    expect(writeJson(value, { python: true })).toBe('{"b": [1, 0.1, 1e-05, 1.5e+300, -2], "a": {"\\u00e9": "\\u2603\\ud83d\\ude00\\n", "none": null}, "empty": {}, "list": []}');
-    expect(writeJson({ z: { y: true, x: 0 }, a: [1, [2]], f: 0 }, { python: true, indent: 2, sortKeys: true, floatKeys: new Set(["f"]) })).toBe(
+    expect(writeJson(value, { python: true })).toBe(
+      '{"b": [1, 0.1, 1e-05, 1.5e+300, -2], "a": {"\\u00e9": "\\u2603\\ud83d\\ude00\\n", "none": null}, "empty": {}, "list": []}',
+    );
+    expect(
+      writeJson(
+        { z: { y: true, x: 0 }, a: [1, [2]], f: 0 },
+        { python: true, indent: 2, sortKeys: true, floatKeys: new Set(["f"]) },
+      ),
+    ).toBe(
       '{\n  "a": [\n    1,\n    [\n      2\n    ]\n  ],\n  "f": 0.0,\n  "z": {\n    "x": 0,\n    "y": true\n  }\n}',
     );
   });
 
   it("prints floats as Python's repr", () => {
-    const pairs: [number, string][] = [[0.0001, "0.0001"], [0.00001234, "1.234e-05"], [1e16, "1e+16"], [123456789012345680, "1.2345678901234568e+17"], [100, "100.0"], [-0, "-0.0"], [5e-324, "5e-324"], [1e22, "1e+22"]];
+    const pairs: [number, string][] = [
+      [0.0001, "0.0001"],
+      [0.00001234, "1.234e-05"],
+      [1e16, "1e+16"],
+      [123456789012345680, "1.2345678901234568e+17"],
+      [100, "100.0"],
+      [-0, "-0.0"],
+      [5e-324, "5e-324"],
+      [1e22, "1e+22"],
+    ];
     for (const [value, text] of pairs) expect(pythonFloat(value)).toBe(text);
   });
 
   it("is JSON.stringify without options", () => {
-    fc.assert(fc.property(fc.jsonValue(), (v) => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (v) => {
         expect(parse(writeJson(v))).toEqual(parse(JSON.stringify(v)));
-      }), { numRuns: 200 });
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it("refuses values that JSON cannot hold", () => {

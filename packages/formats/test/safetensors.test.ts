@@ -1,7 +1,14 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FormatsError, type FormatsErrorCode, layoutSafetensors, parseSafetensorsHeader, type SafetensorsDtype, type SafetensorsHeader } from "../src/index.ts";
+import {
+  FormatsError,
+  type FormatsErrorCode,
+  layoutSafetensors,
+  parseSafetensorsHeader,
+  type SafetensorsDtype,
+  type SafetensorsHeader,
+} from "../src/index.ts";
 
 const fixtures = new URL("../../../fixtures/safetensors/", import.meta.url);
 const readFixture = <T>(name: string): T => JSON.parse(readFileSync(new URL(name, fixtures), "utf8")) as T;
@@ -49,14 +56,17 @@ function frame(json: string, dataSize = 0): Uint8Array {
 }
 
 describe("the safetensors header", () => {
-  it.each(cases.filter((c) => !c.name.startsWith("random")))("has the wheel's verdict: $name", ({ name, base64, verdict: reference, stricter }) => {
-    const got = verdict(fromBase64(base64));
-    if (stricter) {
-      expect(reference).toBe("accepted");
-      expect(got).toMatch(/STRICTER_THAN_REFERENCE|INVALID_HEADER/);
-    } else if (name === "duplicate name, two ranges") expect(got).toBe("INVALID_HEADER");
-    else expect(got).toBe(classOf(reference));
-  });
+  it.each(cases.filter((c) => !c.name.startsWith("random")))(
+    "has the wheel's verdict: $name",
+    ({ name, base64, verdict: reference, stricter }) => {
+      const got = verdict(fromBase64(base64));
+      if (stricter) {
+        expect(reference).toBe("accepted");
+        expect(got).toMatch(/STRICTER_THAN_REFERENCE|INVALID_HEADER/);
+      } else if (name === "duplicate name, two ranges") expect(got).toBe("INVALID_HEADER");
+      else expect(got).toBe(classOf(reference));
+    },
+  );
 
   it("accepts exactly the random files the wheel accepts", () => {
     const random = cases.filter((c) => c.name.startsWith("random"));
@@ -66,7 +76,9 @@ describe("the safetensors header", () => {
   });
 
   it("reads names, types, shapes, bytes and metadata of a file made by the wheel, and writes it back byte for byte", () => {
-    const written = readFixture<{ base64: string; tensors: Record<string, { shape: number[]; base64: string }> }>("written.json");
+    const written = readFixture<{ base64: string; tensors: Record<string, { shape: number[]; base64: string }> }>(
+      "written.json",
+    );
     const bytes = fromBase64(written.base64);
     const header = parseSafetensorsHeader(bytes, bytes.length, "w");
     expect([...header.tensors.keys()].sort()).toEqual(Object.keys(written.tensors).sort());
@@ -83,12 +95,19 @@ describe("the safetensors header", () => {
 
   it("refuses a rank of 100,000 and a zero-size tensor with a dimension of 2^63", () => {
     const shape = Array.from({ length: 100_000 }, () => 1).join(",");
-    expect(verdict(frame(`{"a":{"dtype":"U8","shape":[${shape}],"data_offsets":[0,1]}}`, 1))).toBe("STRICTER_THAN_REFERENCE");
-    expect(verdict(frame('{"a":{"dtype":"U8","shape":[0,9223372036854775808],"data_offsets":[0,0]}}'))).toBe("STRICTER_THAN_REFERENCE");
+    expect(verdict(frame(`{"a":{"dtype":"U8","shape":[${shape}],"data_offsets":[0,1]}}`, 1))).toBe(
+      "STRICTER_THAN_REFERENCE",
+    );
+    expect(verdict(frame('{"a":{"dtype":"U8","shape":[0,9223372036854775808],"data_offsets":[0,0]}}'))).toBe(
+      "STRICTER_THAN_REFERENCE",
+    );
   });
 
   it("keeps __proto__ and constructor as names of tensors and pollutes nothing", () => {
-    const bytes = frame('{"__metadata__":{"__proto__":"polluted"},"__proto__":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"constructor":{"dtype":"U8","shape":[],"data_offsets":[1,2]}}', 2);
+    const bytes = frame(
+      '{"__metadata__":{"__proto__":"polluted"},"__proto__":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"constructor":{"dtype":"U8","shape":[],"data_offsets":[1,2]}}',
+      2,
+    );
     const header: SafetensorsHeader = parseSafetensorsHeader(bytes, bytes.length, "p");
     expect([...header.tensors.keys()]).toEqual(["__proto__", "constructor"]);
     expect(header.metadata.get("__proto__")).toBe("polluted");
@@ -97,11 +116,16 @@ describe("the safetensors header", () => {
 
   it("escapes names in messages", () => {
     const bytes = frame('{"a\\u001b[31m\\nerror: forged\\u202e":{"dtype":"F33","shape":[],"data_offsets":[0,0]}}');
-    expect(() => parseSafetensorsHeader(bytes, bytes.length, "m")).toThrow('tensor "a\\u001b[31m\\u000aerror: forged\\u202e"');
+    expect(() => parseSafetensorsHeader(bytes, bytes.length, "m")).toThrow(
+      'tensor "a\\u001b[31m\\u000aerror: forged\\u202e"',
+    );
   });
 
   it("reads 100,000 tensors in seconds", () => {
-    const text = Array.from({ length: 100_000 }, (_, i) => `"t${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`).join(",");
+    const text = Array.from(
+      { length: 100_000 },
+      (_, i) => `"t${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`,
+    ).join(",");
     const bytes = frame(`{${text}}`);
     const start = performance.now();
     expect(parseSafetensorsHeader(bytes, bytes.length, "m").tensors.size).toBe(100_000);
@@ -109,15 +133,31 @@ describe("the safetensors header", () => {
   });
 
   it("survives a round trip for any names, types and shapes", () => {
-    const dtype = fc.constantFrom<SafetensorsDtype>("F64", "F32", "BF16", "F16", "I64", "I32", "I16", "I8", "U8", "BOOL", "F8_E4M3");
+    const dtype = fc.constantFrom<SafetensorsDtype>(
+      "F64",
+      "F32",
+      "BF16",
+      "F16",
+      "I64",
+      "I32",
+      "I16",
+      "I8",
+      "U8",
+      "BOOL",
+      "F8_E4M3",
+    );
     const name = fc.string({ unit: "grapheme" }).filter((text) => text !== "__metadata__" && text.isWellFormed());
-    const specs = fc.uniqueArray(fc.record({ name, dtype, shape: fc.array(fc.nat(5), { maxLength: 4 }) }), { selector: (spec) => spec.name });
+    const specs = fc.uniqueArray(fc.record({ name, dtype, shape: fc.array(fc.nat(5), { maxLength: 4 }) }), {
+      selector: (spec) => spec.name,
+    });
     fc.assert(
       fc.property(specs, (tensors) => {
         const { header, order, dataSize } = layoutSafetensors(tensors, { format: "pt" });
         expect(header.length % 8).toBe(0);
         const parsed = parseSafetensorsHeader(header, header.length + dataSize, "r");
-        expect([...parsed.tensors].map(([key, { dtype: type, shape }]) => ({ name: key, dtype: type, shape }))).toEqual(order);
+        expect([...parsed.tensors].map(([key, { dtype: type, shape }]) => ({ name: key, dtype: type, shape }))).toEqual(
+          order,
+        );
       }),
     );
   });

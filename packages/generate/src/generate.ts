@@ -45,8 +45,14 @@ export async function generate(
   onToken?: OnToken,
 ): Promise<Completion[]> {
   const sequences = prompts.map((prompt, index): Sequence => {
-    if (prompt.length === 0) throw new GenerateError("EMPTY_PROMPT", `prompt ${index} has no tokens`, "give at least one token");
-    return { index, tokens: [...prompt], promptLength: prompt.length, reason: options.maxNewTokens > 0 ? undefined : "length" };
+    if (prompt.length === 0)
+      throw new GenerateError("EMPTY_PROMPT", `prompt ${index} has no tokens`, "give at least one token");
+    return {
+      index,
+      tokens: [...prompt],
+      promptLength: prompt.length,
+      reason: options.maxNewTokens > 0 ? undefined : "length",
+    };
   });
   const wasTraining = model.training;
   model.setTraining(false);
@@ -67,10 +73,20 @@ const engineOf = (model: CausalLM): Engine => model.headWeight.tensor.engine;
 
 function cacheFor(model: CausalLM, sequences: readonly Sequence[], maxNewTokens: number): KvCache {
   const longest = sequences.reduce((length, { promptLength }) => Math.max(length, promptLength), 0);
-  return new KvCache(engineOf(model), { ...model.cacheShape, sequences: sequences.length, capacity: longest + maxNewTokens });
+  return new KvCache(engineOf(model), {
+    ...model.cacheShape,
+    sequences: sequences.length,
+    capacity: longest + maxNewTokens,
+  });
 }
 
-async function run(model: CausalLM, cache: KvCache, sequences: readonly Sequence[], options: GenerateOptions, onToken?: OnToken): Promise<void> {
+async function run(
+  model: CausalLM,
+  cache: KvCache,
+  sequences: readonly Sequence[],
+  options: GenerateOptions,
+  onToken?: OnToken,
+): Promise<void> {
   let live = sequences.filter(({ reason }) => reason === undefined);
   let rows = packRows(live.map(({ tokens }) => tokens));
   while (live.length > 0 && options.signal?.aborted !== true) {
@@ -103,7 +119,8 @@ async function lastLogits(model: CausalLM, rows: PackedRows, cache: KvCache): Pr
 function extend(sequence: Sequence, logits: Float32Array, options: GenerateOptions, onToken?: OnToken): void {
   const made = sequence.tokens.length - sequence.promptLength;
   const uniform = options.sampling.doSample ? drawFor(options.seed, sequence.index, made) : 0;
-  if (Number.isNaN(logits[0])) throw new GenerateError("NOT_FINITE", "the model's logits are not numbers", "check the weights");
+  if (Number.isNaN(logits[0]))
+    throw new GenerateError("NOT_FINITE", "the model's logits are not numbers", "check the weights");
   const token = chooseToken(logits, sequence.tokens, options.sampling, uniform);
   if (options.stopIds.includes(token)) {
     sequence.reason = "stop";

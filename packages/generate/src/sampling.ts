@@ -39,7 +39,9 @@ interface Candidate {
 /** Tokens whose logit is at least the k-th largest, in vocabulary order: ties with the k-th stay, as in torch. */
 function keepTopK(logits: Float32Array, k: number): Candidate[] {
   const all = k <= 0 || k >= logits.length;
-  const threshold = all ? Number.NEGATIVE_INFINITY : (logits.slice().sort()[logits.length - k] ?? Number.NEGATIVE_INFINITY);
+  const threshold = all
+    ? Number.NEGATIVE_INFINITY
+    : (logits.slice().sort()[logits.length - k] ?? Number.NEGATIVE_INFINITY);
   const kept: Candidate[] = [];
   for (const [token, logit] of logits.entries()) {
     if (logit >= threshold && logit > Number.NEGATIVE_INFINITY) kept.push({ token, logit });
@@ -99,7 +101,12 @@ function candidatesOf(logits: Float32Array, { temperature, topK, topP }: Samplin
  * @param seen tokens of the prompt and of the answer so far
  * @param uniform a draw from [0, 1), unused when greedy
  */
-export function chooseToken(logits: Float32Array, seen: Iterable<number>, options: SamplingOptions, uniform: number): number {
+export function chooseToken(
+  logits: Float32Array,
+  seen: Iterable<number>,
+  options: SamplingOptions,
+  uniform: number,
+): number {
   if (options.repetitionPenalty !== 1) penalizeRepetition(logits, seen, options.repetitionPenalty);
   if (!options.doSample || options.temperature === 0) return argmax(logits);
   return draw(candidatesOf(logits, options), uniform);

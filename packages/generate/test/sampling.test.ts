@@ -9,24 +9,35 @@ interface Case extends Omit<SamplingOptions, "doSample"> {
   probabilities: number[];
 }
 
-const cases = JSON.parse(readFileSync(new URL("../../../fixtures/golden/sampling.json", import.meta.url), "utf8")) as Case[];
+const cases = JSON.parse(
+  readFileSync(new URL("../../../fixtures/golden/sampling.json", import.meta.url), "utf8"),
+) as Case[];
 const greedy: SamplingOptions = { doSample: false, temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1 };
 
 describe("sampling", () => {
-  test.each(cases)("temperature $temperature, top-k $topK, top-p $topP, penalty $repetitionPenalty give the probabilities of transformers", (given) => {
-    const logits = Float32Array.from(given.logits);
-    penalizeRepetition(logits, given.seen, given.repetitionPenalty);
-    const ours = distribution(logits, { ...given, doSample: true });
-    expect(ours.length).toBe(given.probabilities.length);
-    for (const [token, probability] of given.probabilities.entries()) expect(Math.abs(ours[token]! - probability)).toBeLessThan(1e-6);
-  });
+  test.each(cases)(
+    "temperature $temperature, top-k $topK, top-p $topP, penalty $repetitionPenalty give the probabilities of transformers",
+    (given) => {
+      const logits = Float32Array.from(given.logits);
+      penalizeRepetition(logits, given.seen, given.repetitionPenalty);
+      const ours = distribution(logits, { ...given, doSample: true });
+      expect(ours.length).toBe(given.probabilities.length);
+      for (const [token, probability] of given.probabilities.entries())
+        expect(Math.abs(ours[token]! - probability)).toBeLessThan(1e-6);
+    },
+  );
 
   test("the share of each drawn token is its probability", () => {
     const given = cases[4]!;
     const counts = Array.from({ length: 24 }, () => 0);
     const draws = 20_000;
     for (let draw = 0; draw < draws; draw++) {
-      const token = chooseToken(Float32Array.from(given.logits), given.seen, { ...given, doSample: true }, drawFor(7, 0, draw));
+      const token = chooseToken(
+        Float32Array.from(given.logits),
+        given.seen,
+        { ...given, doSample: true },
+        drawFor(7, 0, draw),
+      );
       counts[token] = counts[token]! + 1;
     }
     for (const [token, probability] of given.probabilities.entries()) {
@@ -47,9 +58,21 @@ describe("sampling", () => {
 describe("philox", () => {
   // Known answers of Random123 1.14, kat_vectors, philox4x32 10 rounds.
   test.each([
-    [[0, 0, 0, 0], [0, 0], [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]],
-    [[0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff], [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]],
-    [[0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0], [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]],
+    [
+      [0, 0, 0, 0],
+      [0, 0],
+      [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8],
+    ],
+    [
+      [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff],
+      [0xffffffff, 0xffffffff],
+      [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd],
+    ],
+    [
+      [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344],
+      [0xa4093822, 0x299f31d0],
+      [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1],
+    ],
   ] as const)("counter %j and key %j give the published words", (counter, key, words) => {
     expect(philox(counter, key)).toEqual(words);
   });

@@ -29,10 +29,12 @@ export function booleanField(config: ConfigRecord, key: string, fallback: boolea
 export function recordField(config: ConfigRecord, key: string): ConfigRecord | undefined {
   const value = config[key] ?? undefined;
   if (value === undefined) return undefined;
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new ModelConfigError(key, `is ${show(value)}; it must be an object`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new ModelConfigError(key, `is ${show(value)}; it must be an object`);
   return value as ConfigRecord;
 }
 
-export const show = (value: unknown): string => (value === undefined ? "missing" : JSON.stringify(value, jsonSafe)?.slice(0, 40) ?? typeof value);
+export const show = (value: unknown): string =>
+  value === undefined ? "missing" : (JSON.stringify(value, jsonSafe)?.slice(0, 40) ?? typeof value);
 
 const jsonSafe = (_: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);

@@ -2,9 +2,27 @@
 // Attribute names are the checkpoint's tensor names.
 
 import {
-  attentionLayout, CausalLM, Embedding, Linear, Module, RmsNorm, type KvCache, type PackedRows, type Projection,
+  attentionLayout,
+  CausalLM,
+  Embedding,
+  Linear,
+  Module,
+  RmsNorm,
+  type KvCache,
+  type PackedRows,
+  type Projection,
 } from "@welltempered/nn";
-import { attention, residualAdd, rope, ropeTable, swiglu, type Engine, type RopeTable, type Shape, type Tensor } from "@welltempered/tensor";
+import {
+  attention,
+  residualAdd,
+  rope,
+  ropeTable,
+  swiglu,
+  type Engine,
+  type RopeTable,
+  type Shape,
+  type Tensor,
+} from "@welltempered/tensor";
 import { ModelConfigError } from "./errors.ts";
 import { booleanField, integerField, numberField, show, type ConfigRecord } from "./fields.ts";
 import { parameter, type Architecture, type Weights } from "./model.ts";
@@ -31,10 +49,16 @@ export function readLlamaConfig(config: ConfigRecord): LlamaConfig {
   const numHeads = integerField(config, "num_attention_heads");
   const numKeyValueHeads = integerField(config, "num_key_value_heads", numHeads);
   if (numHeads % numKeyValueHeads !== 0) {
-    throw new ModelConfigError("num_key_value_heads", `is ${numKeyValueHeads}; it must divide num_attention_heads (${numHeads})`);
+    throw new ModelConfigError(
+      "num_key_value_heads",
+      `is ${numKeyValueHeads}; it must divide num_attention_heads (${numHeads})`,
+    );
   }
   if ((config["head_dim"] ?? undefined) === undefined && hiddenSize % numHeads !== 0) {
-    throw new ModelConfigError("hidden_size", `is ${hiddenSize}; it must be a multiple of num_attention_heads (${numHeads})`);
+    throw new ModelConfigError(
+      "hidden_size",
+      `is ${hiddenSize}; it must be a multiple of num_attention_heads (${numHeads})`,
+    );
   }
   const headDim = integerField(config, "head_dim", hiddenSize / numHeads);
   if (headDim % 2 !== 0) throw new ModelConfigError("head_dim", `is ${headDim}; it must be even`);
@@ -71,7 +95,11 @@ class LlamaAttention extends Module {
   readonly #config: LlamaConfig;
   readonly #layer: number;
 
-  constructor(config: LlamaConfig, layer: number, make: (name: string, out: number, inn: number, bias: boolean) => Linear) {
+  constructor(
+    config: LlamaConfig,
+    layer: number,
+    make: (name: string, out: number, inn: number, bias: boolean) => Linear,
+  ) {
     super();
     const { hiddenSize, headDim, attentionBias } = config;
     const [queries, keys] = [config.numHeads * headDim, config.numKeyValueHeads * headDim];
@@ -98,7 +126,10 @@ class LlamaMlp extends Module {
   up_proj: Projection;
   down_proj: Projection;
 
-  constructor({ hiddenSize, intermediateSize, mlpBias }: LlamaConfig, make: (name: string, out: number, inn: number, bias: boolean) => Linear) {
+  constructor(
+    { hiddenSize, intermediateSize, mlpBias }: LlamaConfig,
+    make: (name: string, out: number, inn: number, bias: boolean) => Linear,
+  ) {
     super();
     this.gate_proj = make("gate_proj", intermediateSize, hiddenSize, mlpBias);
     this.up_proj = make("up_proj", intermediateSize, hiddenSize, mlpBias);
@@ -121,8 +152,10 @@ class LlamaDecoderLayer extends Module {
     const path = `model.layers.${layer}`;
     const norm = (name: string): RmsNorm =>
       new RmsNorm(parameter(engine, weights, `${path}.${name}.weight`, [config.hiddenSize]), config.rmsNormEps);
-    const maker = (block: string) => (name: string, out: number, inn: number, bias: boolean): Linear =>
-      makeLinear(engine, weights, `${path}.${block}.${name}`, out, inn, bias);
+    const maker =
+      (block: string) =>
+      (name: string, out: number, inn: number, bias: boolean): Linear =>
+        makeLinear(engine, weights, `${path}.${block}.${name}`, out, inn, bias);
     this.self_attn = new LlamaAttention(config, layer, maker("self_attn"));
     this.mlp = new LlamaMlp(config, maker("mlp"));
     this.input_layernorm = norm("input_layernorm");
@@ -143,8 +176,13 @@ class LlamaModel extends Module {
 
   constructor(engine: Engine, config: LlamaConfig, weights: Weights) {
     super();
-    this.embed_tokens = new Embedding(parameter(engine, weights, "model.embed_tokens.weight", [config.vocabSize, config.hiddenSize]));
-    this.layers = Array.from({ length: config.numLayers }, (_, layer) => new LlamaDecoderLayer(engine, config, layer, weights));
+    this.embed_tokens = new Embedding(
+      parameter(engine, weights, "model.embed_tokens.weight", [config.vocabSize, config.hiddenSize]),
+    );
+    this.layers = Array.from(
+      { length: config.numLayers },
+      (_, layer) => new LlamaDecoderLayer(engine, config, layer, weights),
+    );
     this.norm = new RmsNorm(parameter(engine, weights, "model.norm.weight", [config.hiddenSize]), config.rmsNormEps);
   }
 }
@@ -202,12 +240,19 @@ function makeLinear(engine: Engine, weights: Weights, path: string, out: number,
 function llamaShapes(config: LlamaConfig): Map<string, Shape> {
   const { hiddenSize: d, intermediateSize: f, headDim } = config;
   const [q, kv] = [config.numHeads * headDim, config.numKeyValueHeads * headDim];
-  const shapes = new Map<string, Shape>([["model.embed_tokens.weight", [config.vocabSize, d]], ["model.norm.weight", [d]]]);
+  const shapes = new Map<string, Shape>([
+    ["model.embed_tokens.weight", [config.vocabSize, d]],
+    ["model.norm.weight", [d]],
+  ]);
   if (!config.tied) shapes.set("lm_head.weight", [config.vocabSize, d]);
   const projections: [string, number, number, boolean][] = [
-    ["self_attn.q_proj", q, d, config.attentionBias], ["self_attn.k_proj", kv, d, config.attentionBias],
-    ["self_attn.v_proj", kv, d, config.attentionBias], ["self_attn.o_proj", d, q, config.attentionBias],
-    ["mlp.gate_proj", f, d, config.mlpBias], ["mlp.up_proj", f, d, config.mlpBias], ["mlp.down_proj", d, f, config.mlpBias],
+    ["self_attn.q_proj", q, d, config.attentionBias],
+    ["self_attn.k_proj", kv, d, config.attentionBias],
+    ["self_attn.v_proj", kv, d, config.attentionBias],
+    ["self_attn.o_proj", d, q, config.attentionBias],
+    ["mlp.gate_proj", f, d, config.mlpBias],
+    ["mlp.up_proj", f, d, config.mlpBias],
+    ["mlp.down_proj", d, f, config.mlpBias],
   ];
   for (let layer = 0; layer < config.numLayers; layer++) {
     const path = `model.layers.${layer}`;

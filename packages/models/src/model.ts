@@ -16,10 +16,12 @@ export interface Architecture {
 
 /** Matrices stay in the checkpoint's dtype; vectors (norms, biases) are few and become f32. */
 export function parameter(engine: Engine, weights: Weights, name: string, shape: Shape): Parameter {
-  return engine.noGrad(() => engine.scope(() => {
-    const tensor = weights(name, shape);
-    return new Parameter(shape.length === 1 ? cast(tensor, "f32") : tensor);
-  }));
+  return engine.noGrad(() =>
+    engine.scope(() => {
+      const tensor = weights(name, shape);
+      return new Parameter(shape.length === 1 ? cast(tensor, "f32") : tensor);
+    }),
+  );
 }
 
 /** Fresh weights as `train_from_scratch` starts from: N(0, initializer_range) matrices, unit norms, zero biases. */

@@ -16,9 +16,14 @@ const classNames: Readonly<Record<string, keyof typeof architectures>> = { Llama
 export function architectureOf(config: ConfigRecord): Architecture {
   const listed = config["architectures"];
   const className: unknown = Array.isArray(listed) ? listed[0] : undefined;
-  const type = config["model_type"] ?? (typeof className === "string" && Object.hasOwn(classNames, className) ? classNames[className] : undefined);
+  const type =
+    config["model_type"] ??
+    (typeof className === "string" && Object.hasOwn(classNames, className) ? classNames[className] : undefined);
   if (typeof className === "string" && !Object.hasOwn(classNames, className)) {
-    throw new ModelConfigError("architectures", `is ${show(className)}; supported is ${Object.keys(classNames).join(", ")}`);
+    throw new ModelConfigError(
+      "architectures",
+      `is ${show(className)}; supported is ${Object.keys(classNames).join(", ")}`,
+    );
   }
   if (typeof type !== "string" || !Object.hasOwn(architectures, type)) {
     throw new ModelConfigError("model_type", `is ${show(type)}; supported is ${Object.keys(architectures).join(", ")}`);

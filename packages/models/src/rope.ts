@@ -33,7 +33,10 @@ export function readRope(config: ConfigRecord): RopeConfig {
         trainedLength: integerField(parameters, "original_max_position_embeddings", longest, 2 ** 32),
       };
     default:
-      throw new ModelConfigError("rope_scaling", `has type ${show(type)}; supported are default, linear, dynamic and llama3`);
+      throw new ModelConfigError(
+        "rope_scaling",
+        `has type ${show(type)}; supported are default, linear, dynamic and llama3`,
+      );
   }
 }
 
@@ -59,7 +62,11 @@ export function ropeFrequencies(rope: RopeConfig, dim: number, length: number): 
 }
 
 /** NTK-aware base: unchanged up to the trained length, then growing with the sequence. */
-function stretchedTheta({ theta, factor, trainedLength }: Extract<RopeConfig, { type: "dynamic" }>, dim: number, length: number): number {
+function stretchedTheta(
+  { theta, factor, trainedLength }: Extract<RopeConfig, { type: "dynamic" }>,
+  dim: number,
+  length: number,
+): number {
   if (length <= trainedLength) return theta;
   return theta * ((factor * length) / trainedLength - (factor - 1)) ** (dim / (dim - 2));
 }

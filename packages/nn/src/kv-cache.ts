@@ -53,7 +53,8 @@ export class KvCache {
     const slots = new Int32Array(rows.tokens.length);
     for (const [index, { start, length }] of rows.segments.entries()) {
       const held = this.#held(index);
-      if (held + length > this.capacity) throw new RangeError(`the cache holds ${this.capacity} tokens a sequence, ${held + length} were needed`);
+      if (held + length > this.capacity)
+        throw new RangeError(`the cache holds ${this.capacity} tokens a sequence, ${held + length} were needed`);
       for (let row = 0; row < length; row++) slots[start + row] = this.#base(index) + held + row;
     }
     return this.engine.tensor(slots);

@@ -102,7 +102,8 @@ export abstract class Module {
     const parentPath = cut < 0 ? "" : path.slice(0, cut);
     const key = path.slice(cut + 1);
     const parent = this.moduleAt(parentPath);
-    if (parent === undefined || !(Reflect.get(parent, key) instanceof Module)) throw new RangeError(`there is no module ${path}`);
+    if (parent === undefined || !(Reflect.get(parent, key) instanceof Module))
+      throw new RangeError(`there is no module ${path}`);
     Reflect.set(parent, key, replacement);
   }
 

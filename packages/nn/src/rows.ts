@@ -40,11 +40,12 @@ export function packRows(sequences: readonly ArrayLike<number>[]): PackedRows {
 /** Key ranges of a segment: all it continues, oldest first, then itself. */
 function ranges(segments: readonly Segment[], index: number): number[] {
   const chain: number[] = [];
-  for (let at = index; at >= 0; ) {
+  for (let at = index; at >= 0;) {
     const segment = segments[at];
     if (segment === undefined) break;
     chain.unshift(segment.start, segment.length);
-    if (segment.parent >= at) throw new RangeError(`segment ${at} continues segment ${segment.parent}, which does not come before it`);
+    if (segment.parent >= at)
+      throw new RangeError(`segment ${at} continues segment ${segment.parent}, which does not come before it`);
     at = segment.parent;
   }
   return chain;

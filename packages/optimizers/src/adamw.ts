@@ -19,11 +19,7 @@ interface GroupState {
  * AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), torch.optim.AdamW's order of operations:
  * p ← p·(1 − lr·λ);  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
  */
-export function adamw(
-  engine: Engine,
-  groups: readonly ParameterGroup[],
-  settings: AdamWSettings,
-): Optimizer {
+export function adamw(engine: Engine, groups: readonly ParameterGroup[], settings: AdamWSettings): Optimizer {
   const states = groups.map((group): GroupState => ({
     group,
     step: engine.keep(engine.zeros([1])),

@@ -14,7 +14,12 @@ export interface ClippedGradients {
  * Global norm of the gradients and what the optimizer does with it; nothing is read and no gradient is written.
  * A `loss` [1] that is not finite makes the norm NaN, so that the optimizer skips although the gradients are finite.
  */
-export function clipGradients(engine: Engine, parameters: Iterable<Trainable>, maxNorm: number, loss?: Tensor): ClippedGradients {
+export function clipGradients(
+  engine: Engine,
+  parameters: Iterable<Trainable>,
+  maxNorm: number,
+  loss?: Tensor,
+): ClippedGradients {
   const gradients = [...parameters].flatMap(({ tensor }) => tensor.grad?.slot ?? []);
   const norm = engine.adopt(engine.backend.gradNorm(gradients));
   // norm + 0 · loss

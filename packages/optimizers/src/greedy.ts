@@ -110,9 +110,7 @@ export class Greedy implements LearningRate {
   }
 
   state(): Record<string, number> {
-    const recent = Object.fromEntries(
-      this.#recent.map((value, index) => [`recent${index}`, value]),
-    );
+    const recent = Object.fromEntries(this.#recent.map((value, index) => [`recent${index}`, value]));
     const counters = {
       good: this.#good,
       bad: this.#bad,
@@ -137,7 +135,6 @@ export class Greedy implements LearningRate {
     this.#coolingDown = state["coolingDown"] ?? 0;
     this.#warmingUp = state["warmingUp"] ?? 0;
     this.#recent = [];
-    for (let index = 0; state[`recent${index}`] !== undefined; index++)
-      this.#recent.push(state[`recent${index}`] ?? 0);
+    for (let index = 0; state[`recent${index}`] !== undefined; index++) this.#recent.push(state[`recent${index}`] ?? 0);
   }
 }

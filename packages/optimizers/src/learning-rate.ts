@@ -29,10 +29,7 @@ export function createLearningRate(
 ): LearningRate {
   if (name === "reduce_lr_on_plateau" || name === "greedy") {
     const reader = new OptionReader(name, options);
-    const made =
-      name === "greedy"
-        ? new Greedy(span.learningRate, reader)
-        : new Plateau(span.learningRate, reader);
+    const made = name === "greedy" ? new Greedy(span.learningRate, reader) : new Plateau(span.learningRate, reader);
     reader.done();
     return made;
   }

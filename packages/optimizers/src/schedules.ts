@@ -21,8 +21,7 @@ const warmupFactor = (step: number, warmupSteps: number): number => step / Math.
 const progress = (step: number, span: ScheduleSpan): number =>
   (step - span.warmupSteps) / Math.max(1, span.totalSteps - span.warmupSteps);
 
-const halfCosine = (cycles: number, p: number): number =>
-  0.5 * (1 + Math.cos(Math.PI * cycles * 2 * p));
+const halfCosine = (cycles: number, p: number): number => 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * p));
 
 /** t/w during the warm-up, `after` from then on. */
 const warmedUp =
@@ -87,9 +86,7 @@ function minimumRate(span: ScheduleSpan, options: OptionReader): number {
 const cosineWithMinLr: MakeSchedule = (span, options) => {
   const cycles = options.number("num_cycles", 0.5);
   const floor = minimumRate(span, options);
-  return warmedUp(span, (step) =>
-    Math.max(0, halfCosine(cycles, progress(step, span)) * (1 - floor) + floor),
-  );
+  return warmedUp(span, (step) => Math.max(0, halfCosine(cycles, progress(step, span)) * (1 - floor) + floor));
 };
 
 /** Begins one step into its warm-up, and rises again after the last step. */
@@ -99,8 +96,7 @@ const cosineWarmupWithMinLr: MakeSchedule = (span, options) => {
   const floor = minimumRate(span, options);
   const first = options.optionalNumber("warmup_lr_rate");
   return (step) => {
-    if (step >= warmupSteps)
-      return Math.max(0, halfCosine(cycles, progress(step + 1, span)) * (1 - floor) + floor);
+    if (step >= warmupSteps) return Math.max(0, halfCosine(cycles, progress(step + 1, span)) * (1 - floor) + floor);
     if (first === undefined) return (step + 1) / Math.max(1, warmupSteps);
     return first + ((1 - first) * step) / Math.max(1, warmupSteps - 1);
   };
@@ -127,10 +123,7 @@ const warmupStableDecay: MakeSchedule = (span, options) => {
   const rest = span.totalSteps - warmupSteps;
   const givenDecay = options.optionalNumber("num_decay_steps");
   const third = Math.floor(rest / 3);
-  const stable = options.number(
-    "num_stable_steps",
-    givenDecay === undefined ? third : rest - givenDecay,
-  );
+  const stable = options.number("num_stable_steps", givenDecay === undefined ? third : rest - givenDecay);
   const decay = givenDecay ?? rest - third;
   const floor = options.number("min_lr_ratio", 0);
   const cycles = options.number("num_cycles", 0.5);
@@ -171,19 +164,13 @@ const makers: Readonly<Record<StepScheduleName, MakeSchedule>> = {
   warmup_stable_decay: warmupStableDecay,
 };
 
-export const stepScheduleNames: readonly StepScheduleName[] = Object.keys(
-  makers,
-) as StepScheduleName[];
+export const stepScheduleNames: readonly StepScheduleName[] = Object.keys(makers) as StepScheduleName[];
 
 /**
  * The schedule of that name, as `transformers.get_scheduler` makes it.
  * @throws {OptimizersError} BAD_OPTION for an option that this schedule does not have
  */
-export function createSchedule(
-  name: StepScheduleName,
-  span: ScheduleSpan,
-  options: ScheduleOptions = {},
-): Schedule {
+export function createSchedule(name: StepScheduleName, span: ScheduleSpan, options: ScheduleOptions = {}): Schedule {
   const reader = new OptionReader(name, options);
   const schedule = makers[name](span, reader);
   reader.done();

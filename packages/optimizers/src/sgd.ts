@@ -17,11 +17,7 @@ interface GroupState {
  * SGD with momentum (Sutskever et al. 2013) as torch.optim.SGD: g ← g + λp;  b ← g at first, then μb + g;
  * p ← p − lr·(b, or g + μb with nesterov).
  */
-export function sgd(
-  engine: Engine,
-  groups: readonly ParameterGroup[],
-  settings: SgdSettings,
-): Optimizer {
+export function sgd(engine: Engine, groups: readonly ParameterGroup[], settings: SgdSettings): Optimizer {
   const states = groups.map((group): GroupState => ({
     group,
     step: engine.keep(engine.zeros([1])),
@@ -54,21 +50,10 @@ function update(
     lr: learningRate * group.learningRateFactor,
     weightDecay: group.weightDecay,
   };
-  engine.backend.sgd(
-    parameters,
-    gradients,
-    pick(momentum, indices),
-    step.slot,
-    scale.slot,
-    skip.slot,
-    options,
-  );
+  engine.backend.sgd(parameters, gradients, pick(momentum, indices), step.slot, scale.slot, skip.slot, options);
 }
 
 function named({ group, step, momentum }: GroupState, index: number): [string, Tensor][] {
-  const buffers = momentum.map((tensor, at): [string, Tensor] => [
-    `momentum_buffer.${group.names[at]}`,
-    tensor,
-  ]);
+  const buffers = momentum.map((tensor, at): [string, Tensor] => [`momentum_buffer.${group.names[at]}`, tensor]);
   return [[`step.${index}`, step], ...buffers];
 }

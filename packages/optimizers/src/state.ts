@@ -5,9 +5,7 @@ import type { ParameterGroup } from "./optimizer.ts";
 
 /** Zeros like each parameter of a group, owned by the optimizer. */
 export function zerosLike(engine: Engine, group: ParameterGroup): Tensor[] {
-  return group.parameters.map(({ tensor }) =>
-    engine.keep(engine.zeros(tensor.shape, tensor.dtype)),
-  );
+  return group.parameters.map(({ tensor }) => engine.keep(engine.zeros(tensor.shape, tensor.dtype)));
 }
 
 /** Indices of the parameters that have a gradient, with the slots of both. */
@@ -33,10 +31,7 @@ export function pick(tensors: readonly Tensor[], indices: readonly number[]): Sl
 }
 
 /** Writes saved bytes into every tensor of a state. */
-export function loadState(
-  state: Iterable<[string, Tensor]>,
-  read: (name: string) => Uint8Array | undefined,
-): void {
+export function loadState(state: Iterable<[string, Tensor]>, read: (name: string) => Uint8Array | undefined): void {
   for (const [name, tensor] of state) {
     const bytes = read(name);
     if (bytes === undefined) {

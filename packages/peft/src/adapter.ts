@@ -26,7 +26,11 @@ export class Adapter {
     const copied = chooseModules(model, config.modulesToSave);
     const copiedPaths = new Set(copied.map(([path]) => path));
     this.#copies = new Map(copied.map(([path, module]) => [path, trainableCopy(path, module)]));
-    this.#layers = new Map(projections.filter(([path]) => !copiedPaths.has(path)).map(([path, linear]) => [path, wrap(path, linear, config)]));
+    this.#layers = new Map(
+      projections
+        .filter(([path]) => !copiedPaths.has(path))
+        .map(([path, linear]) => [path, wrap(path, linear, config)]),
+    );
     for (const [path, module] of [...this.#copies, ...this.#layers]) model.replaceModule(path, module);
   }
 
@@ -73,7 +77,9 @@ export class Adapter {
 function wrap(path: string, linear: Linear, config: LoraConfig): LoraLinear {
   const r = patterned(config.rankPattern, path) ?? config.r;
   if (r > Math.min(linear.inFeatures, linear.outFeatures)) {
-    throw new AdapterError(`rank ${r} is above the dimensions of ${path} (${linear.outFeatures} × ${linear.inFeatures})`);
+    throw new AdapterError(
+      `rank ${r} is above the dimensions of ${path} (${linear.outFeatures} × ${linear.inFeatures})`,
+    );
   }
   const alpha = patterned(config.alphaPattern, path) ?? config.alpha;
   return new LoraLinear(linear, { path, r, scaling: scalingOf(config, r, alpha), dropout: config.dropout });
@@ -83,15 +89,20 @@ const patterned = (pattern: Readonly<Record<string, number>>, path: string): num
   Object.entries(pattern).find(([name]) => matches(path, name))?.[1];
 
 function trainableCopy(path: string, module: Module): Module & { weight: Parameter; bias?: Parameter | undefined } {
-  if (module instanceof Linear) return new Linear(copyOf(module.weight), module.bias === undefined ? undefined : copyOf(module.bias));
+  if (module instanceof Linear)
+    return new Linear(copyOf(module.weight), module.bias === undefined ? undefined : copyOf(module.bias));
   if (module instanceof Embedding) return new Embedding(copyOf(module.weight));
   if (module instanceof RmsNorm) return new RmsNorm(copyOf(module.weight), module.epsilon);
-  throw new AdapterError(`${path} cannot be trained in full beside an adapter; name an embedding, a projection or a norm`);
+  throw new AdapterError(
+    `${path} cannot be trained in full beside an adapter; name an embedding, a projection or a norm`,
+  );
 }
 
 function copyOf(parameter: Parameter): Parameter {
   const { engine, slot, dtype } = parameter.tensor;
-  const copy = new Parameter(engine.adopt(dtype === "f32" ? engine.backend.copy(slot) : engine.backend.cast(slot, "f32")));
+  const copy = new Parameter(
+    engine.adopt(dtype === "f32" ? engine.backend.copy(slot) : engine.backend.cast(slot, "f32")),
+  );
   copy.trainable = true;
   return copy;
 }

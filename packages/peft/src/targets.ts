@@ -7,12 +7,16 @@ export const matches = (path: string, name: string): boolean => path === name ||
 /** Paths of the projections that names choose; "all-linear" is every projection but the head. @throws {AdapterError} */
 export function chooseProjections(model: CausalLM, targets: readonly string[] | "all-linear"): [string, Linear][] {
   const all = linears(model);
-  const chosen = targets === "all-linear"
-    ? all.filter(([, module]) => module !== model.lm_head)
-    : all.filter(([path]) => targets.some((name) => matches(path, name)));
+  const chosen =
+    targets === "all-linear"
+      ? all.filter(([, module]) => module !== model.lm_head)
+      : all.filter(([path]) => targets.some((name) => matches(path, name)));
   if (targets !== "all-linear") {
     const missing = targets.filter((name) => !all.some(([path]) => matches(path, name)));
-    if (missing.length > 0) throw new AdapterError(`no projection is called ${missing.join(", ")}; this model has ${leafNames(all).join(", ")}`);
+    if (missing.length > 0)
+      throw new AdapterError(
+        `no projection is called ${missing.join(", ")}; this model has ${leafNames(all).join(", ")}`,
+      );
   }
   return chosen;
 }
@@ -22,11 +26,11 @@ export function chooseModules(model: CausalLM, names: readonly string[]): [strin
   // peft takes every module whose path ends with the name, not only at a dot: "norm" names all norms.
   const all = [...model.namedModules()].filter(([, module]) => "weight" in module);
   for (const name of names) {
-    if (!all.some(([path]) => path.endsWith(name))) throw new AdapterError(`no module is called ${name}; this model has ${leafNames(all).join(", ")}`);
+    if (!all.some(([path]) => path.endsWith(name)))
+      throw new AdapterError(`no module is called ${name}; this model has ${leafNames(all).join(", ")}`);
   }
   return all.filter(([path]) => names.some((name) => path.endsWith(name)));
 }
-
 
 const linears = (model: CausalLM): [string, Linear][] =>
   [...model.namedModules()].filter((entry): entry is [string, Linear] => entry[1] instanceof Linear);

@@ -36,7 +36,10 @@ export type Op<Attributes> = (inputs: readonly Tensor[], attributes: Attributes)
 export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): Op<Attributes> {
   return (inputs, attributes) => {
     const engine = engineOf(name, inputs);
-    const shapes = rules.shape(inputs.map((input) => input.shape), attributes);
+    const shapes = rules.shape(
+      inputs.map((input) => input.shape),
+      attributes,
+    );
     const needs = inputs.map((input) => engine.grad && input.requiresGrad);
     const recording = needs.includes(true);
     const call = new Call(engine, inputs, recording);
@@ -47,7 +50,11 @@ export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): 
       take: (index) => call.take(index),
     };
     const sources = inputs.map(sourceOf);
-    const slots = rules.forward(context, inputs.map((input) => input.slot), attributes);
+    const slots = rules.forward(
+      context,
+      inputs.map((input) => input.slot),
+      attributes,
+    );
     const outputs = call.finish(slots, shapes);
     if (recording) {
       const saved = call.saved;
@@ -80,7 +87,8 @@ class Call {
     const input = this.#inputs[index];
     if (input === undefined) throw new TensorError("SHAPE_MISMATCH", `take: there is no input ${index}`);
     const { handle } = input;
-    if (!handle.unshared || (input.requiresGrad && input.edge === undefined)) return this.#engine.backend.copy(handle.slot);
+    if (!handle.unshared || (input.requiresGrad && input.edge === undefined))
+      return this.#engine.backend.copy(handle.slot);
     this.#taken.set(handle.slot, handle.retain());
     input.dispose();
     return handle.slot;
@@ -93,7 +101,8 @@ class Call {
       return this.#engine.wrap(handle, shapes[index] ?? []);
     });
     const known = new Map<Slot, Handle>();
-    for (const tensor of [...this.#inputs.filter((input) => !input.disposed), ...outputs]) known.set(tensor.slot, tensor.handle);
+    for (const tensor of [...this.#inputs.filter((input) => !input.disposed), ...outputs])
+      known.set(tensor.slot, tensor.handle);
     for (const slot of this.#pending) {
       const owner = known.get(slot)?.retain() ?? new Handle(this.#engine.backend, slot);
       if (this.#recording) this.saved.push(owner);
@@ -133,5 +142,8 @@ function engineOf(name: string, inputs: readonly Tensor[]): Engine {
 /** Throws SHAPE_MISMATCH unless `ok`. */
 export function expectShape(ok: boolean, op: string, wanted: string, ...got: readonly Shape[]): void {
   if (ok) return;
-  throw new TensorError("SHAPE_MISMATCH", `${op}: wanted ${wanted}, got ${got.map((shape) => `[${shape.join(", ")}]`).join(" and ")}`);
+  throw new TensorError(
+    "SHAPE_MISMATCH",
+    `${op}: wanted ${wanted}, got ${got.map((shape) => `[${shape.join(", ")}]`).join(" and ")}`,
+  );
 }

@@ -1,4 +1,12 @@
-import { openBackend, type BackendOptions, type DType, type KernelBackend, type RngKey, type Shape, type Slot } from "@welltempered/kernels";
+import {
+  openBackend,
+  type BackendOptions,
+  type DType,
+  type KernelBackend,
+  type RngKey,
+  type Shape,
+  type Slot,
+} from "@welltempered/kernels";
 import { Handle } from "./handle.ts";
 import { Node, runBackward, type Pullback, type Source } from "./tape.ts";
 import { Tensor, type TensorData } from "./tensor.ts";
@@ -148,7 +156,13 @@ export class Engine {
   }
 
   /** Puts an op on the tape. Takes over the counts of `saved`. */
-  record(name: string, sources: readonly Source[], outputs: readonly Tensor[], saved: readonly Handle[], pullback: Pullback): void {
+  record(
+    name: string,
+    sources: readonly Source[],
+    outputs: readonly Tensor[],
+    saved: readonly Handle[],
+    pullback: Pullback,
+  ): void {
     const node = new Node(name, this.#order++, sources, outputs.length, saved, pullback);
     this.#nodes.add(node);
     for (const [output, tensor] of outputs.entries()) {

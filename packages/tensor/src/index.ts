@@ -1,5 +1,12 @@
 export type { DType, RngKey, Shape, Slot } from "@welltempered/kernels";
-export { defineOp, expectShape, type BackwardContext, type ForwardContext, type Op, type OpRules } from "./define-op.ts";
+export {
+  defineOp,
+  expectShape,
+  type BackwardContext,
+  type ForwardContext,
+  type Op,
+  type OpRules,
+} from "./define-op.ts";
 export { Engine, streamOf, type RngState } from "./engine.ts";
 export { TensorError, type TensorErrorCode } from "./errors.ts";
 export { Handle } from "./handle.ts";

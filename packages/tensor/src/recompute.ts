@@ -7,7 +7,11 @@ import { Tensor } from "./tensor.ts";
  * `body` must be a pure function of its inputs, parameters and the engine's random state, which is restored for the
  * second run. Leaves it uses collect their gradients then.
  */
-export function recompute(engine: Engine, inputs: readonly Tensor[], body: (inputs: readonly Tensor[]) => Tensor): Tensor {
+export function recompute(
+  engine: Engine,
+  inputs: readonly Tensor[],
+  body: (inputs: readonly Tensor[]) => Tensor,
+): Tensor {
   const output = engine.noGrad(() => engine.scope(() => body(inputs)));
   if (!engine.grad) return output;
   const rng = { ...engine.rng };

@@ -26,7 +26,14 @@ export class Node {
   readonly #pullback: Pullback;
   #saved: readonly Handle[];
 
-  constructor(name: string, order: number, sources: readonly Source[], outputs: number, saved: readonly Handle[], pullback: Pullback) {
+  constructor(
+    name: string,
+    order: number,
+    sources: readonly Source[],
+    outputs: number,
+    saved: readonly Handle[],
+    pullback: Pullback,
+  ) {
     this.name = name;
     this.order = order;
     this.sources = sources;

@@ -29,7 +29,10 @@ export class Tensor {
   /** @throws {TensorError} TENSOR_DISPOSED */
   get handle(): Handle {
     if (this.#handle === undefined) {
-      throw new TensorError("TENSOR_DISPOSED", `a ${this.dtype}[${this.shape.join(", ")}] tensor was used after its scope ended`);
+      throw new TensorError(
+        "TENSOR_DISPOSED",
+        `a ${this.dtype}[${this.shape.join(", ")}] tensor was used after its scope ended`,
+      );
     }
     return this.#handle;
   }
@@ -54,7 +57,8 @@ export class Tensor {
 
   /** The single element of a [1] tensor. */
   async item(): Promise<number> {
-    if (this.size !== 1) throw new TensorError("SHAPE_MISMATCH", `item: wanted one element, got [${this.shape.join(", ")}]`);
+    if (this.size !== 1)
+      throw new TensorError("SHAPE_MISMATCH", `item: wanted one element, got [${this.shape.join(", ")}]`);
     return (await this.read())[0] ?? Number.NaN;
   }
 

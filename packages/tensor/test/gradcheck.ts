@@ -18,9 +18,17 @@ export interface GradcheckInput {
 }
 
 /** Compares the tape's gradients of Σ weights ⊙ f(inputs) with central differences of step 1e-5, to 1e-7 relative. */
-export async function gradcheck(engine: Engine, inputs: readonly GradcheckInput[], f: (...tensors: Tensor[]) => Tensor): Promise<void> {
+export async function gradcheck(
+  engine: Engine,
+  inputs: readonly GradcheckInput[],
+  f: (...tensors: Tensor[]) => Tensor,
+): Promise<void> {
   const value = async (arrays: readonly Float64Array[]): Promise<number> =>
-    engine.scopeAsync(async () => engine.noGrad(() => objective(engine, f(...arrays.map((data, index) => engine.tensor(data, inputs[index]!.shape))))).item());
+    engine.scopeAsync(async () =>
+      engine
+        .noGrad(() => objective(engine, f(...arrays.map((data, index) => engine.tensor(data, inputs[index]!.shape)))))
+        .item(),
+    );
   const before = engine.liveTensors();
   const analytic = await engine.scopeAsync(async () => {
     const tensors = inputs.map(({ data, shape, frozen }) => {
@@ -29,7 +37,11 @@ export async function gradcheck(engine: Engine, inputs: readonly GradcheckInput[
       return tensor;
     });
     engine.backward(objective(engine, f(...tensors)));
-    return Promise.all(tensors.map(async (tensor) => (tensor.grad === undefined ? undefined : ((await tensor.grad.read()) as Float64Array))));
+    return Promise.all(
+      tensors.map(async (tensor) =>
+        tensor.grad === undefined ? undefined : ((await tensor.grad.read()) as Float64Array),
+      ),
+    );
   });
   expect(engine.liveTensors(), "every tensor of the check is freed").toBe(before);
   for (const [which, { data, frozen }] of inputs.entries()) {
@@ -39,12 +51,15 @@ export async function gradcheck(engine: Engine, inputs: readonly GradcheckInput[
     }
     for (let index = 0; index < data.length; index++) {
       const moved = (step: number): Float64Array[] =>
-        inputs.map((input, other) => (other === which ? input.data.map((x, at) => (at === index ? x + step : x)) : input.data));
+        inputs.map((input, other) =>
+          other === which ? input.data.map((x, at) => (at === index ? x + step : x)) : input.data,
+        );
       const numeric = ((await value(moved(1e-5))) - (await value(moved(-1e-5)))) / 2e-5;
       const exact = analytic[which]![index]!;
-      expect(Math.abs(exact - numeric), `input ${which}, element ${index}: tape ${exact}, difference ${numeric}`).toBeLessThan(
-        1e-7 * Math.max(1, Math.abs(numeric)),
-      );
+      expect(
+        Math.abs(exact - numeric),
+        `input ${which}, element ${index}: tape ${exact}, difference ${numeric}`,
+      ).toBeLessThan(1e-7 * Math.max(1, Math.abs(numeric)));
     }
   }
 }

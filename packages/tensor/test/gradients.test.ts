@@ -1,11 +1,39 @@
 import {
-  add, attention, cast, dropout, linear, linearAdd, linearCrossEntropy, linearLogProb, matmul, mul, recompute, residualAdd, rmsNorm,
-  rope, ropeTable, scale, scaleBy, streamOf, sub, sum, swiglu, takeRows, type Engine, type Tensor,
+  add,
+  attention,
+  cast,
+  dropout,
+  linear,
+  linearAdd,
+  linearCrossEntropy,
+  linearLogProb,
+  matmul,
+  mul,
+  recompute,
+  residualAdd,
+  rmsNorm,
+  rope,
+  ropeTable,
+  scale,
+  scaleBy,
+  streamOf,
+  sub,
+  sum,
+  swiglu,
+  takeRows,
+  type Engine,
+  type Tensor,
 } from "@welltempered/tensor";
 import { describe, expect, it } from "vitest";
 import { gradcheck, numbers, reference } from "./gradcheck.ts";
 
-const input = (seed: number, ...shape: number[]) => ({ data: numbers(shape.reduce((a, b) => a * b, 1), seed), shape });
+const input = (seed: number, ...shape: number[]) => ({
+  data: numbers(
+    shape.reduce((a, b) => a * b, 1),
+    seed,
+  ),
+  shape,
+});
 const ids = (engine: Engine, ...values: number[]): Tensor => engine.tensor(Int32Array.from(values));
 
 describe("gradients equal finite differences in f64", () => {
@@ -28,27 +56,42 @@ describe("gradients equal finite differences in f64", () => {
   check("linear", [input(1, 3, 4), input(2, 5, 4)], linear);
   check("linear through a frozen weight", [input(1, 3, 4), { ...input(2, 5, 4), frozen: true }], linear);
   check("linear of a frozen input", [{ ...input(1, 3, 4), frozen: true }, input(2, 5, 4)], linear);
-  check("linearAdd", [input(1, 3, 5), input(2, 3, 2), input(3, 5, 2)], (base, x, w) => linearAdd(scale(base, 1.5), x, w, 0.7));
+  check("linearAdd", [input(1, 3, 5), input(2, 3, 2), input(3, 5, 2)], (base, x, w) =>
+    linearAdd(scale(base, 1.5), x, w, 0.7),
+  );
   check("takeRows with a repeated row", [input(1, 4, 3)], (table) => takeRows(table, ids(engine, 2, 0, 2)));
   check("rmsNorm", [input(1, 3, 5), input(2, 5)], (x, w) => rmsNorm(x, w, 1e-5));
-  check("rmsNorm with a frozen weight", [input(1, 3, 5), { ...input(2, 5), frozen: true }], (x, w) => rmsNorm(x, w, 1e-5));
+  check("rmsNorm with a frozen weight", [input(1, 3, 5), { ...input(2, 5), frozen: true }], (x, w) =>
+    rmsNorm(x, w, 1e-5),
+  );
   check("swiglu", [input(1, 3, 4), input(2, 3, 4)], swiglu);
   check("dropout", [input(1, 5, 7)], (x) => dropout(x, 0.4, streamOf("test")));
   check("rope", [input(1, 3, 8)], (x) => rope(x, ropeTable(ids(engine, 0, 5, 2), Float64Array.of(1, 0.3)), 4));
   check("attention, two segments", [input(1, 5, 8), input(2, 5, 4), input(3, 5, 4)], (q, k, v) =>
-    attention(q, k, v, ids(engine, 0, 2, 1, 0, 2, 2, 3, 1, 2, 3), { headDim: 2, scale: 0.8 }));
+    attention(q, k, v, ids(engine, 0, 2, 1, 0, 2, 2, 3, 1, 2, 3), { headDim: 2, scale: 0.8 }),
+  );
   check("attention, two continuations of one prefix", [input(1, 6, 4), input(2, 6, 4), input(3, 6, 4)], (q, k, v) =>
-    attention(q, k, v, ids(engine, 0, 2, 1, 0, 2, 2, 2, 2, 0, 2, 2, 2, 4, 2, 2, 0, 2, 4, 2), { headDim: 2, scale: 0.7 }));
-  check("linearCrossEntropy", [input(1, 4, 3), input(2, 6, 3)], (h, w) => linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)));
+    attention(q, k, v, ids(engine, 0, 2, 1, 0, 2, 2, 2, 2, 0, 2, 2, 2, 4, 2, 2, 0, 2, 4, 2), {
+      headDim: 2,
+      scale: 0.7,
+    }),
+  );
+  check("linearCrossEntropy", [input(1, 4, 3), input(2, 6, 3)], (h, w) =>
+    linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)),
+  );
   check("linearCrossEntropy through a frozen head", [input(1, 4, 3), { ...input(2, 6, 3), frozen: true }], (h, w) =>
-    linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)));
+    linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)),
+  );
   check("linearCrossEntropy of frozen states", [{ ...input(1, 4, 3), frozen: true }, input(2, 6, 3)], (h, w) =>
-    linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)));
+    linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)),
+  );
   check("linearLogProb", [input(1, 4, 3), input(2, 6, 3)], (h, w) => linearLogProb(h, w, ids(engine, 5, -100, 0, 2)));
   check("linearLogProb of frozen states", [{ ...input(1, 4, 3), frozen: true }, input(2, 6, 3)], (h, w) =>
-    linearLogProb(h, w, ids(engine, 5, -100, 0, 2)));
+    linearLogProb(h, w, ids(engine, 5, -100, 0, 2)),
+  );
   check("a recomputed segment with dropout", [input(1, 3, 4), input(2, 4, 4)], (x, w) =>
-    recompute(engine, [x, w], ([a, b]) => dropout(swiglu(linear(a!, b!), a!), 0.3, streamOf("again"))));
+    recompute(engine, [x, w], ([a, b]) => dropout(swiglu(linear(a!, b!), a!), 0.3, streamOf("again"))),
+  );
 
   it("cast to f32 and back keeps the gradient to f32 precision", async () => {
     await engine.scopeAsync(async () => {

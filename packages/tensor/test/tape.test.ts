@@ -1,9 +1,27 @@
-import { add, Engine, linear, mul, recompute, rmsNorm, scale, sum, swiglu, TensorError, type Tensor } from "@welltempered/tensor";
+import {
+  add,
+  Engine,
+  linear,
+  mul,
+  recompute,
+  rmsNorm,
+  scale,
+  sum,
+  swiglu,
+  TensorError,
+  type Tensor,
+} from "@welltempered/tensor";
 import { describe, expect, it } from "vitest";
 import { numbers, reference } from "./gradcheck.ts";
 
 const leaf = (engine: Engine, seed: number, ...shape: number[]): Tensor => {
-  const tensor = engine.tensor(numbers(shape.reduce((a, b) => a * b, 1), seed), shape);
+  const tensor = engine.tensor(
+    numbers(
+      shape.reduce((a, b) => a * b, 1),
+      seed,
+    ),
+    shape,
+  );
   tensor.requiresGrad = true;
   return tensor;
 };
@@ -66,7 +84,8 @@ describe("the tape", () => {
 
   it("needs less memory, and gives the same bits, for a recomputed segment", async () => {
     const engine = reference();
-    const block = ([x, w]: readonly Tensor[]): Tensor => swiglu(linear(rmsNorm(x!, leafless(engine, 8), 1e-6), w!), scale(x!, 2));
+    const block = ([x, w]: readonly Tensor[]): Tensor =>
+      swiglu(linear(rmsNorm(x!, leafless(engine, 8), 1e-6), w!), scale(x!, 2));
     const run = async (deep: (x: Tensor, w: Tensor) => Tensor): Promise<{ peak: number; gradient: number[] }> =>
       engine.scopeAsync(async () => {
         const [x, w] = [leaf(engine, 1, 16, 8), leaf(engine, 2, 8, 8)];

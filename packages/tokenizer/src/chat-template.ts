@@ -3,14 +3,7 @@ import { TokenizerError } from "./errors.ts";
 import { type CompiledTemplate, compileTemplate, HINT, templateError } from "./jinja/compile.ts";
 import { BoundedInterpreter } from "./jinja/interpreter.ts";
 import { Environment, type Scope } from "./jinja/library.ts";
-import {
-  Budget,
-  checkSize,
-  MAX_RANGE,
-  NESTED,
-  TemplateLimitError,
-  TOO_LARGE,
-} from "./jinja/limits.ts";
+import { Budget, checkSize, MAX_RANGE, NESTED, TemplateLimitError, TOO_LARGE } from "./jinja/limits.ts";
 import { strftime } from "./jinja/strftime.ts";
 import { type Tokenizer } from "./types.ts";
 
@@ -81,54 +74,22 @@ export function renderChatTemplate(
     checkSize(text.length);
     return text;
   } catch (error) {
-    throw explain(
-      error,
-      template,
-      file,
-      interpreter.current && template.offsets.get(interpreter.current),
-    );
+    throw explain(error, template, file, interpreter.current && template.offsets.get(interpreter.current));
   }
 }
 
-function explain(
-  error: unknown,
-  { source }: CompiledTemplate,
-  file: string,
-  offset: number | undefined,
-): unknown {
+function explain(error: unknown, { source }: CompiledTemplate, file: string, offset: number | undefined): unknown {
   if (!(error instanceof Error)) return error;
   if (error instanceof RaisedError)
-    return templateError(
-      file,
-      source,
-      offset,
-      error.message,
-      "change the conversation or the template",
-    );
-  if (error instanceof TemplateLimitError)
-    return templateError(file, source, offset, error.message);
+    return templateError(file, source, offset, error.message, "change the conversation or the template");
+  if (error instanceof TemplateLimitError) return templateError(file, source, offset, error.message);
   if (error instanceof RangeError)
-    return templateError(
-      file,
-      source,
-      offset,
-      /string length/.test(error.message) ? TOO_LARGE : NESTED,
-    );
+    return templateError(file, source, offset, /string length/.test(error.message) ? TOO_LARGE : NESTED);
   return templateError(file, source, offset, `cannot be rendered (${error.message})`, HINT);
 }
 
-function setGlobals(
-  scope: Scope,
-  messages: readonly ChatMessage[],
-  options: ChatTemplateOptions,
-): void {
-  const {
-    addGenerationPrompt = false,
-    tools,
-    documents,
-    variables = {},
-    now = new Date(),
-  } = options;
+function setGlobals(scope: Scope, messages: readonly ChatMessage[], options: ChatTemplateOptions): void {
+  const { addGenerationPrompt = false, tools, documents, variables = {}, now = new Date() } = options;
   const globals: Record<string, unknown> = {
     true: true,
     false: false,
@@ -158,7 +119,6 @@ function range(first: unknown, second?: unknown, third?: unknown): number[] {
   const step = third === undefined ? 1 : Number(third);
   if (step === 0) throw new Error("range() needs a step other than 0");
   const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (length > MAX_RANGE)
-    throw new TemplateLimitError(`asks for a range of more than ${MAX_RANGE}`);
+  if (length > MAX_RANGE) throw new TemplateLimitError(`asks for a range of more than ${MAX_RANGE}`);
   return Array.from({ length }, (_, index) => start + index * step);
 }

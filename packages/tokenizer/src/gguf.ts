@@ -107,11 +107,7 @@ function checkIds(vocabulary: GgufTokenizer, reject: (key: string, what: string)
   }
 }
 
-function ggufFiles(
-  vocabulary: GgufTokenizer,
-  merges: readonly string[],
-  splitting: Splitting,
-): Record<string, string> {
+function ggufFiles(vocabulary: GgufTokenizer, merges: readonly string[], splitting: Splitting): Record<string, string> {
   const { tokens, tokenTypes, chatTemplate } = vocabulary;
   const map = rolesOf(vocabulary);
   const added = tokens.flatMap((content, id) => {
@@ -121,9 +117,7 @@ function ggufFiles(
       : [];
   });
   const files: Record<string, string> = {
-    "tokenizer.json": stringify(
-      tokenizerJson(tokens, merges, added, splitting, postProcessor(vocabulary)),
-    ),
+    "tokenizer.json": stringify(tokenizerJson(tokens, merges, added, splitting, postProcessor(vocabulary))),
     "tokenizer_config.json": stringify({
       add_prefix_space: false,
       ...map,
@@ -190,13 +184,7 @@ function tokenizerJson(
 }
 
 /** Adds BOS or EOS around a text where the file asks for it. */
-function postProcessor({
-  tokens,
-  bosTokenId,
-  eosTokenId,
-  addBosToken,
-  addEosToken,
-}: GgufTokenizer): JsonRecord | null {
+function postProcessor({ tokens, bosTokenId, eosTokenId, addBosToken, addEosToken }: GgufTokenizer): JsonRecord | null {
   const before = addBosToken === true && bosTokenId !== undefined ? [bosTokenId] : [];
   const after = addEosToken === true && eosTokenId !== undefined ? [eosTokenId] : [];
   if (before.length + after.length === 0) return null;
@@ -209,8 +197,7 @@ function postProcessor({
     ...after.map((id) => special(id, type)),
   ];
   const used = [...new Set([...before, ...after])].map(
-    (id) =>
-      [tokens[id] ?? "", { id: tokens[id] ?? "", ids: [id], tokens: [tokens[id] ?? ""] }] as const,
+    (id) => [tokens[id] ?? "", { id: tokens[id] ?? "", ids: [id], tokens: [tokens[id] ?? ""] }] as const,
   );
   return {
     type: "TemplateProcessing",

@@ -8,12 +8,7 @@ import {
   type RoleTokens,
 } from "./files/special-tokens.ts";
 import { editFiles } from "./files/output.ts";
-import {
-  type AddedToken,
-  checkTokenizerJson,
-  type JsonRecord,
-  parseRecord,
-} from "./files/tokenizer-json.ts";
+import { type AddedToken, checkTokenizerJson, type JsonRecord, parseRecord } from "./files/tokenizer-json.ts";
 import { TokenizerError } from "./errors.ts";
 import { createEncode, createEngine, type Encode, type Engine } from "./pipeline/engine.ts";
 import { isByteLevel } from "./pipeline/decoders.ts";
@@ -48,15 +43,8 @@ export function createTokenizer(files: TokenizerFiles, origin: string = ""): Tok
   const place = (name: string): string => (origin === "" ? name : `${origin}/${name}`);
   const text = files["tokenizer.json"];
   if (text === undefined)
-    throw new TokenizerError(
-      "file",
-      place("tokenizer.json"),
-      "is missing",
-      "add the model's tokenizer.json",
-    );
-  const engine = createEngine(
-    checkTokenizerJson(parseRecord(text, place("tokenizer.json")), place("tokenizer.json")),
-  );
+    throw new TokenizerError("file", place("tokenizer.json"), "is missing", "add the model's tokenizer.json");
+  const engine = createEngine(checkTokenizerJson(parseRecord(text, place("tokenizer.json")), place("tokenizer.json")));
   const read = (name: string): JsonRecord => parseRecord(files[name] ?? "{}", place(name));
   const config = read("tokenizer_config.json");
   const names = readRoles(config, read("special_tokens_map.json"));
@@ -75,36 +63,21 @@ export function createTokenizer(files: TokenizerFiles, origin: string = ""): Tok
 }
 
 /** Added tokens of all files; control tokens known by name alone get an id. */
-function completeAdded(
-  engine: Engine,
-  listed: readonly AddedToken[],
-  names: RoleTokens,
-): AddedToken[] {
+function completeAdded(engine: Engine, listed: readonly AddedToken[], names: RoleTokens): AddedToken[] {
   const byContent = new Map<string, AddedToken>();
   for (const token of [...engine.spec.addedTokens, ...listed])
     if (!byContent.has(token.content)) byContent.set(token.content, token);
-  return addControls(
-    engine,
-    [...byContent.values()],
-    [...Object.values(names.roles), ...names.additional],
-  );
+  return addControls(engine, [...byContent.values()], [...Object.values(names.roles), ...names.additional]);
 }
 
 /** The added tokens with these control tokens among them; unknown ones are appended to the vocabulary. */
-function addControls(
-  engine: Engine,
-  added: readonly AddedToken[],
-  controls: readonly string[],
-): AddedToken[] {
+function addControls(engine: Engine, added: readonly AddedToken[], controls: readonly string[]): AddedToken[] {
   const tokens = new Map(added.map((token) => [token.content, token]));
   for (const content of controls) {
     const known = tokens.get(content);
     if (known?.special === true) continue;
     const id = known?.id ?? engine.spec.model.vocab.get(content) ?? nextId(engine, tokens.values());
-    tokens.set(
-      content,
-      known === undefined ? controlToken(content, id) : { ...known, special: true },
-    );
+    tokens.set(content, known === undefined ? controlToken(content, id) : { ...known, special: true });
   }
   return [...tokens.values()];
 }
@@ -171,9 +144,7 @@ class HfTokenizer implements Tokenizer {
   encode(text: string, options: EncodeOptions = {}): number[] {
     const trusted = options.allowSpecial === true;
     const ids = this.run(text, () => trusted);
-    return options.addSpecialTokens === true
-      ? [...this.frame.before, ...ids, ...this.frame.after]
-      : ids;
+    return options.addSpecialTokens === true ? [...this.frame.before, ...ids, ...this.frame.after] : ids;
   }
 
   encodeParts(parts: readonly TextPart[]): number[] {
@@ -188,22 +159,17 @@ class HfTokenizer implements Tokenizer {
   }
 
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
-    const tokens = ids
-      .map((id) => this.visibleToken(id, options))
-      .filter((token) => token !== undefined);
+    const tokens = ids.map((id) => this.visibleToken(id, options)).filter((token) => token !== undefined);
     return tokens.length === 0 ? "" : this.state.engine.decode(tokens).join("");
   }
 
   decodeStream(options: DecodeOptions = {}): StreamDecoder {
-    if (isByteLevel(this.state.engine.spec.decoder))
-      return byteStream((id) => this.visibleToken(id, options));
+    if (isByteLevel(this.state.engine.spec.decoder)) return byteStream((id) => this.visibleToken(id, options));
     return rescanStream((ids) => this.decode(ids, options));
   }
 
   private visibleToken(id: number, options: DecodeOptions): string | undefined {
-    return options.skipSpecialTokens === true && this.specialIds.has(id)
-      ? undefined
-      : this.tokenOf.get(id);
+    return options.skipSpecialTokens === true && this.specialIds.has(id) ? undefined : this.tokenOf.get(id);
   }
 
   tokenToId(token: string): number | undefined {
@@ -221,10 +187,7 @@ class HfTokenizer implements Tokenizer {
   withSpecialTokens(changes: SpecialTokenChanges): Tokenizer {
     const { engine, chatTemplate } = this.state;
     const names = changedNames(this.specialTokens, changes);
-    const added = addControls(engine, this.state.added, [
-      ...Object.values(names.roles),
-      ...names.additional,
-    ]);
+    const added = addControls(engine, this.state.added, [...Object.values(names.roles), ...names.additional]);
     const special = resolveRoles(names, added);
     return new HfTokenizer({
       ...this.state,

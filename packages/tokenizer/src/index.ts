@@ -1,9 +1,4 @@
-export {
-  applyChatTemplate,
-  type ChatMessage,
-  type ChatTemplateOptions,
-  renderChatTemplate,
-} from "./chat-template.ts";
+export { applyChatTemplate, type ChatMessage, type ChatTemplateOptions, renderChatTemplate } from "./chat-template.ts";
 export { TokenizerError, type TokenizerErrorCode } from "./errors.ts";
 export { createGgufTokenizer } from "./gguf.ts";
 export { createTokenizer } from "./hf-tokenizer.ts";

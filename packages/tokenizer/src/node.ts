@@ -32,11 +32,6 @@ async function readText(path: string): Promise<string | undefined> {
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     if (code === "ENOENT") return undefined;
-    throw new TokenizerError(
-      "file",
-      path,
-      `cannot be read (${code})`,
-      "check that it is a readable file",
-    );
+    throw new TokenizerError("file", path, `cannot be read (${code})`, "check that it is a readable file");
   }
 }

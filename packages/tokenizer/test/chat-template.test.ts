@@ -123,9 +123,9 @@ describe("a broken chat template", () => {
   });
 
   it("tells what raise_exception says, with the place", () => {
-    expect(
-      failure("\n{% if true %}{{ raise_exception('x is\nwrong') }}{% endif %}").message,
-    ).toMatch(/^chat_template\.jinja:2:14: x is\\u000awrong; /);
+    expect(failure("\n{% if true %}{{ raise_exception('x is\nwrong') }}{% endif %}").message).toMatch(
+      /^chat_template\.jinja:2:14: x is\\u000awrong; /,
+    );
   });
 });
 
@@ -138,18 +138,14 @@ describe("the helpers of a chat template", () => {
   });
 
   it("prints True, False and None as Python does", () => {
-    expect(
-      renderChatTemplate(
-        "{{ 1 == 1 }} {{ 1 > 2 }} {{ none }}{% set x = none %} {{ missing }}.",
-        messages,
-      ),
-    ).toBe("True False None .");
+    expect(renderChatTemplate("{{ 1 == 1 }} {{ 1 > 2 }} {{ none }}{% set x = none %} {{ missing }}.", messages)).toBe(
+      "True False None .",
+    );
   });
 
   it("strips and counts as Python does", () => {
     const content = "\n\ufeff x😀\x85 \n";
-    const source =
-      "[{{ m.strip('\\n') }}|{{ m | trim }}|{{ m.lstrip() }}|{{ m.rstrip('\\n ') }}|{{ m | length }}]";
+    const source = "[{{ m.strip('\\n') }}|{{ m | trim }}|{{ m.lstrip() }}|{{ m.rstrip('\\n ') }}|{{ m | length }}]";
     const expected = "[\ufeff x😀\x85 |\ufeff x😀|\ufeff x😀\x85 \n|\n\ufeff x😀\x85|8]";
     expect(renderChatTemplate(source, messages, { variables: { m: content } })).toBe(expected);
   });
@@ -169,8 +165,6 @@ describe("the helpers of a chat template", () => {
     }));
     const source =
       "{% for m in messages %}{% if loop.index0 > 0 and messages[loop.index0 - 1].role == m.role %}{{ raise_exception('order') }}{% endif %}<{{ m.role }}>{{ m.content | trim }}{% endfor %}";
-    expect(renderChatTemplate(source, long).length).toBe(
-      2000 * 999 + 1000 * ("<user>".length + "<assistant>".length),
-    );
+    expect(renderChatTemplate(source, long).length).toBe(2000 * 999 + 1000 * ("<user>".length + "<assistant>".length));
   });
 });

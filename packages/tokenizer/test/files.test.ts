@@ -13,10 +13,7 @@ const BPE = { type: "BPE", vocab: { a: 0, b: 1, ab: 2 }, merges: ["a b"] };
 
 function failure(json: unknown): string {
   try {
-    createTokenizer(
-      { "tokenizer.json": typeof json === "string" ? json : JSON.stringify(json) },
-      "model",
-    );
+    createTokenizer({ "tokenizer.json": typeof json === "string" ? json : JSON.stringify(json) }, "model");
   } catch (error) {
     expect(error).toBeInstanceOf(TokenizerError);
     expect((error as TokenizerError).exitCode).toBe(2);
@@ -36,24 +33,12 @@ describe("a bad tokenizer.json is refused in one line", () => {
       { model: { ...BPE, vocab: { ab: 0, cd: 1 }, merges: ["ab cd"] } },
       /:model\.merges\[0\]: "ab cd" needs the token "abcd"/,
     ],
-    [
-      "a merge of unknown tokens",
-      { model: { ...BPE, merges: ["a b", "x y"] } },
-      /:model\.merges\[1\]: .*"x"/,
-    ],
+    ["a merge of unknown tokens", { model: { ...BPE, merges: ["a b", "x y"] } }, /:model\.merges\[1\]: .*"x"/],
     ["a merge of three", { model: { ...BPE, merges: ["a b ab"] } }, /is not a pair of tokens/],
-    [
-      "an id of 2^32 - 1",
-      { model: { ...BPE, vocab: { a: 2 ** 32 - 1 } } },
-      /token "a" has id 4294967295/,
-    ],
+    ["an id of 2^32 - 1", { model: { ...BPE, vocab: { a: 2 ** 32 - 1 } } }, /token "a" has id 4294967295/],
     ["a negative id", { model: { ...BPE, vocab: { a: -1 } } }, /token "a" has id -1/],
     ["an id twice", { model: { ...BPE, vocab: { a: 1, b: 1 } } }, /id 1 is given to two tokens/],
-    [
-      "an added token without content",
-      { model: BPE, added_tokens: [{ id: 3 }] },
-      /added_tokens\[0\]: has no content/,
-    ],
+    ["an added token without content", { model: BPE, added_tokens: [{ id: 3 }] }, /added_tokens\[0\]: has no content/],
     [
       "chunks of length 0",
       { model: BPE, pre_tokenizer: { type: "FixedLength", length: 0 } },
@@ -86,11 +71,7 @@ describe("a bad tokenizer.json is refused in one line", () => {
       { model: BPE, normalizer: { type: "Nope" } },
       /:normalizer: is of a type that is not known/,
     ],
-    [
-      "an unknown decoder",
-      { model: BPE, decoder: { type: "Nope" } },
-      /:decoder: the type "Nope" is not known/,
-    ],
+    ["an unknown decoder", { model: BPE, decoder: { type: "Nope" } }, /:decoder: the type "Nope" is not known/],
     [
       "a pattern that does not compile",
       {
@@ -135,17 +116,9 @@ describe("a bad tokenizer.json is refused in one line", () => {
 describe("a bad GGUF vocabulary is refused in one line", () => {
   const good = { model: "gpt2", pre: "smollm", tokens: ["a", "b", "ab"], merges: ["a b"] };
   it.each([
-    [
-      "another model",
-      { ...good, model: "llama" },
-      /^m\.gguf:tokenizer\.ggml\.model: "llama" is not byte-level BPE/,
-    ],
+    ["another model", { ...good, model: "llama" }, /^m\.gguf:tokenizer\.ggml\.model: "llama" is not byte-level BPE/],
     ["no merges", { ...good, merges: [] }, /merges: is missing/],
-    [
-      "an unknown pre-tokenizer",
-      { ...good, pre: "constructor" },
-      /pre: "constructor" is not known/,
-    ],
+    ["an unknown pre-tokenizer", { ...good, pre: "constructor" }, /pre: "constructor" is not known/],
     ["a token twice", { ...good, tokens: ["a", "b", "ab", "a"] }, /holds a token twice/],
     ["a BOS outside", { ...good, bosTokenId: 9 }, /bos_token_id: 9 is not an id of the 3 tokens/],
     ["a bad merge", { ...good, merges: ["a x"] }, /merges\[0\]/],
@@ -217,8 +190,7 @@ describe("files", () => {
   it("of SmolLM2 from GGUF give the same tokenizer when read back from a folder", async () => {
     const original = smollm2();
     const folder = await mkdtemp(join(tmpdir(), "tokenizer-"));
-    for (const [name, text] of Object.entries(original.files))
-      await writeFile(join(folder, name), text);
+    for (const [name, text] of Object.entries(original.files)) await writeFile(join(folder, name), text);
     const read = await loadTokenizer(folder);
     expect(read.specialTokens).toEqual(original.specialTokens);
     expect(read.chatTemplate).toBe(original.chatTemplate);
@@ -242,8 +214,6 @@ describe("files", () => {
   });
 
   it("that are missing or not readable are named", async () => {
-    await expect(loadTokenizer("/nowhere")).rejects.toThrow(
-      "/nowhere/tokenizer.json: is missing; ",
-    );
+    await expect(loadTokenizer("/nowhere")).rejects.toThrow("/nowhere/tokenizer.json: is missing; ");
   });
 });

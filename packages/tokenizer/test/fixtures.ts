@@ -29,15 +29,10 @@ export function fixture<T>(name: string): T {
 
 export function smollm2(): Tokenizer {
   const none = { scores: undefined, addEosToken: undefined, addSpacePrefix: undefined };
-  return createGgufTokenizer(
-    { ...none, ...fixture<object>("smollm2-vocabulary") } as GgufTokenizer,
-    "smollm2.gguf",
-  );
+  return createGgufTokenizer({ ...none, ...fixture<object>("smollm2-vocabulary") } as GgufTokenizer, "smollm2.gguf");
 }
 
-export function llama3Style(
-  config: object = { bos_token: "<|begin_of_text|>", eos_token: "<|eot_id|>" },
-): Tokenizer {
+export function llama3Style(config: object = { bos_token: "<|begin_of_text|>", eos_token: "<|eot_id|>" }): Tokenizer {
   return createTokenizer(
     {
       "tokenizer.json": JSON.stringify(fixture("llama3-style")),

@@ -1,13 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  allStrings,
-  type Cases,
-  fixture,
-  idsCrc,
-  llama3Style,
-  smollm2,
-  storedCrcs,
-} from "./fixtures.ts";
+import { allStrings, type Cases, fixture, idsCrc, llama3Style, smollm2, storedCrcs } from "./fixtures.ts";
 
 const strings = allStrings();
 
@@ -26,24 +18,19 @@ describe.each([
   it.each([
     ["plain text", "plain", false],
     ["control tokens", "special", true],
-  ] as const)(
-    "gives Python's ids for 40,752 strings with control tokens as %s",
-    (_mode, key, allowSpecial) => {
-      const expected = storedCrcs(cases[key]);
-      const differing = strings.filter(
-        (text, index) => idsCrc(tokenizer.encode(text, { allowSpecial })) !== expected[index],
-      );
-      expect(differing.slice(0, 5)).toEqual([]);
-      for (const [index, ids] of cases[key].full.entries())
-        expect(tokenizer.encode(strings[index]!, { allowSpecial })).toEqual(ids);
-    },
-  );
+  ] as const)("gives Python's ids for 40,752 strings with control tokens as %s", (_mode, key, allowSpecial) => {
+    const expected = storedCrcs(cases[key]);
+    const differing = strings.filter(
+      (text, index) => idsCrc(tokenizer.encode(text, { allowSpecial })) !== expected[index],
+    );
+    expect(differing.slice(0, 5)).toEqual([]);
+    for (const [index, ids] of cases[key].full.entries())
+      expect(tokenizer.encode(strings[index]!, { allowSpecial })).toEqual(ids);
+  });
 
   it("adds what the post-processor adds", () => {
     for (const [index, ids] of cases.framed.entries()) {
-      expect(
-        tokenizer.encode(strings[index]!, { allowSpecial: true, addSpecialTokens: true }),
-      ).toEqual(ids);
+      expect(tokenizer.encode(strings[index]!, { allowSpecial: true, addSpecialTokens: true })).toEqual(ids);
     }
   });
 
@@ -59,9 +46,7 @@ describe.each([
       const ids = tokenizer.encode(text);
       const stream = tokenizer.decodeStream();
       const pieces = ids.map((id) => stream.push(id));
-      expect(pieces.every((piece) => text.includes("\uFFFD") || !piece.includes("\uFFFD"))).toBe(
-        true,
-      );
+      expect(pieces.every((piece) => text.includes("\uFFFD") || !piece.includes("\uFFFD"))).toBe(true);
       expect(pieces.join("") + stream.flush()).toBe(tokenizer.decode(ids));
     }
   });

@@ -14,7 +14,11 @@ export const metricKey = (name: string): string => (name.startsWith("eval_") ? n
  * EarlyStoppingCallback looks first, then the trainer updates the best).
  * @returns whether it is a new best, and whether to stop
  */
-export function judge(state: RunState, metrics: Readonly<Record<string, number>>, settings: BestSettings): { best: boolean; stop: boolean } {
+export function judge(
+  state: RunState,
+  metrics: Readonly<Record<string, number>>,
+  settings: BestSettings,
+): { best: boolean; stop: boolean } {
   const { metricForBestModel, greaterIsBetter, earlyStoppingSteps } = settings;
   const value = metricForBestModel === undefined ? undefined : metrics[metricKey(metricForBestModel)];
   if (value === undefined) return { best: false, stop: false };

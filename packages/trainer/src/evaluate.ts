@@ -39,10 +39,16 @@ export async function evaluate<E, B extends Batch>(options: EvaluateOptions<E, B
     model.setTraining(wasTraining);
   }
   const loss = mean.rows > 0 ? { [`${prefix}_loss`]: mean.loss / mean.rows } : {};
-  return { ...loss, ...speedMetrics(prefix, (performance.now() - started) / 1000, { samples: examples.length, steps: batches }) };
+  return {
+    ...loss,
+    ...speedMetrics(prefix, (performance.now() - started) / 1000, { samples: examples.length, steps: batches }),
+  };
 }
 
-async function batchLoss<E, B extends Batch>({ engine, model, objective }: EvaluateOptions<E, B>, rows: readonly E[]): Promise<number | undefined> {
+async function batchLoss<E, B extends Batch>(
+  { engine, model, objective }: EvaluateOptions<E, B>,
+  rows: readonly E[],
+): Promise<number | undefined> {
   return engine.scopeAsync(async () => {
     const { sum, count } = await objective.loss(objective.collate(rows), { engine, model, training: false });
     return count === 0 ? undefined : (await sum.item()) / count;

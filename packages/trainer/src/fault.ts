@@ -11,7 +11,10 @@ export interface Fault {
 export function parseFault(text: string | undefined): Fault | undefined {
   if (text === undefined || text === "") return undefined;
   const match = /^(nan|inf-grad):(\d+)(?:-(\d+))?$/.exec(text);
-  if (match === null) throw new UserError(`TEMPER_FAULT: ${JSON.stringify(text)} is not nan:<step> or inf-grad:<first>-<last>; correct it`);
+  if (match === null)
+    throw new UserError(
+      `TEMPER_FAULT: ${JSON.stringify(text)} is not nan:<step> or inf-grad:<first>-<last>; correct it`,
+    );
   const [, kind, first, last] = match;
   return { kind: kind as Fault["kind"], first: Number(first), last: Number(last ?? first) };
 }

@@ -99,8 +99,13 @@ function begin<E, B extends Batch>(options: FitOptions<E, B>): Run<E, B> {
 
 /** What transformers' `num_parameters(exclude_embeddings=True)` counts. */
 function parametersOutsideEmbeddings(model: CausalLM): number {
-  const embedded = new Set([...model.namedModules()].flatMap(([, module]) => (module instanceof Embedding ? [module.weight] : [])));
-  return [...model.namedParameters()].reduce((sum, [, parameter]) => sum + (embedded.has(parameter) ? 0 : parameter.size), 0);
+  const embedded = new Set(
+    [...model.namedModules()].flatMap(([, module]) => (module instanceof Embedding ? [module.weight] : [])),
+  );
+  return [...model.namedParameters()].reduce(
+    (sum, [, parameter]) => sum + (embedded.has(parameter) ? 0 : parameter.size),
+    0,
+  );
 }
 
 /** The rest of the epoch that the state is in. */
@@ -146,16 +151,34 @@ async function step<E, B extends Batch>(run: Run<E, B>, window: readonly B[]): P
 /** Updates, then lets the watchdog look at the loss and the norm. Returns the gradient norm before clipping. */
 async function guardedUpdate<E, B extends Batch>(run: Run<E, B>, window: readonly B[], rate: number): Promise<number> {
   const { engine, model, objective, optimizer, sums, state } = run;
-  const context = { engine, model, objective, optimizer, sums, fault: run.fault, afterBackward: run.afterBackward ?? [], maxGradNorm: run.settings.maxGradNorm };
+  const context = {
+    engine,
+    model,
+    objective,
+    optimizer,
+    sums,
+    fault: run.fault,
+    afterBackward: run.afterBackward ?? [],
+    maxGradNorm: run.settings.maxGradNorm,
+  };
   const result = await update(context, window, state.step, rate);
   if (result === undefined) {
-    run.emit({ type: "notice", level: "warning", message: `step ${state.step + 1}: no token of the batch is trained on, nothing to learn from` });
+    run.emit({
+      type: "notice",
+      level: "warning",
+      message: `step ${state.step + 1}: no token of the batch is trained on, nothing to learn from`,
+    });
     return 0;
   }
   const [loss, gradNorm] = [await result.loss.item(), await result.gradNorm.item()];
   result.loss.dispose();
   result.gradNorm.dispose();
-  watch(state, state.step + 1, { loss, gradNorm, rowIds: window.flatMap(({ rowIds }) => Array.from(rowIds)) }, run.emit);
+  watch(
+    state,
+    state.step + 1,
+    { loss, gradNorm, rowIds: window.flatMap(({ rowIds }) => Array.from(rowIds)) },
+    run.emit,
+  );
   return gradNorm;
 }
 
@@ -182,7 +205,9 @@ async function log<E, B extends Batch>(run: Run<E, B>): Promise<void> {
   const loss = pending.sum / (state.step - state.lastLoggedStep);
   state.loggedLoss += pending.sum;
   state.lastLoggedStep = state.step;
-  const metrics = Object.fromEntries(Object.entries(aux).map(([name, { sum, count }]) => [name, sum / Math.max(count, 1)]));
+  const metrics = Object.fromEntries(
+    Object.entries(aux).map(([name, { sum, count }]) => [name, sum / Math.max(count, 1)]),
+  );
   addEntry(run, { loss, ...last, ...metrics, ...tokenSpeed(run) });
   const seconds = elapsed(run);
   run.emit({
@@ -247,7 +272,10 @@ async function evaluateAndJudge<E, B extends Batch>(run: Run<E, B>): Promise<voi
 }
 
 /** A schedule that listens gets the metric. */
-function observe<E, B extends Batch>({ learningRate, settings, state }: Run<E, B>, metrics: Readonly<Record<string, number>>): void {
+function observe<E, B extends Batch>(
+  { learningRate, settings, state }: Run<E, B>,
+  metrics: Readonly<Record<string, number>>,
+): void {
   const metric = metrics[metricKey(settings.metricForBestModel ?? "loss")];
   if (!learningRate.needsMetric || metric === undefined) return;
   learningRate.observe(metric);

@@ -32,7 +32,9 @@ export function availableMemory(environment: Readonly<Record<string, string | un
   if (limit > 0) return limit;
   const constrained = process.constrainedMemory?.() ?? 0;
   const free = memAvailable() ?? freemem();
-  return constrained > 0 && constrained < 2 ** 60 ? Math.min(free, Math.max(0, constrained - process.memoryUsage().rss)) : free;
+  return constrained > 0 && constrained < 2 ** 60
+    ? Math.min(free, Math.max(0, constrained - process.memoryUsage().rss))
+    : free;
 }
 
 /** Linux counts caches it can drop as available; `freemem` does not on Node 20. */

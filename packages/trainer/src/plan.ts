@@ -25,10 +25,22 @@ export function planSteps({ examples, batchSize, accumulation, numTrainEpochs, m
   const stepsPerEpoch = Math.max(1, Math.ceil(batchesPerEpoch / accumulation));
   if (maxSteps > 0) {
     const trainSamples = maxSteps * batchSize * accumulation;
-    return { batchesPerEpoch, stepsPerEpoch, totalSteps: maxSteps, epochs: Math.ceil(maxSteps / stepsPerEpoch), trainSamples };
+    return {
+      batchesPerEpoch,
+      stepsPerEpoch,
+      totalSteps: maxSteps,
+      epochs: Math.ceil(maxSteps / stepsPerEpoch),
+      trainSamples,
+    };
   }
   const totalSteps = Math.ceil(numTrainEpochs * stepsPerEpoch);
-  return { batchesPerEpoch, stepsPerEpoch, totalSteps, epochs: Math.ceil(numTrainEpochs), trainSamples: examples * numTrainEpochs };
+  return {
+    batchesPerEpoch,
+    stepsPerEpoch,
+    totalSteps,
+    epochs: Math.ceil(numTrainEpochs),
+    trainSamples: examples * numTrainEpochs,
+  };
 }
 
 /** Batches that update `index` of an epoch accumulates: [first, past the last). */
@@ -45,4 +57,5 @@ export function epochAfter(plan: StepPlan, accumulation: number, step: number): 
 }
 
 /** A count of steps, or below 1 a share of all of them (`TrainerState.compute_steps`). */
-export const intervalOf = (steps: number, totalSteps: number): number => (steps < 1 ? Math.ceil(totalSteps * steps) : steps);
+export const intervalOf = (steps: number, totalSteps: number): number =>
+  steps < 1 ? Math.ceil(totalSteps * steps) : steps;

@@ -105,7 +105,15 @@ export const sorted = <T>(record: Readonly<Record<string, T>>): Record<string, T
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 
 const counters = [
-  "step", "epoch", "inputTokensSeen", "totalFlos", "patience", "loggedLoss", "lastLoggedStep", "skipped", "skippedInRow",
+  "step",
+  "epoch",
+  "inputTokensSeen",
+  "totalFlos",
+  "patience",
+  "loggedLoss",
+  "lastLoggedStep",
+  "skipped",
+  "skippedInRow",
 ] as const satisfies readonly (keyof RunState)[];
 
 /** A state from its own JSON, or undefined where a value cannot be (hostile or torn file). */
@@ -114,9 +122,12 @@ export function parseRunState(json: unknown): RunState | undefined {
   const given = json as Partial<Record<keyof RunState, unknown>>;
   const state = { ...freshState(), ...(given as Partial<RunState>) };
   const numbers = counters.every((key) => typeof given[key] === "number" && Number.isFinite(given[key]));
-  const sane = Number.isSafeInteger(state.step) && state.step >= 0 && state.step < 2 ** 40 && Array.isArray(state.logHistory);
+  const sane =
+    Number.isSafeInteger(state.step) && state.step >= 0 && state.step < 2 ** 40 && Array.isArray(state.logHistory);
   const pending = Object.values(state.pending).every(isRecordOfNumbers);
-  return numbers && sane && pending && isRecordOfNumbers(state.schedule) && state.logHistory.every(isRecordOfNumbers) ? state : undefined;
+  return numbers && sane && pending && isRecordOfNumbers(state.schedule) && state.logHistory.every(isRecordOfNumbers)
+    ? state
+    : undefined;
 }
 
 const isRecordOfNumbers = (value: unknown): boolean =>

@@ -56,7 +56,12 @@ export async function update<E, B extends Batch>(
 }
 
 /** Runs forward and backward for each micro-batch; returns the window's loss [1]. */
-async function accumulate<E, B extends Batch>(context: UpdateContext<E, B>, window: readonly B[], step: number, total: number): Promise<Tensor | undefined> {
+async function accumulate<E, B extends Batch>(
+  context: UpdateContext<E, B>,
+  window: readonly B[],
+  step: number,
+  total: number,
+): Promise<Tensor | undefined> {
   const { engine, model, objective, sums } = context;
   const fault = faultAt(context.fault, step + 1);
   let loss: Tensor | undefined;

@@ -20,7 +20,10 @@ export interface StepNumbers {
  */
 export function watch(state: RunState, step: number, { loss, gradNorm, rowIds }: StepNumbers, emit: Emit): void {
   if (!Number.isFinite(loss)) {
-    throw new UserError(`step ${step}: the loss is ${loss} (${rowList(rowIds)}), no parameter was changed; lower learning_rate or look at these rows`, 4);
+    throw new UserError(
+      `step ${step}: the loss is ${loss} (${rowList(rowIds)}), no parameter was changed; lower learning_rate or look at these rows`,
+      4,
+    );
   }
   if (Number.isFinite(gradNorm)) {
     state.skippedInRow = 0;

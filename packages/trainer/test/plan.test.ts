@@ -14,26 +14,29 @@ interface HfRun {
 }
 
 describe("the steps of a run", () => {
-  test.each(golden<HfRun[]>("trainer_flow.json"))("$options with $flow.evalStrategy/$flow.saveStrategy/$flow.loggingStrategy go as in transformers", ({ options, flow, ...expected }) => {
-    const plan = planSteps(options);
-    expect([plan.totalSteps, plan.epochs]).toEqual([expected.totalSteps, expected.epochs]);
-    const ours = Array.from({ length: plan.totalSteps }, (_, index) => {
-      const step = index + 1;
-      const [first, end] = windowOf(plan, options.accumulation, index % plan.stepsPerEpoch);
-      const after = dueAfterStep(step, plan.totalSteps, flow);
-      const epochEnds = step % plan.stepsPerEpoch === 0 || step === plan.totalSteps;
-      const atEnd = epochEnds ? dueAfterEpoch(flow) : { log: false, evaluate: false, save: false };
-      return {
-        step,
-        epoch: epochAfter(plan, options.accumulation, step),
-        batches: end - first,
-        log: after.log || atEnd.log,
-        evaluate: after.evaluate || atEnd.evaluate,
-        save: after.save || atEnd.save,
-      };
-    });
-    expect(ours).toEqual(expected.steps);
-  });
+  test.each(golden<HfRun[]>("trainer_flow.json"))(
+    "$options with $flow.evalStrategy/$flow.saveStrategy/$flow.loggingStrategy go as in transformers",
+    ({ options, flow, ...expected }) => {
+      const plan = planSteps(options);
+      expect([plan.totalSteps, plan.epochs]).toEqual([expected.totalSteps, expected.epochs]);
+      const ours = Array.from({ length: plan.totalSteps }, (_, index) => {
+        const step = index + 1;
+        const [first, end] = windowOf(plan, options.accumulation, index % plan.stepsPerEpoch);
+        const after = dueAfterStep(step, plan.totalSteps, flow);
+        const epochEnds = step % plan.stepsPerEpoch === 0 || step === plan.totalSteps;
+        const atEnd = epochEnds ? dueAfterEpoch(flow) : { log: false, evaluate: false, save: false };
+        return {
+          step,
+          epoch: epochAfter(plan, options.accumulation, step),
+          batches: end - first,
+          log: after.log || atEnd.log,
+          evaluate: after.evaluate || atEnd.evaluate,
+          save: after.save || atEnd.save,
+        };
+      });
+      expect(ours).toEqual(expected.steps);
+    },
+  );
 
   test("an interval below 1 is a share of all steps, rounded up", () => {
     expect([intervalOf(0.1, 25), intervalOf(5, 25)]).toEqual([3, 5]);
@@ -60,8 +63,12 @@ describe("the state of a run", () => {
     expect(parseRunState(JSON.parse(JSON.stringify(state)))).toEqual(state);
   });
 
-  test.each([[{}], [null], [{ ...freshState(), step: 1e18 }], [{ ...freshState(), step: -1 }], [{ ...freshState(), epoch: "1" }], [{ ...freshState(), logHistory: {} }]])(
-    "%j is not a state",
-    (json) => expect(parseRunState(json)).toBeUndefined(),
-  );
+  test.each([
+    [{}],
+    [null],
+    [{ ...freshState(), step: 1e18 }],
+    [{ ...freshState(), step: -1 }],
+    [{ ...freshState(), epoch: "1" }],
+    [{ ...freshState(), logHistory: {} }],
+  ])("%j is not a state", (json) => expect(parseRunState(json)).toBeUndefined());
 });

@@ -60,7 +60,7 @@ export async function demo(words: string[], context: Context): Promise<number> {
   );
   const before = await timed("before", async () => predictions(await run(predict(`${tuned}-before`))));
   const questions = questionsOf(readFileSync(join(root, "examples/data/docker_test.json"), "utf8"));
-  const shown = spread(questions.length, rows);
+  const shown = spread(Math.min(questions.length, before.length), rows);
   say(answerLines(questions, before, shown));
   say(
     `  exact match ${exactMatch(before).toFixed(1)} % of ${before.length}  (${seconds["before"]} s)\n\nTraining on examples/data/docker_train.json\n`,

@@ -25,18 +25,11 @@ function question(fields: Fields, columns: Columns): string {
 }
 
 /** Instruction rows. Without a response column they are unsupervised; with one, each row must hold a string. */
-export function convertAlpaca(
-  fields: Fields,
-  { columns }: DatasetEntry,
-  needsResponse: boolean,
-): AlignedRow {
+export function convertAlpaca(fields: Fields, { columns }: DatasetEntry, needsResponse: boolean): AlignedRow {
   const prompt = historyOf(fields, columns.history);
   prompt.push({ role: "user", content: question(fields, columns) });
   const response: Message[] = [];
-  if (
-    columns.response !== undefined &&
-    (needsResponse || typeof fields.value(columns.response) === "string")
-  ) {
+  if (columns.response !== undefined && (needsResponse || typeof fields.value(columns.response) === "string")) {
     response.push({ role: "assistant", content: fields.text(columns.response) });
   }
   const system = fields.optionalText(columns.system);

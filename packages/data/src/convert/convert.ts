@@ -7,11 +7,7 @@ import { convertOpenai } from "./openai.ts";
 import { convertSharegpt } from "./sharegpt.ts";
 
 /** A row as messages, by its dataset's layout; throws a DataError that names the row and the key. */
-export function convertRow(
-  source: SourceRow,
-  entry: DatasetEntry,
-  needsResponse: boolean,
-): AlignedRow {
+export function convertRow(source: SourceRow, entry: DatasetEntry, needsResponse: boolean): AlignedRow {
   const fields = new Fields(source.value, `${source.place}: row ${source.row + 1}`);
   switch (entry.formatting) {
     case "alpaca":

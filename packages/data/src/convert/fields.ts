@@ -23,9 +23,7 @@ export class Fields {
 
   text(key: string): string {
     const value = this.object[key];
-    return typeof value === "string"
-      ? this.checked(key, value)
-      : this.refuse(key, value, "give a string");
+    return typeof value === "string" ? this.checked(key, value) : this.refuse(key, value, "give a string");
   }
 
   /** "" where the field is missing or null. */
@@ -53,8 +51,7 @@ export class Fields {
   }
 
   checked(key: string, text: string): string {
-    if (HALF_OF_A_PAIR.test(text))
-      throw this.fault(key, "holds half of a surrogate pair", "correct the text");
+    if (HALF_OF_A_PAIR.test(text)) throw this.fault(key, "holds half of a surrogate pair", "correct the text");
     return text;
   }
 

@@ -28,8 +28,7 @@ function hasToolCalls(message: Fields): boolean {
 function toMessage(message: Fields, tags: Tags, roles: ReadonlyMap<string, Role>): Message {
   const role = roleOf(message, tags, roles);
   const isAnswer = role === "assistant" || role === "function";
-  if (isAnswer && hasToolCalls(message))
-    return { role: "function", content: toolCallsText(message) };
+  if (isAnswer && hasToolCalls(message)) return { role: "function", content: toolCallsText(message) };
   return { role, content: message.text(tags.content) };
 }
 
@@ -42,8 +41,7 @@ function mergeResults(messages: readonly Message[]): Message[] {
       results.push(message.content);
       continue;
     }
-    if (results.length > 0)
-      merged.push({ role: "observation", content: results.join(TOOL_RESULT_BORDER) });
+    if (results.length > 0) merged.push({ role: "observation", content: results.join(TOOL_RESULT_BORDER) });
     results = [];
     merged.push(message);
   }
@@ -58,10 +56,7 @@ function notedSystem(system: string, tools: string): string {
 }
 
 /** Rows of `{role, content, tool_calls}` messages, as the OpenAI API takes them. */
-export function convertOpenai(
-  fields: Fields,
-  { columns, tags, thinkingNote }: DatasetEntry,
-): AlignedRow {
+export function convertOpenai(fields: Fields, { columns, tags, thinkingNote }: DatasetEntry): AlignedRow {
   const key = columns.messages ?? "";
   const roles = rolesOf(tags);
   const messages = fields.objects(key).map((message) => toMessage(message, tags, roles));

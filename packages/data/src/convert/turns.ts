@@ -16,13 +16,8 @@ function isAnswer(role: Role): boolean {
 }
 
 /** Checks that questions (user, observation) and answers (assistant, function) take turns and that an answer is last. */
-export function splitTurns(
-  fields: Fields,
-  key: string,
-  messages: readonly Message[],
-): Conversation {
-  if (messages.length === 0)
-    throw fields.fault(key, "holds no turns", "give at least a question and an answer");
+export function splitTurns(fields: Fields, key: string, messages: readonly Message[]): Conversation {
+  if (messages.length === 0) throw fields.fault(key, "holds no turns", "give at least a question and an answer");
   messages.forEach(({ role }, index) => {
     if (index % 2 === 0 ? isQuestion(role) : isAnswer(role)) return;
     const wanted = index % 2 === 0 ? "a user or observation" : "an assistant or function";
@@ -32,7 +27,6 @@ export function splitTurns(
       "let the roles alternate",
     );
   });
-  if (messages.length % 2 !== 0)
-    throw fields.fault(key, "ends with a question", "end with an answer");
+  if (messages.length % 2 !== 0) throw fields.fault(key, "ends with a question", "end with an answer");
   return { prompt: messages.slice(0, -1), response: messages.slice(-1) };
 }

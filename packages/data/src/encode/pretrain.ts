@@ -28,11 +28,7 @@ function endId(tokenizer: Tokenizer, template: string | undefined): number {
 }
 
 /** Labels of pre-training ids: the ids themselves, except padding, which the collator cannot tell from the token it reuses. */
-export function pretrainLabels(
-  inputIds: Int32Array,
-  tokenizer: Tokenizer,
-  ignoreIndex: number,
-): Int32Array {
+export function pretrainLabels(inputIds: Int32Array, tokenizer: Tokenizer, ignoreIndex: number): Int32Array {
   const pad = (tokenizer.specialTokens.pad ?? tokenizer.specialTokens.eos)?.id;
   return inputIds.map((id) => (id === pad ? ignoreIndex : id));
 }
@@ -48,11 +44,7 @@ interface EncodedText {
   row: number;
 }
 
-function encodeTexts(
-  texts: readonly PretrainText[],
-  tokenizer: Tokenizer,
-  options: PretrainOptions,
-): EncodedText[] {
+function encodeTexts(texts: readonly PretrainText[], tokenizer: Tokenizer, options: PretrainOptions): EncodedText[] {
   const end = endId(tokenizer, options.template);
   return texts.map(({ text, row }) => ({
     ids: [...tokenizer.encode(text, { allowSpecial: options.allowSpecial }), end],
@@ -89,7 +81,5 @@ export function encodePretrain(
   options: PretrainOptions,
 ): PretrainBlock[] {
   const encoded = encodeTexts(texts, tokenizer, options);
-  return options.packing
-    ? packTexts(encoded, options.cutoffLen)
-    : cutTexts(encoded, options.cutoffLen);
+  return options.packing ? packTexts(encoded, options.cutoffLen) : cutTexts(encoded, options.cutoffLen);
 }

@@ -11,20 +11,10 @@ export interface PromptExample {
 }
 
 /** Ids of the prompt and of the expected answer, cut together to `cutoffLen`. */
-export function encodePrompt(
-  row: AlignedRow,
-  encoder: Encoder,
-  cutoffLen: number,
-): Omit<PromptExample, "row"> {
+export function encodePrompt(row: AlignedRow, encoder: Encoder, cutoffLen: number): Omit<PromptExample, "row"> {
   const { tokenizer, template } = encoder;
-  const answer =
-    row.response.length === 1 ? row.response : [{ role: "assistant" as const, content: "" }];
-  const [prompt, response] = template.encodeOneturn(
-    tokenizer,
-    [...row.prompt, ...answer],
-    row.system,
-    row.tools,
-  );
+  const answer = row.response.length === 1 ? row.response : [{ role: "assistant" as const, content: "" }];
+  const [prompt, response] = template.encodeOneturn(tokenizer, [...row.prompt, ...answer], row.system, row.tools);
   const label = template.efficientEos ? [...response, eosIdOf(tokenizer)] : response;
   const lengths = inferSeqlen(prompt.length, label.length, cutoffLen);
   return {

@@ -48,16 +48,10 @@ interface Turn {
 }
 
 /** A later question's first token stands for the end of the answer before it where the template has no EOS of its own. */
-function sourceLabels(
-  source: readonly number[],
-  turn: number,
-  encoder: Encoder,
-  options: SupervisedOptions,
-): number[] {
+function sourceLabels(source: readonly number[], turn: number, encoder: Encoder, options: SupervisedOptions): number[] {
   if (options.trainOnPrompt) return [...source];
   const labels = masked(source.length);
-  if (encoder.template.efficientEos && turn !== 0 && labels.length > 0)
-    labels[0] = eosIdOf(encoder.tokenizer);
+  if (encoder.template.efficientEos && turn !== 0 && labels.length > 0) labels[0] = eosIdOf(encoder.tokenizer);
   return labels;
 }
 
@@ -85,25 +79,15 @@ function cutTurns(
 }
 
 /** Ids and labels of a conversation: each turn gets what the turns before it left of the cutoff (from the end with `maskHistory`). */
-export function encodeSupervised(
-  row: AlignedRow,
-  encoder: Encoder,
-  options: SupervisedOptions,
-): EncodedRow {
+export function encodeSupervised(row: AlignedRow, encoder: Encoder, options: SupervisedOptions): EncodedRow {
   const { tokenizer, template } = encoder;
-  const pairs = template.encodeMultiturn(
-    tokenizer,
-    [...row.prompt, ...row.response],
-    row.system,
-    row.tools,
-  );
+  const pairs = template.encodeMultiturn(tokenizer, [...row.prompt, ...row.response], row.system, row.tools);
   const turns = cutTurns(options.maskHistory ? [...pairs].reverse() : pairs, encoder, options);
   if (options.maskHistory) turns.reverse();
   const inputIds = turns.flatMap((turn) => turn.inputIds);
   const labels = turns.flatMap((turn) => turn.labels);
   const truncated =
-    inputIds.length <
-    pairs.reduce((sum, [prompt, response]) => sum + prompt.length + response.length, 0);
+    inputIds.length < pairs.reduce((sum, [prompt, response]) => sum + prompt.length + response.length, 0);
   if (!template.efficientEos) return { inputIds, labels, truncated };
   const eos = eosIdOf(tokenizer);
   return { inputIds: [...inputIds, eos], labels: [...labels, eos], truncated };

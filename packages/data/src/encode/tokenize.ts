@@ -51,8 +51,7 @@ function checkOptions(options: TokenizeOptions): void {
   const fail = (key: string, what: string): never => {
     throw new DataError("option", key, what, "remove one of them");
   };
-  if (options.maskHistory && options.trainOnPrompt)
-    fail("mask_history", "cannot be combined with train_on_prompt");
+  if (options.maskHistory && options.trainOnPrompt) fail("mask_history", "cannot be combined with train_on_prompt");
   if (options.stage === "pt") {
     for (const [key, isSet] of Object.entries({
       neat_packing: options.neatPacking,
@@ -63,17 +62,11 @@ function checkOptions(options: TokenizeOptions): void {
     }
   }
   if (resolvePacking(options).cutoffLen < 1)
-    throw new DataError(
-      "option",
-      "cutoff_len",
-      "leaves no room for a token",
-      "give a larger number",
-    );
+    throw new DataError("option", "cutoff_len", "leaves no room for a token", "give a larger number");
 }
 
 function* batches<T>(items: readonly T[], size: number): Generator<[first: number, batch: T[]]> {
-  for (let first = 0; first < items.length; first += size)
-    yield [first, items.slice(first, first + size)];
+  for (let first = 0; first < items.length; first += size) yield [first, items.slice(first, first + size)];
 }
 
 function isUsable(row: AlignedRow): boolean {
@@ -111,12 +104,7 @@ function encodeBatch(
 function checkSupervised(report: TokenizeReport, options: TokenizeOptions): void {
   const usable = report.rows - report.droppedRows;
   if (usable === 0)
-    throw new DataError(
-      "empty",
-      "dataset",
-      `none of ${report.rows} rows is usable`,
-      "check the format and cutoff_len",
-    );
+    throw new DataError("empty", "dataset", `none of ${report.rows} rows is usable`, "check the format and cutoff_len");
   if (report.unlabelledRows < usable) return;
   const what = `no row keeps a token to train on within ${options.cutoffLen} tokens`;
   throw new DataError("empty", "cutoff_len", what, "raise cutoff_len or shorten the rows");
@@ -132,8 +120,7 @@ function tokenizeSupervised(
   const examples: Example[] = [];
   for (const [first, batch] of batches(rows, options.preprocessingBatchSize)) {
     const encoded = encodeBatch(batch, first, encoder, options, report);
-    if (packing)
-      examples.push(...packRows(encoded, { capacity: cutoffLen, neat: options.neatPacking }));
+    if (packing) examples.push(...packRows(encoded, { capacity: cutoffLen, neat: options.neatPacking }));
     else
       for (const { inputIds, labels, row } of encoded)
         examples.push(singleExample(Int32Array.from(inputIds), Int32Array.from(labels), row));
@@ -164,9 +151,7 @@ function tokenizePretrain(
     for (const block of encodePretrain(texts, tokenizer, settings)) {
       if (block.truncated) report.truncatedRows++;
       const inputIds = Int32Array.from(block.inputIds);
-      examples.push(
-        singleExample(inputIds, pretrainLabels(inputIds, tokenizer, IGNORE_INDEX), block.row),
-      );
+      examples.push(singleExample(inputIds, pretrainLabels(inputIds, tokenizer, IGNORE_INDEX), block.row));
     }
   }
   if (examples.length > 0) return examples;
@@ -179,11 +164,7 @@ function tokenizePretrain(
 }
 
 /** Examples of a run's rows in order, packed if asked; throws a DataError if nothing is left to train on. */
-export function tokenizeRows(
-  rows: readonly AlignedRow[],
-  encoder: Encoder,
-  options: TokenizeOptions,
-): Tokenized {
+export function tokenizeRows(rows: readonly AlignedRow[], encoder: Encoder, options: TokenizeOptions): Tokenized {
   checkOptions(options);
   const report: TokenizeReport = {
     rows: rows.length,

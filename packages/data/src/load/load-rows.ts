@@ -42,20 +42,10 @@ function checkOptions(options: LoadOptions): void {
     throw new DataError("option", "val_size", "cannot be combined with eval_dataset", hint);
   }
   if (options.valSize > 1e-6 && options.dataset.length === 0) {
-    throw new DataError(
-      "option",
-      "val_size",
-      "needs dataset",
-      "name a dataset to take the rows from",
-    );
+    throw new DataError("option", "val_size", "needs dataset", "name a dataset to take the rows from");
   }
   if (options.interleaveProbs && options.mixStrategy === "concat") {
-    throw new DataError(
-      "option",
-      "interleave_probs",
-      "cannot be combined with mix_strategy concat",
-      hint,
-    );
+    throw new DataError("option", "interleave_probs", "cannot be combined with mix_strategy concat", hint);
   }
 }
 
@@ -91,8 +81,7 @@ export function loadRows(options: LoadOptions): LoadedRows {
   const badRows: BadRows = { count: 0, first: undefined };
   const isSupervised = options.stage === "sft";
   const { dataset, evalDataset } = options;
-  const all =
-    dataset.length === 0 ? [] : mix(readNamed(dataset, options, isSupervised, badRows), options);
+  const all = dataset.length === 0 ? [] : mix(readNamed(dataset, options, isSupervised, badRows), options);
   const { train, validation } = splitDataset(all, options.valSize, options.seed);
   if (evalDataset.length === 0) {
     return { train, evaluation: new Map(validation.length > 0 ? [["", validation]] : []), badRows };

@@ -62,19 +62,11 @@ function checkProbabilities(probabilities: readonly number[], numDatasets: numbe
     );
   }
   if (probabilities.some((probability) => !(probability > 0)) || Math.abs(sum - 1) > 1e-8) {
-    throw new DataError(
-      "option",
-      "interleave_probs",
-      "must be above 0 and add up to 1",
-      "change the values",
-    );
+    throw new DataError("option", "interleave_probs", "must be above 0 and add up to 1", "change the values");
   }
 }
 
-function pickOrder(
-  lengths: readonly number[],
-  { strategy, probabilities, seed }: MixOptions,
-): Pick[] {
+function pickOrder(lengths: readonly number[], { strategy, probabilities, seed }: MixOptions): Pick[] {
   const oversample = strategy === "interleave_over";
   if (probabilities) {
     checkProbabilities(probabilities, lengths.length);

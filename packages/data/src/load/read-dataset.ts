@@ -16,11 +16,7 @@ export interface ReadDatasetOptions {
 }
 
 /** A bad row keeps its place, without turns, so that splits and packs around it stay those of LlamaFactory. */
-function convertOrKeepPlace(
-  source: SourceRow,
-  entry: DatasetEntry,
-  options: ReadDatasetOptions,
-): AlignedRow {
+function convertOrKeepPlace(source: SourceRow, entry: DatasetEntry, options: ReadDatasetOptions): AlignedRow {
   try {
     return convertRow(source, entry, options.needsResponse);
   } catch (error) {
@@ -51,11 +47,7 @@ function sample(rows: readonly AlignedRow[], count: number, seed: number): Align
 
 /** The rows of one dataset as messages: `num_samples` drawn, then the first `max_samples`; throws if there are none. */
 export function readDataset(entry: DatasetEntry, options: ReadDatasetOptions): AlignedRow[] {
-  if (
-    options.needsResponse &&
-    entry.formatting === "alpaca" &&
-    entry.columns.response === undefined
-  ) {
+  if (options.needsResponse && entry.formatting === "alpaca" && entry.columns.response === undefined) {
     throw new DataError(
       "registry",
       quote(entry.name),
@@ -73,7 +65,5 @@ export function readDataset(entry: DatasetEntry, options: ReadDatasetOptions): A
       "give a file with at least one row",
     );
   }
-  return entry.numSamples === undefined
-    ? rows
-    : sample(rows, entry.numSamples, options.seed).slice(0, limit);
+  return entry.numSamples === undefined ? rows : sample(rows, entry.numSamples, options.seed).slice(0, limit);
 }

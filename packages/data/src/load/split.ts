@@ -21,8 +21,6 @@ function validationSize(valSize: number, numRows: number): number {
 export function splitDataset<T>(rows: readonly T[], valSize: number, seed: number): Split<T> {
   if (valSize <= 1e-6) return { train: [...rows], validation: [] };
   const numValidation = validationSize(valSize, rows.length);
-  const order = [...new Pcg64([seed]).permutation(rows.length)].flatMap(
-    (index) => rows[index] ?? [],
-  );
+  const order = [...new Pcg64([seed]).permutation(rows.length)].flatMap((index) => rows[index] ?? []);
   return { train: order.slice(numValidation), validation: order.slice(0, numValidation) };
 }

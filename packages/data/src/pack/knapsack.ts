@@ -22,8 +22,7 @@ export function greedyKnapsack(numbers: readonly number[], capacity: number): nu
       knapsack.push(number);
       room -= number;
     }
-    if (knapsack.length === 0)
-      throw new RangeError(`${left[0]} does not fit into a capacity of ${capacity}`);
+    if (knapsack.length === 0) throw new RangeError(`${left[0]} does not fit into a capacity of ${capacity}`);
     knapsacks.push(knapsack);
   }
   return knapsacks;

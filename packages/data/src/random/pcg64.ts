@@ -13,10 +13,7 @@ export class Pcg64 {
   private spare: number | undefined;
 
   constructor(entropy: readonly number[]) {
-    const [stateHigh = 0n, stateLow = 0n, streamHigh = 0n, streamLow = 0n] = seedSequence(
-      entropy,
-      4,
-    );
+    const [stateHigh = 0n, stateLow = 0n, streamHigh = 0n, streamLow = 0n] = seedSequence(entropy, 4);
     this.increment = BigInt.asUintN(128, (((streamHigh << 64n) | streamLow) << 1n) | 1n);
     this.state = BigInt.asUintN(128, this.increment + ((stateHigh << 64n) | stateLow));
     this.step();

@@ -34,9 +34,7 @@ function mix(x: number, y: number): number {
 }
 
 function toWords(entropy: readonly number[]): number[] {
-  return entropy.flatMap((value) =>
-    value > 0xffffffff ? [value >>> 0, Math.floor(value / 2 ** 32)] : [value],
-  );
+  return entropy.flatMap((value) => (value > 0xffffffff ? [value >>> 0, Math.floor(value / 2 ** 32)] : [value]));
 }
 
 function buildPool(words: readonly number[]): Uint32Array {
@@ -57,11 +55,6 @@ function buildPool(words: readonly number[]): Uint32Array {
 export function seedSequence(entropy: readonly number[], numSeeds: number): bigint[] {
   const pool = buildPool(toWords(entropy));
   const hasher = new Hasher(INIT_B, MULT_B);
-  const words = Array.from({ length: numSeeds * 2 }, (_, i) =>
-    hasher.hash(pool[i % POOL_SIZE] ?? 0),
-  );
-  return Array.from(
-    { length: numSeeds },
-    (_, i) => (BigInt(words[2 * i + 1] ?? 0) << 32n) | BigInt(words[2 * i] ?? 0),
-  );
+  const words = Array.from({ length: numSeeds * 2 }, (_, i) => hasher.hash(pool[i % POOL_SIZE] ?? 0));
+  return Array.from({ length: numSeeds }, (_, i) => (BigInt(words[2 * i + 1] ?? 0) << 32n) | BigInt(words[2 * i] ?? 0));
 }

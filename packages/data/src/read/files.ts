@@ -14,8 +14,7 @@ function checkExtension(path: string): string {
 
 function listFolder(path: string): string[] {
   const names = readdirSync(path).sort();
-  if (names.length === 0)
-    throw new DataError("empty", path, "is an empty folder", "put .json or .jsonl files in it");
+  if (names.length === 0) throw new DataError("empty", path, "is an empty folder", "put .json or .jsonl files in it");
   return names.map((name) => checkExtension(join(path, name)));
 }
 

@@ -32,12 +32,7 @@ function parseRow(text: RowText, file: string): JsonObject | undefined {
   if (source.trim() === "") return undefined;
   const value = parseJson(source, { file, line: text.line, maxDepth: MAX_DEPTH });
   if (isJsonObject(value)) return value;
-  throw new DataError(
-    "row",
-    place,
-    `the row is ${kindOf(value)}, not an object`,
-    "give one object a row",
-  );
+  throw new DataError("row", place, `the row is ${kindOf(value)}, not an object`, "give one object a row");
 }
 
 /** Whether only the row is at fault, so that the rest of the file can still be used. */

@@ -9,18 +9,15 @@ function openFile(path: string): number {
     return openSync(path, "r");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
-    if (code === "ENOENT")
-      throw new DataError("file", path, "no such file", "check file_name and dataset_dir");
+    if (code === "ENOENT") throw new DataError("file", path, "no such file", "check file_name and dataset_dir");
     throw new DataError("file", path, `cannot be opened (${code})`, "check its permissions");
   }
 }
 
 function checkRegular(descriptor: number, path: string): void {
   const stat = fstatSync(descriptor);
-  if (!stat.isFile())
-    throw new DataError("file", path, "is not a regular file", "give a .json or .jsonl file");
-  if (stat.size === 0)
-    throw new DataError("empty", path, "is empty", "give a file with at least one row");
+  if (!stat.isFile()) throw new DataError("file", path, "is not a regular file", "give a .json or .jsonl file");
+  if (stat.size === 0) throw new DataError("empty", path, "is empty", "give a file with at least one row");
 }
 
 /** Reads a regular file in pieces of at most 1 MiB; each piece is only valid until the next one is asked for. */

@@ -37,19 +37,13 @@ class RowBuffer {
     this.size += end - start;
     if (this.size > MAX_ROW_BYTES) {
       const what = `the row is longer than ${MAX_ROW_BYTES >> 20} MiB`;
-      throw new DataError(
-        "syntax",
-        `${this.file}:${this.line}`,
-        what,
-        "split it, or check that it is the right file",
-      );
+      throw new DataError("syntax", `${this.file}:${this.line}`, what, "split it, or check that it is the right file");
     }
     this.pieces.push(chunk.slice(start, end));
   }
 
   take(): RowText {
-    const bytes =
-      this.pieces.length === 1 && this.pieces[0] ? this.pieces[0] : join(this.pieces, this.size);
+    const bytes = this.pieces.length === 1 && this.pieces[0] ? this.pieces[0] : join(this.pieces, this.size);
     this.pieces = [];
     this.size = 0;
     return { bytes, line: this.line };
@@ -166,18 +160,9 @@ function* splitArray(chunks: Iterable<Uint8Array>, file: string): Generator<RowT
 function checkEncoding(chunk: Uint8Array, file: string): Uint8Array {
   const [a, b, c, d] = chunk;
   const isUtf16 =
-    (a === 0xff && b === 0xfe) ||
-    (a === 0xfe && b === 0xff) ||
-    a === 0 ||
-    b === 0 ||
-    (c === 0 && d !== undefined);
+    (a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff) || a === 0 || b === 0 || (c === 0 && d !== undefined);
   if (isUtf16)
-    throw new DataError(
-      "syntax",
-      `${file}:1`,
-      "is not UTF-8 text (it looks like UTF-16)",
-      "save it as UTF-8",
-    );
+    throw new DataError("syntax", `${file}:1`, "is not UTF-8 text (it looks like UTF-16)", "save it as UTF-8");
   return a === 0xef && b === 0xbb && c === 0xbf ? chunk.subarray(3) : chunk;
 }
 

@@ -3,13 +3,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@welltempered/for
 import { DataError } from "../errors.ts";
 import { resolveFiles } from "../read/files.ts";
 import { readRows } from "../read/rows.ts";
-import {
-  type Columns,
-  type DatasetEntry,
-  DEFAULT_COLUMNS,
-  DEFAULT_TAGS,
-  OPENAI_TAGS,
-} from "./attributes.ts";
+import { type Columns, type DatasetEntry, DEFAULT_COLUMNS, DEFAULT_TAGS, OPENAI_TAGS } from "./attributes.ts";
 
 type Layout = Pick<DatasetEntry, "formatting" | "columns" | "tags">;
 
@@ -27,8 +21,7 @@ function messagesLayout(row: JsonObject): Layout | undefined {
     const message = firstMessage(row[messages]);
     const columns = { messages, ...listed(row, { system: "system", tools: "tools" }) };
     if (message && "role" in message) return { formatting: "openai", columns, tags: OPENAI_TAGS };
-    if (message && "from" in message)
-      return { formatting: "sharegpt", columns, tags: DEFAULT_TAGS };
+    if (message && "from" in message) return { formatting: "sharegpt", columns, tags: DEFAULT_TAGS };
   }
   return undefined;
 }

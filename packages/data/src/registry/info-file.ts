@@ -1,12 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import {
-  isJsonObject,
-  type JsonObject,
-  type JsonValue,
-  parseJsonObject,
-} from "@welltempered/formats";
+import { isJsonObject, type JsonObject, type JsonValue, parseJsonObject } from "@welltempered/formats";
 
 import { DataError, kindOf, quote } from "../errors.ts";
 
@@ -24,8 +19,7 @@ function readText(path: string): string | undefined {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
   } catch (error) {
-    if (error instanceof TypeError)
-      throw new DataError("syntax", path, "is not UTF-8 text", "save it as UTF-8");
+    if (error instanceof TypeError) throw new DataError("syntax", path, "is not UTF-8 text", "save it as UTF-8");
     const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw new DataError("file", path, `cannot be read (${code})`, "check dataset_dir");
@@ -75,9 +69,7 @@ export class InfoObject {
   }
 
   string(key: string): string | undefined {
-    return this.typed(key, "a string", (value) => typeof value === "string" && value !== "") as
-      | string
-      | undefined;
+    return this.typed(key, "a string", (value) => typeof value === "string" && value !== "") as string | undefined;
   }
 
   boolean(key: string): boolean {
@@ -85,11 +77,9 @@ export class InfoObject {
   }
 
   count(key: string): number | undefined {
-    return this.typed(
-      key,
-      "a whole number above 0",
-      (v) => Number.isSafeInteger(v) && Number(v) > 0,
-    ) as number | undefined;
+    return this.typed(key, "a whole number above 0", (v) => Number.isSafeInteger(v) && Number(v) > 0) as
+      | number
+      | undefined;
   }
 
   child(key: string): InfoObject | undefined {
@@ -99,19 +89,10 @@ export class InfoObject {
   }
 
   error(key: string, what: string, hint: string): DataError {
-    return new DataError(
-      "registry",
-      `${this.info.path}:${this.lineOf(key)}`,
-      `${this.name}.${key} ${what}`,
-      hint,
-    );
+    return new DataError("registry", `${this.info.path}:${this.lineOf(key)}`, `${this.name}.${key} ${what}`, hint);
   }
 
-  private typed(
-    key: string,
-    wanted: string,
-    test: (value: JsonValue) => boolean,
-  ): JsonValue | undefined {
+  private typed(key: string, wanted: string, test: (value: JsonValue) => boolean): JsonValue | undefined {
     const value = this.object[key];
     if (value === undefined || value === null) return undefined;
     if (test(value)) return value;

@@ -23,15 +23,7 @@ const ENTRY_KEYS = [
   "columns",
   "tags",
 ];
-const COLUMN_KEYS = [
-  "prompt",
-  "query",
-  "response",
-  "history",
-  "messages",
-  "system",
-  "tools",
-] as const;
+const COLUMN_KEYS = ["prompt", "query", "response", "history", "messages", "system", "tools"] as const;
 const PREFERENCE_COLUMNS = ["chosen", "rejected", "kto_tag"];
 const MEDIA_COLUMNS = ["images", "videos", "audios"];
 const TAG_KEYS = [
@@ -47,36 +39,26 @@ const FORMATTINGS: readonly string[] = ["alpaca", "sharegpt", "openai"] satisfie
 
 function refuseUnknownKeys(object: InfoObject, known: readonly string[]): void {
   const stranger = object.keys().find((key) => !known.includes(key));
-  if (stranger !== undefined)
-    throw object.error(stranger, "is not a known key", `known are ${known.join(", ")}`);
+  if (stranger !== undefined) throw object.error(stranger, "is not a known key", `known are ${known.join(", ")}`);
 }
 
 function refuseRemote(entry: InfoObject): void {
   for (const key of REMOTE_KEYS) {
-    if (entry.has(key))
-      throw entry.error(key, "is not followed: nothing is downloaded or run", "give file_name");
+    if (entry.has(key)) throw entry.error(key, "is not followed: nothing is downloaded or run", "give file_name");
   }
 }
 
 function checkFileName(entry: InfoObject, name: string): void {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name))
-    throw entry.error("file_name", "is a URL", "give a file in dataset_dir");
-  if (name.split(/[\\/]/).includes(".."))
-    throw entry.error("file_name", 'holds ".."', "give a file in dataset_dir");
-  if (name.includes("\0"))
-    throw entry.error("file_name", "holds a NUL character", "give a file in dataset_dir");
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name)) throw entry.error("file_name", "is a URL", "give a file in dataset_dir");
+  if (name.split(/[\\/]/).includes("..")) throw entry.error("file_name", 'holds ".."', "give a file in dataset_dir");
+  if (name.includes("\0")) throw entry.error("file_name", "holds a NUL character", "give a file in dataset_dir");
   if (/\.py$/i.test(name))
-    throw entry.error(
-      "file_name",
-      "is a script, which is never run",
-      "give a .json or .jsonl file",
-    );
+    throw entry.error("file_name", "is a script, which is never run", "give a .json or .jsonl file");
 }
 
 function filesOf(entry: InfoObject, datasetDir: string): string[] {
   const name = entry.string("file_name");
-  if (name === undefined)
-    throw entry.error("file_name", "is missing", "name a file in dataset_dir");
+  if (name === undefined) throw entry.error("file_name", "is missing", "name a file in dataset_dir");
   checkFileName(entry, name);
   return resolveFiles(isAbsolute(name) ? name : join(datasetDir, name));
 }
@@ -93,20 +75,13 @@ function columnsOf(entry: InfoObject): Columns {
   if (!object) return DEFAULT_COLUMNS;
   refuseUnknownKeys(object, [...COLUMN_KEYS, ...PREFERENCE_COLUMNS, ...MEDIA_COLUMNS]);
   for (const key of MEDIA_COLUMNS) {
-    if (object.has(key))
-      throw object.error(key, "needs a multimodal model, which no stage trains", "remove it");
+    if (object.has(key)) throw object.error(key, "needs a multimodal model, which no stage trains", "remove it");
   }
   for (const key of PREFERENCE_COLUMNS) {
     if (object.has(key))
-      throw object.error(
-        key,
-        "belongs to a preference stage",
-        "use it with stage rm, dpo or kto, not sft or pt",
-      );
+      throw object.error(key, "belongs to a preference stage", "use it with stage rm, dpo or kto, not sft or pt");
   }
-  return Object.fromEntries(
-    COLUMN_KEYS.flatMap((key) => (object.has(key) ? [[key, object.string(key)]] : [])),
-  );
+  return Object.fromEntries(COLUMN_KEYS.flatMap((key) => (object.has(key) ? [[key, object.string(key)]] : [])));
 }
 
 /** Once `tags` is present, an unlisted tag is unset; the four that no conversation can do without must be listed. */
@@ -138,8 +113,7 @@ function tagsOf(entry: InfoObject): Tags {
 function checkColumns(entry: InfoObject, formatting: Formatting, columns: Columns): void {
   const hint = "list it: once columns is given, defaults no longer hold";
   if (formatting === "alpaca") {
-    if (!columns.prompt && !columns.query)
-      throw entry.error("columns", "leaves prompt unset", hint);
+    if (!columns.prompt && !columns.query) throw entry.error("columns", "leaves prompt unset", hint);
   } else if (!columns.messages) throw entry.error("columns", "leaves messages unset", hint);
 }
 
@@ -147,8 +121,7 @@ function checkColumns(entry: InfoObject, formatting: Formatting, columns: Column
 export function parseEntry(entry: InfoObject, name: string, datasetDir: string): DatasetEntry {
   refuseRemote(entry);
   refuseUnknownKeys(entry, ENTRY_KEYS);
-  if (entry.boolean("ranking"))
-    throw entry.error("ranking", "is true", "use it with stage rm or dpo, not sft or pt");
+  if (entry.boolean("ranking")) throw entry.error("ranking", "is true", "use it with stage rm or dpo, not sft or pt");
   const split = entry.string("split");
   if (split !== undefined && split !== "train")
     throw entry.error("split", "names no split of a local file", "remove it");

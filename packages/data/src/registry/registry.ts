@@ -13,12 +13,7 @@ function isPath(name: string): boolean {
 
 function directPath(name: string, datasetDir: string): string {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name)) {
-    throw new DataError(
-      "option",
-      "dataset",
-      `${quote(name)} is a URL; nothing is downloaded`,
-      "give a local file",
-    );
+    throw new DataError("option", "dataset", `${quote(name)} is a URL; nothing is downloaded`, "give a local file");
   }
   const beside = join(datasetDir, name);
   return !existsSync(name) && existsSync(beside) ? beside : name;

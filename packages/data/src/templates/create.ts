@@ -43,12 +43,8 @@ export function createTemplate(partial: TemplateSpec, options: TemplateOptions =
     ...completeSpec(partial),
     ...(options.defaultSystem === undefined ? {} : { defaultSystem: options.defaultSystem }),
   };
-  const encode = (
-    tokenizer: Tokenizer,
-    messages: readonly Message[],
-    system = "",
-    tools = "",
-  ): number[][] => encodeMessages({ spec, tokenizer, options }, messages, system, tools);
+  const encode = (tokenizer: Tokenizer, messages: readonly Message[], system = "", tools = ""): number[][] =>
+    encodeMessages({ spec, tokenizer, options }, messages, system, tools);
   return {
     name: spec.name,
     spec,
@@ -71,10 +67,7 @@ export function createTemplate(partial: TemplateSpec, options: TemplateOptions =
 }
 
 function stopIds(spec: Required<TemplateSpec>, tokenizer: Tokenizer): number[] {
-  const ids = [
-    tokenizer.specialTokens.eos?.id,
-    ...spec.stopWords.map((word) => tokenizer.tokenToId(word)),
-  ];
+  const ids = [tokenizer.specialTokens.eos?.id, ...spec.stopWords.map((word) => tokenizer.tokenToId(word))];
   return [...new Set(ids.filter((id) => id !== undefined))];
 }
 
@@ -84,42 +77,24 @@ interface Context {
   options: TemplateOptions;
 }
 
-function encodeMessages(
-  context: Context,
-  messages: readonly Message[],
-  system: string,
-  tools: string,
-): number[][] {
+function encodeMessages(context: Context, messages: readonly Message[], system: string, tools: string): number[][] {
   const systemParts = systemText(context, system, tools);
   return messages.map((message, index) => {
     const opening = index === 0 ? systemParts : [];
     return openingElements(context, opening, index === 0)
-      .concat(
-        turnElements(
-          context.spec,
-          message,
-          context.spec.systemInUser ? fused(context.spec, opening) : [],
-        ),
-      )
+      .concat(turnElements(context.spec, message, context.spec.systemInUser ? fused(context.spec, opening) : []))
       .flatMap((element) => encodeElement(context, element));
   });
 }
 
 function systemText({ spec, options }: Context, system: string, tools: string): TextPart[] {
-  const own =
-    system === "" ? { text: spec.defaultSystem, trusted: true } : { text: system, trusted: false };
+  const own = system === "" ? { text: spec.defaultSystem, trusted: true } : { text: system, trusted: false };
   const parts = own.text === "" ? [] : [own];
-  return tools === ""
-    ? parts
-    : [...parts, ...formatTools(spec.toolFormat, tools, options.now ?? new Date())];
+  return tools === "" ? parts : [...parts, ...formatTools(spec.toolFormat, tools, options.now ?? new Date())];
 }
 
 /** What comes before the first turn: the prefix, and the system turn where it is one of its own. */
-function openingElements(
-  { spec }: Context,
-  system: readonly TextPart[],
-  first: boolean,
-): Element[] {
+function openingElements({ spec }: Context, system: readonly TextPart[], first: boolean): Element[] {
   if (!first) return [];
   const own = system.length > 0 && !spec.systemInUser;
   return [...fill(spec.prefix, []), ...(own ? fill(spec.system, system) : [])];
@@ -131,11 +106,7 @@ function fused(spec: Required<TemplateSpec>, system: readonly TextPart[]): TextP
   return Array.isArray(element) ? element : [];
 }
 
-function turnElements(
-  spec: Required<TemplateSpec>,
-  message: Message,
-  before: readonly TextPart[],
-): Element[] {
+function turnElements(spec: Required<TemplateSpec>, message: Message, before: readonly TextPart[]): Element[] {
   const content: TextPart = { text: message.content, trusted: false };
   switch (message.role) {
     case "user":

@@ -16,18 +16,12 @@ export function recoverTemplate(tokenizer: Tokenizer): TemplateSpec {
   const system = render([{ role: "system", content: CONTENT }], false);
   const afterEmptySystem = render([{ role: "system", content: "" }, user], true);
   const firstUser = render([user], true);
-  const assistant = render([user, { role: "assistant", content: CONTENT }], false).slice(
-    firstUser.length,
-  );
-  if (assistant.includes("<think>"))
-    throw fail("writes thoughts, which only a named template can do");
+  const assistant = render([user, { role: "assistant", content: CONTENT }], false).slice(firstUser.length);
+  if (assistant.includes("<think>")) throw fail("writes thoughts, which only a named template can do");
 
-  const defaultSystem =
-    firstUser.length > afterEmptySystem.length ? insertedText(afterEmptySystem, firstUser) : "";
+  const defaultSystem = firstUser.length > afterEmptySystem.length ? insertedText(afterEmptySystem, firstUser) : "";
   const usedSystem =
-    firstUser.length > afterEmptySystem.length
-      ? system.replace(CONTENT, () => defaultSystem).length
-      : 0;
+    firstUser.length > afterEmptySystem.length ? system.replace(CONTENT, () => defaultSystem).length : 0;
   const spec = {
     name: "",
     system: [system],

@@ -41,20 +41,13 @@ function chooseSpec(name: string | undefined, tokenizer: Tokenizer): TemplateSpe
 }
 
 /** Gives the tokenizer the EOS, padding, stop words and Jinja of a template. */
-export function fixSpecialTokens(
-  partial: TemplateSpec,
-  tokenizer: Tokenizer,
-): Omit<TemplateChoice, "template"> {
+export function fixSpecialTokens(partial: TemplateSpec, tokenizer: Tokenizer): Omit<TemplateChoice, "template"> {
   const spec = completeSpec(partial);
   const changes = neededTokens(spec, tokenizer);
-  const changed =
-    Object.keys(changes).length === 0 ? tokenizer : tokenizer.withSpecialTokens(changes);
-  const words = [changes.eos, changes.pad, ...(changes.additional ?? [])].filter(
-    (word) => word !== undefined,
-  );
+  const changed = Object.keys(changes).length === 0 ? tokenizer : tokenizer.withSpecialTokens(changes);
+  const words = [changes.eos, changes.pad, ...(changes.additional ?? [])].filter((word) => word !== undefined);
   const addedTokens = [...new Set(words)].filter((word) => tokenizer.tokenToId(word) === undefined);
-  if (changed.chatTemplate !== undefined && !spec.replaceJinja)
-    return { tokenizer: changed, addedTokens };
+  if (changed.chatTemplate !== undefined && !spec.replaceJinja) return { tokenizer: changed, addedTokens };
   return {
     tokenizer: changed.withSpecialTokens({ chatTemplate: templateToJinja(spec, changed) }),
     addedTokens,

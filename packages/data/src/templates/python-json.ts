@@ -114,13 +114,7 @@ export function writePythonJson(value: Json, indent = 0, pad = ""): string {
   }
 }
 
-function enclose(
-  open: string,
-  texts: readonly string[],
-  close: string,
-  indent: number,
-  pad: string,
-): string {
+function enclose(open: string, texts: readonly string[], close: string, indent: number, pad: string): string {
   if (texts.length === 0) return open + close;
   if (indent === 0) return open + texts.join(", ") + close;
   const inner = `\n${pad}${" ".repeat(indent)}`;

@@ -45,9 +45,5 @@ function pieces(slot: Slot, placeholder: string, tokenizer: Tokenizer): string[]
   if (at < 0) return [literal(slot)];
   const before = slot.slice(0, at);
   const after = slot.slice(at + CONTENT.length);
-  return [
-    ...(before === "" ? [] : [literal(before)]),
-    placeholder,
-    ...(after === "" ? [] : [literal(after)]),
-  ];
+  return [...(before === "" ? [] : [literal(before)]), placeholder, ...(after === "" ? [] : [literal(after)])];
 }

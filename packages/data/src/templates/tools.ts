@@ -2,15 +2,7 @@
 import type { TextPart } from "@welltempered/tokenizer";
 
 import { DataError, quote } from "../errors.ts";
-import {
-  type Json,
-  member,
-  object,
-  parsePythonJson,
-  string,
-  textOf,
-  writePythonJson,
-} from "./python-json.ts";
+import { type Json, member, object, parsePythonJson, string, textOf, writePythonJson } from "./python-json.ts";
 import type { ToolFormat } from "./types.ts";
 
 interface FunctionCall {
@@ -30,12 +22,7 @@ const foreign = (text: string): TextPart => ({ text, trusted: false });
 export function formatTools(format: ToolFormat, json: string, now: Date): TextPart[] {
   const tools = parsePythonJson(json);
   if (tools === undefined)
-    throw new DataError(
-      "row",
-      "tools",
-      `${quote(json)} is not JSON`,
-      "write a JSON list of tool descriptions",
-    );
+    throw new DataError("row", "tools", `${quote(json)} is not JSON`, "write a JSON list of tool descriptions");
   const list = tools.kind === "array" ? tools.items : [tools];
   return list.length === 0 ? [] : WRITERS[format].tools(list, now);
 }
@@ -44,11 +31,7 @@ const THOUGHT = /<think>\n([\s\S]*?)\n<\/think>\n\n/;
 const TOOL_CALL = /<tool_call>([\s\S]*?)<\/tool_call>/;
 
 /** The text of a call that a message gives as JSON `{name, arguments}` or a list of them; a thought in front stays. */
-export function formatCalls(
-  format: ToolFormat,
-  content: string,
-  withThoughts: boolean,
-): TextPart[] {
+export function formatCalls(format: ToolFormat, content: string, withThoughts: boolean): TextPart[] {
   const wrapped = withThoughts ? TOOL_CALL.exec(content) : null;
   const thought = withThoughts && wrapped === null ? THOUGHT.exec(content) : null;
   const found = wrapped ?? thought;
@@ -78,18 +61,12 @@ const WRITERS: Readonly<Record<ToolFormat, ToolWriter>> = {
   default: {
     tools: (tools) => [foreign(defaultTools(tools))],
     calls: (calls) => [
-      foreign(
-        calls
-          .map((call) => `Action: ${call.name}\nAction Input: ${writePythonJson(call.arguments)}`)
-          .join("\n"),
-      ),
+      foreign(calls.map((call) => `Action: ${call.name}\nAction Input: ${writePythonJson(call.arguments)}`).join("\n")),
     ],
   },
   llama3: {
     tools: (tools, now) => [foreign(llama3Tools(tools, now))],
-    calls: (calls) => [
-      foreign(writePythonJson(oneOrList(calls.map((call) => callJson(call, "parameters"))))),
-    ],
+    calls: (calls) => [foreign(writePythonJson(oneOrList(calls.map((call) => callJson(call, "parameters")))))],
   },
   mistral: {
     tools: (tools) => [
@@ -98,9 +75,7 @@ const WRITERS: Readonly<Record<ToolFormat, ToolWriter>> = {
       trusted("[/AVAILABLE_TOOLS]"),
     ],
     calls: (calls) => [
-      foreign(
-        writePythonJson({ kind: "array", items: calls.map((call) => callJson(call, "arguments")) }),
-      ),
+      foreign(writePythonJson({ kind: "array", items: calls.map((call) => callJson(call, "arguments")) })),
     ],
   },
   qwen: {
@@ -177,9 +152,7 @@ function describeTool(tool: Json): string {
   const required = texts(member(parameters, "required"));
   const lines =
     properties?.kind === "object"
-      ? Array.from(properties.entries, ([name, schema]) =>
-          describeParameter(name, schema, required.includes(name)),
-        )
+      ? Array.from(properties.entries, ([name, schema]) => describeParameter(name, schema, required.includes(name)))
       : [];
   return `> Tool Name: ${textOf(member(tool, "name"))}\nTool Description: ${textOf(member(tool, "description"))}\nTool Args:\n${lines.join("")}\n`;
 }

@@ -21,22 +21,38 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Fields of peft that change the method: accepted only at the value that means plain LoRA. */
 const plainOnly: Readonly<Record<string, readonly unknown[]>> = {
-  use_dora: [false], bias: ["none"], lora_bias: [false], fan_in_fan_out: [false], use_qalora: [false], alora_invocation_tokens: [null],
-  layers_to_transform: [null], layers_pattern: [null], exclude_modules: [null], target_parameters: [null],
-  trainable_token_indices: [null], layer_replication: [null], arrow_config: [null], use_bdlora: [null, false], kasa_config: [null],
-  velora_config: [null], monteclora_config: [null],
+  use_dora: [false],
+  bias: ["none"],
+  lora_bias: [false],
+  fan_in_fan_out: [false],
+  use_qalora: [false],
+  alora_invocation_tokens: [null],
+  layers_to_transform: [null],
+  layers_pattern: [null],
+  exclude_modules: [null],
+  target_parameters: [null],
+  trainable_token_indices: [null],
+  layer_replication: [null],
+  arrow_config: [null],
+  use_bdlora: [null, false],
+  kasa_config: [null],
+  velora_config: [null],
+  monteclora_config: [null],
   // Other initialisations change the base weights: a file made with one does not fit the plain base.
   init_lora_weights: [true, false, "gaussian", "orthogonal"],
 };
 
 /** Reads an `adapter_config.json` of peft. @throws {AdapterError} naming the key */
 export function readLoraConfig(json: Json): LoraConfig {
-  if (json["peft_type"] !== "LORA") throw new AdapterError(`peft_type is ${JSON.stringify(json["peft_type"])}; supported is "LORA"`);
+  if (json["peft_type"] !== "LORA")
+    throw new AdapterError(`peft_type is ${JSON.stringify(json["peft_type"])}; supported is "LORA"`);
   for (const [key, allowed] of Object.entries(plainOnly)) {
     const value = json[key];
     const empty = Array.isArray(value) && value.length === 0;
     if (value !== undefined && value !== null && !empty && !allowed.includes(value)) {
-      throw new AdapterError(`${key} is ${JSON.stringify(value).slice(0, 60)}; this version knows plain LoRA and rsLoRA only`);
+      throw new AdapterError(
+        `${key} is ${JSON.stringify(value).slice(0, 60)}; this version knows plain LoRA and rsLoRA only`,
+      );
     }
   }
   const r = positive(json, "r");
@@ -56,44 +72,82 @@ export function readLoraConfig(json: Json): LoraConfig {
 /** Every field that peft 0.21 writes, keys sorted as it sorts them. */
 export function writeLoraConfig(config: LoraConfig, targetModules: readonly string[], baseModel: string): Json {
   const fields: Record<string, unknown> = {
-    alora_invocation_tokens: null, alpha_pattern: config.alphaPattern, arrow_config: null, auto_mapping: null,
-    base_model_name_or_path: baseModel, bias: "none", corda_config: null, ensure_weight_tying: false, eva_config: null,
-    exclude_modules: null, fan_in_fan_out: false, inference_mode: true, init_lora_weights: true,
-    kasa_config: null, layer_replication: null,
-    layers_pattern: null, layers_to_transform: null, loftq_config: {}, lora_alpha: config.alpha, lora_bias: false,
-    lora_dropout: config.dropout, lora_ga_config: null, megatron_config: null, megatron_core: "megatron.core",
-    modules_to_save: config.modulesToSave.length === 0 ? null : config.modulesToSave, monteclora_config: null,
-    peft_type: "LORA", peft_version: "0.21.0", qalora_group_size: 16, r: config.r, rank_pattern: config.rankPattern,
-    revision: null, target_modules: targetModules, target_parameters: null, task_type: "CAUSAL_LM",
-    trainable_token_indices: null, use_bdlora: null, use_dora: false, use_qalora: false, use_rslora: config.useRslora, velora_config: null,
+    alora_invocation_tokens: null,
+    alpha_pattern: config.alphaPattern,
+    arrow_config: null,
+    auto_mapping: null,
+    base_model_name_or_path: baseModel,
+    bias: "none",
+    corda_config: null,
+    ensure_weight_tying: false,
+    eva_config: null,
+    exclude_modules: null,
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    kasa_config: null,
+    layer_replication: null,
+    layers_pattern: null,
+    layers_to_transform: null,
+    loftq_config: {},
+    lora_alpha: config.alpha,
+    lora_bias: false,
+    lora_dropout: config.dropout,
+    lora_ga_config: null,
+    megatron_config: null,
+    megatron_core: "megatron.core",
+    modules_to_save: config.modulesToSave.length === 0 ? null : config.modulesToSave,
+    monteclora_config: null,
+    peft_type: "LORA",
+    peft_version: "0.21.0",
+    qalora_group_size: 16,
+    r: config.r,
+    rank_pattern: config.rankPattern,
+    revision: null,
+    target_modules: targetModules,
+    target_parameters: null,
+    task_type: "CAUSAL_LM",
+    trainable_token_indices: null,
+    use_bdlora: null,
+    use_dora: false,
+    use_qalora: false,
+    use_rslora: config.useRslora,
+    velora_config: null,
   };
   return Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** s = α/r, or α/√r for rsLoRA. */
-export const scalingOf = ({ useRslora }: LoraConfig, r: number, alpha: number): number => alpha / (useRslora ? Math.sqrt(r) : r);
+export const scalingOf = ({ useRslora }: LoraConfig, r: number, alpha: number): number =>
+  alpha / (useRslora ? Math.sqrt(r) : r);
 
 function positive(json: Json, key: string): number {
   const value = json[key];
-  if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be above 0`);
+  if (typeof value !== "number" || !Number.isFinite(value) || value <= 0)
+    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be above 0`);
   return value;
 }
 
 function fraction(json: Json, key: string): number {
   const value = json[key] ?? 0;
-  if (typeof value !== "number" || !(value >= 0 && value < 1)) throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be from 0 to below 1`);
+  if (typeof value !== "number" || !(value >= 0 && value < 1))
+    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be from 0 to below 1`);
   return value;
 }
 
 function names(value: unknown, key: string): readonly string[] {
   if (value === undefined || value === null) return [];
-  if (!Array.isArray(value) || value.some((item) => typeof item !== "string")) throw new AdapterError(`${key} must be a list of module names`);
+  if (!Array.isArray(value) || value.some((item) => typeof item !== "string"))
+    throw new AdapterError(`${key} must be a list of module names`);
   return value as string[];
 }
 
 function targets(value: unknown): readonly string[] | "all-linear" {
   if (value === "all-linear") return value;
-  if (typeof value === "string") throw new AdapterError(`target_modules is the pattern ${JSON.stringify(value).slice(0, 60)}; give a list of names or "all-linear"`);
+  if (typeof value === "string")
+    throw new AdapterError(
+      `target_modules is the pattern ${JSON.stringify(value).slice(0, 60)}; give a list of names or "all-linear"`,
+    );
   const list = names(value, "target_modules");
   if (list.length === 0) throw new AdapterError("target_modules is empty; name at least one projection");
   return list;
@@ -101,7 +155,11 @@ function targets(value: unknown): readonly string[] | "all-linear" {
 
 function pattern(json: Json, key: string): Readonly<Record<string, number>> {
   const value = json[key] ?? {};
-  if (typeof value !== "object" || value === null || Object.values(value).some((item) => typeof item !== "number" || item <= 0)) {
+  if (
+    typeof value !== "object" ||
+    value === null ||
+    Object.values(value).some((item) => typeof item !== "number" || item <= 0)
+  ) {
     throw new AdapterError(`${key} must map module names to numbers above 0`);
   }
   return value as Record<string, number>;

@@ -49,11 +49,13 @@ export class LoraLinear extends Projection {
   /** W ← W + s·B·A in f32, then back to W's dtype. The adapter's own tensors are freed. */
   merge(): Linear {
     const { engine, dtype, slot } = this.base.weight.tensor;
-    engine.noGrad(() => engine.scope(() => {
-      const merged = engine.adopt(dtype === "f32" ? engine.backend.copy(slot) : engine.backend.cast(slot, "f32"));
-      engine.backend.matmul("nn", this.lora_B.tensor.slot, this.lora_A.tensor.slot, this.scaling, merged.slot);
-      this.base.weight.replace(dtype === "f32" ? merged : engine.adopt(engine.backend.cast(merged.slot, dtype)));
-    }));
+    engine.noGrad(() =>
+      engine.scope(() => {
+        const merged = engine.adopt(dtype === "f32" ? engine.backend.copy(slot) : engine.backend.cast(slot, "f32"));
+        engine.backend.matmul("nn", this.lora_B.tensor.slot, this.lora_A.tensor.slot, this.scaling, merged.slot);
+        this.base.weight.replace(dtype === "f32" ? merged : engine.adopt(engine.backend.cast(merged.slot, dtype)));
+      }),
+    );
     this.lora_A.dispose();
     this.lora_B.dispose();
     return this.base;

@@ -26,7 +26,17 @@ const attentionOp = defineOp<AttentionOptions>("attention", {
   },
   // p = exp(s − lse);  dv = pᵀ·g,  ds = p ⊙ (g·vᵀ − rowsum(g ⊙ o)),  dq = scale · ds·k,  dk = scale · dsᵀ·q
   backward: ({ k: kernels, saved: [q, k, v, layout, o, lse] }, [g], { headDim, scale }) => [
-    ...kernels.attentionBackward(g as Slot, q as Slot, k as Slot, v as Slot, o as Slot, lse as Slot, layout as Slot, headDim, scale),
+    ...kernels.attentionBackward(
+      g as Slot,
+      q as Slot,
+      k as Slot,
+      v as Slot,
+      o as Slot,
+      lse as Slot,
+      layout as Slot,
+      headDim,
+      scale,
+    ),
     undefined,
   ],
 });

@@ -10,4 +10,5 @@ const castOp = defineOp<{ from: DType; to: DType }>("cast", {
 });
 
 /** x in another dtype; x itself where it has that dtype. */
-export const cast = (x: Tensor, dtype: DType): Tensor => (x.dtype === dtype ? x : (castOp([x], { from: x.dtype, to: dtype })[0] as Tensor));
+export const cast = (x: Tensor, dtype: DType): Tensor =>
+  x.dtype === dtype ? x : (castOp([x], { from: x.dtype, to: dtype })[0] as Tensor);

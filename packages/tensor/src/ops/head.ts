@@ -3,7 +3,14 @@ import type { Tensor } from "../tensor.ts";
 import type { Shape, Slot } from "@welltempered/kernels";
 
 function checkHead(op: string, [h = [], w = [], labels = []]: readonly Shape[]): void {
-  expectShape(h[1] === w[1] && h[0] === labels[0] && labels.length === 1, op, "h [N, D], w [V, D] and labels [N]", h, w, labels);
+  expectShape(
+    h[1] === w[1] && h[0] === labels[0] && labels.length === 1,
+    op,
+    "h [N, D], w [V, D] and labels [N]",
+    h,
+    w,
+    labels,
+  );
 }
 
 /**
@@ -16,7 +23,13 @@ const crossEntropyOp = defineOp<Record<never, never>>("linearCrossEntropy", {
     return [[1]];
   },
   forward: ({ k, needs, save }, [h, w, labels]) => {
-    const [total, ...gradients] = k.linearCrossEntropy(h as Slot, w as Slot, labels as Slot, needs[0] === true, needs[1] === true);
+    const [total, ...gradients] = k.linearCrossEntropy(
+      h as Slot,
+      w as Slot,
+      labels as Slot,
+      needs[0] === true,
+      needs[1] === true,
+    );
     save(...gradients);
     return [total as Slot];
   },
@@ -40,13 +53,21 @@ const logProbOp = defineOp<Record<never, never>>("linearLogProb", {
   // dh = g·(w[label] − softmax·w), dw likewise from h
   backward: ({ k, needs, saved: [h, w, labels, lse] }, [g]) => {
     const [first, second] = k.linearLogProbBackward(
-      g as Slot, h as Slot, w as Slot, labels as Slot, lse as Slot, needs[0] === true, needs[1] === true,
+      g as Slot,
+      h as Slot,
+      w as Slot,
+      labels as Slot,
+      lse as Slot,
+      needs[0] === true,
+      needs[1] === true,
     );
     return [needs[0] ? first : undefined, needs[1] ? (needs[0] ? second : first) : undefined, undefined];
   },
 });
 
 /** Summed cross-entropy of labelled rows through the head w, → [1]; in nats. */
-export const linearCrossEntropy = (h: Tensor, w: Tensor, labels: Tensor): Tensor => crossEntropyOp([h, w, labels], {})[0] as Tensor;
+export const linearCrossEntropy = (h: Tensor, w: Tensor, labels: Tensor): Tensor =>
+  crossEntropyOp([h, w, labels], {})[0] as Tensor;
 /** Log-probability of each row's label through the head w, → [N]; in nats. */
-export const linearLogProb = (h: Tensor, w: Tensor, labels: Tensor): Tensor => logProbOp([h, w, labels], {})[0] as Tensor;
+export const linearLogProb = (h: Tensor, w: Tensor, labels: Tensor): Tensor =>
+  logProbOp([h, w, labels], {})[0] as Tensor;

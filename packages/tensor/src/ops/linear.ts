@@ -27,7 +27,12 @@ const linearOp = defineOp<Record<never, never>>("linear", {
 const linearAddOp = defineOp<{ factor: number }>("linearAdd", {
   shape: ([base = [], x = [], w = []]) => {
     const out = linearShape("linearAdd", [x, w]);
-    expectShape(base.length === 2 && base[0] === out[0] && base[1] === out[1], "linearAdd", `a base of [${out.join(", ")}]`, base);
+    expectShape(
+      base.length === 2 && base[0] === out[0] && base[1] === out[1],
+      "linearAdd",
+      `a base of [${out.join(", ")}]`,
+      base,
+    );
     return [out];
   },
   forward: ({ k, needs, save, take }, [, x, w], { factor }) => {
@@ -60,6 +65,7 @@ const matmulOp = defineOp<Record<never, never>>("matmul", {
 /** x·wᵀ.  x [N,in], w [out,in] → [N,out]. */
 export const linear = (x: Tensor, w: Tensor): Tensor => linearOp([x, w], {})[0] as Tensor;
 /** base + factor · x·wᵀ; base [N,out] is consumed, its memory holds the result. */
-export const linearAdd = (base: Tensor, x: Tensor, w: Tensor, factor = 1): Tensor => linearAddOp([base, x, w], { factor })[0] as Tensor;
+export const linearAdd = (base: Tensor, x: Tensor, w: Tensor, factor = 1): Tensor =>
+  linearAddOp([base, x, w], { factor })[0] as Tensor;
 /** a·b.  [M,K]·[K,N] → [M,N]. */
 export const matmul = (a: Tensor, b: Tensor): Tensor => matmulOp([a, b], {})[0] as Tensor;

@@ -12,14 +12,25 @@ interface RopeAttributes {
  */
 const ropeOp = defineOp<RopeAttributes>("rope", {
   shape: ([x = [], cos = [], sin = []], { headDim }) => {
-    expectShape(x.length === 2 && (x[1] ?? 0) % headDim === 0 && cos[0] === x[0], "rope", `x [N, H·${headDim}] and cos, sin [N, P]`, x, cos, sin);
+    expectShape(
+      x.length === 2 && (x[1] ?? 0) % headDim === 0 && cos[0] === x[0],
+      "rope",
+      `x [N, H·${headDim}] and cos, sin [N, P]`,
+      x,
+      cos,
+      sin,
+    );
     return [x];
   },
   forward: ({ k, save }, [x, cos, sin], { headDim }) => {
     save(cos as Slot, sin as Slot);
     return [k.rope(x as Slot, cos as Slot, sin as Slot, headDim, false)];
   },
-  backward: ({ k, saved: [cos, sin] }, [g], { headDim }) => [k.rope(g as Slot, cos as Slot, sin as Slot, headDim, true), undefined, undefined],
+  backward: ({ k, saved: [cos, sin] }, [g], { headDim }) => [
+    k.rope(g as Slot, cos as Slot, sin as Slot, headDim, true),
+    undefined,
+    undefined,
+  ],
 });
 
 /** cos and sin of each row's angles, made once a batch. */
@@ -36,4 +47,5 @@ export function ropeTable(positions: Tensor, frequencies: Float64Array, factor =
 }
 
 /** Rotates the heads of x [N,H·headDim] by their rows' angles. */
-export const rope = (x: Tensor, { cos, sin }: RopeTable, headDim: number): Tensor => ropeOp([x, cos, sin], { headDim })[0] as Tensor;
+export const rope = (x: Tensor, { cos, sin }: RopeTable, headDim: number): Tensor =>
+  ropeOp([x, cos, sin], { headDim })[0] as Tensor;

@@ -5,7 +5,13 @@ import type { Slot } from "@welltempered/kernels";
 /** SwiGLU (Shazeer 2020): y = silu(gate) ⊙ up.  [N,F], [N,F] → [N,F].  dgate = g·up·σ(1 + gate(1 − σ)), dup = g·silu(gate) */
 const swigluOp = defineOp<Record<never, never>>("swiglu", {
   shape: ([gate = [], up = []]) => {
-    expectShape(gate.length === 2 && gate[0] === up[0] && gate[1] === up[1], "swiglu", "gate and up of one shape", gate, up);
+    expectShape(
+      gate.length === 2 && gate[0] === up[0] && gate[1] === up[1],
+      "swiglu",
+      "gate and up of one shape",
+      gate,
+      up,
+    );
     return [gate];
   },
   forward: ({ k, save }, [gate, up]) => {

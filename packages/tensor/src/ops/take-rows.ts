@@ -12,8 +12,12 @@ const takeRowsOp = defineOp<{ rows: number }>("takeRows", {
     save(ids as Slot);
     return [k.takeRows(table as Slot, ids as Slot)];
   },
-  backward: ({ k, needs, saved: [ids] }, [g], { rows }) => [needs[0] ? k.scatterAddRows(g as Slot, ids as Slot, rows) : undefined, undefined],
+  backward: ({ k, needs, saved: [ids] }, [g], { rows }) => [
+    needs[0] ? k.scatterAddRows(g as Slot, ids as Slot, rows) : undefined,
+    undefined,
+  ],
 });
 
 /** Rows of a table by index: an embedding, or the rows of a batch that matter.  [V,D], i32 [N] → [N,D]. */
-export const takeRows = (table: Tensor, ids: Tensor): Tensor => takeRowsOp([table, ids], { rows: table.shape[0] ?? 0 })[0] as Tensor;
+export const takeRows = (table: Tensor, ids: Tensor): Tensor =>
+  takeRowsOp([table, ids], { rows: table.shape[0] ?? 0 })[0] as Tensor;

@@ -16,10 +16,7 @@ export function stringify(value: unknown): string {
 
 /** The files with the edits applied. */
 export function editFiles(files: TokenizerFiles, edits: Edits): TokenizerFiles {
-  const { chat_template: _, ...config } = parseRecord(
-    files["tokenizer_config.json"] ?? "{}",
-    "tokenizer_config.json",
-  );
+  const { chat_template: _, ...config } = parseRecord(files["tokenizer_config.json"] ?? "{}", "tokenizer_config.json");
   const edited: Record<string, string> = {
     ...files,
     "tokenizer.json": editTokenizerJson(files["tokenizer.json"] ?? "{}", edits.addedTokens),
@@ -65,7 +62,6 @@ export function specialTokensMap(tokens: SpecialTokens): JsonRecord {
     const token = tokens[role];
     if (token !== undefined) map[`${role}_token`] = token.token;
   }
-  if (tokens.additional.length > 0)
-    map["additional_special_tokens"] = tokens.additional.map(({ token }) => token);
+  if (tokens.additional.length > 0) map["additional_special_tokens"] = tokens.additional.map(({ token }) => token);
   return map;
 }

@@ -28,8 +28,7 @@ export function readRoles(config: JsonRecord, map: JsonRecord): RoleTokens {
 
 function readAdditional(json: JsonRecord): string[] | undefined {
   const list = json["additional_special_tokens"] ?? json["extra_special_tokens"];
-  if (Array.isArray(list))
-    return (list as readonly Json[]).map(tokenText).filter((token) => token !== undefined);
+  if (Array.isArray(list)) return (list as readonly Json[]).map(tokenText).filter((token) => token !== undefined);
   return isRecord(list)
     ? Object.values(list)
         .map(tokenText)
@@ -45,14 +44,7 @@ export function readAddedTokensDecoder(config: JsonRecord): AddedToken[] {
   for (const [key, entry] of Object.entries(listed)) {
     const id = Number(key);
     const content = tokenText(entry);
-    if (
-      !isRecord(entry) ||
-      content === undefined ||
-      !Number.isInteger(id) ||
-      id < 0 ||
-      id >= 2 ** 24
-    )
-      continue;
+    if (!isRecord(entry) || content === undefined || !Number.isInteger(id) || id < 0 || id >= 2 ** 24) continue;
     tokens.push({
       id,
       content,

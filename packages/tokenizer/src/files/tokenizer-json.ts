@@ -70,8 +70,7 @@ export function parseRecord(text: string, file: string): JsonRecord {
   try {
     value = JSON.parse(text.startsWith("\uFEFF") ? text.slice(1) : text) as Json;
   } catch (error) {
-    const detail =
-      error instanceof Error ? error.message.replace(/[^\x20-\x7e]/g, "?").slice(0, 100) : "";
+    const detail = error instanceof Error ? error.message.replace(/[^\x20-\x7e]/g, "?").slice(0, 100) : "";
     return fail(file, `is not valid JSON (${detail})`);
   }
   return isRecord(value) ? value : fail(file, "does not hold a JSON object");
@@ -97,8 +96,7 @@ export function checkTokenizerJson(json: JsonRecord, file: string): TokenizerSpe
 function component(json: JsonRecord, key: string, file: string): JsonRecord | undefined {
   const value = json[key];
   if (value === undefined || value === null) return undefined;
-  if (!isRecord(value) || typeof value["type"] !== "string")
-    fail(`${file}:${key}`, "is not an object with a type");
+  if (!isRecord(value) || typeof value["type"] !== "string") fail(`${file}:${key}`, "is not an object with a type");
   return value;
 }
 
@@ -106,11 +104,7 @@ function checkTruncation(value: Json | undefined, file: string): void {
   if (!isRecord(value)) return;
   const { stride, max_length: maxLength } = value;
   if (typeof stride === "number" && typeof maxLength === "number" && stride >= maxLength) {
-    fail(
-      `${file}:truncation`,
-      `stride ${stride} is not below max_length ${maxLength}`,
-      "lower the stride",
-    );
+    fail(`${file}:truncation`, `stride ${stride} is not below max_length ${maxLength}`, "lower the stride");
   }
 }
 
@@ -139,8 +133,7 @@ function checkVocab(value: Json | undefined, file: string): Map<string, number> 
   const seen = new Set<number>();
   for (const [token, id] of Object.entries(value)) {
     const checked = checkId(id, `${file}:model.vocab`, token);
-    if (seen.has(checked))
-      fail(`${file}:model.vocab`, `id ${checked} is given to two tokens, one is ${shown(token)}`);
+    if (seen.has(checked)) fail(`${file}:model.vocab`, `id ${checked} is given to two tokens, one is ${shown(token)}`);
     seen.add(checked);
     vocab.set(token, checked);
   }
@@ -149,10 +142,7 @@ function checkVocab(value: Json | undefined, file: string): Map<string, number> 
 
 function checkId(id: Json | undefined, place: string, token: string): number {
   if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID) return id;
-  return fail(
-    place,
-    `token ${shown(token)} has id ${shown(id)}, not a whole number from 0 to ${MAX_TOKEN_ID}`,
-  );
+  return fail(place, `token ${shown(token)} has id ${shown(id)}, not a whole number from 0 to ${MAX_TOKEN_ID}`);
 }
 
 function checkBpe(json: JsonRecord, file: string): BpeSpec {
@@ -191,10 +181,7 @@ function checkMerges(
     const merged = pair[0] + pair[1].slice(pair[1].startsWith(prefix) ? prefix.length : 0);
     const unknown = [...pair, merged].find((token) => !vocab.has(token));
     if (unknown !== undefined)
-      fail(
-        place,
-        `${shown(entry)} needs the token ${shown(unknown)}, which is not in the vocabulary`,
-      );
+      fail(place, `${shown(entry)} needs the token ${shown(unknown)}, which is not in the vocabulary`);
     merges.push(pair);
   }
   return merges;
@@ -224,12 +211,7 @@ function checkUnigram(json: JsonRecord, file: string): LibrarySpec {
   if (
     unknown !== undefined &&
     unknown !== null &&
-    !(
-      typeof unknown === "number" &&
-      Number.isInteger(unknown) &&
-      unknown >= 0 &&
-      unknown < rows.length
-    )
+    !(typeof unknown === "number" && Number.isInteger(unknown) && unknown >= 0 && unknown < rows.length)
   ) {
     fail(`${file}:model.unk_id`, `${shown(unknown)} is not an id of the vocabulary`);
   }
@@ -239,9 +221,7 @@ function checkUnigram(json: JsonRecord, file: string): LibrarySpec {
 function checkAddedTokens(value: Json | undefined, file: string): AddedToken[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) return fail(`${file}:added_tokens`, "is not a list");
-  return (value as readonly Json[]).map((entry, index) =>
-    checkAddedToken(entry, `${file}:added_tokens[${index}]`),
-  );
+  return (value as readonly Json[]).map((entry, index) => checkAddedToken(entry, `${file}:added_tokens[${index}]`));
 }
 
 function checkAddedToken(entry: Json, place: string): AddedToken {

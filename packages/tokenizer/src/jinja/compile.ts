@@ -82,16 +82,8 @@ function reason(error: unknown): string {
     : `cannot be read (${message})`;
 }
 
-const OPENING: ReadonlySet<string> = new Set([
-  "OpenParen",
-  "OpenSquareBracket",
-  "OpenCurlyBracket",
-]);
-const CLOSING: ReadonlySet<string> = new Set([
-  "CloseParen",
-  "CloseSquareBracket",
-  "CloseCurlyBracket",
-]);
+const OPENING: ReadonlySet<string> = new Set(["OpenParen", "OpenSquareBracket", "OpenCurlyBracket"]);
+const CLOSING: ReadonlySet<string> = new Set(["CloseParen", "CloseSquareBracket", "CloseCurlyBracket"]);
 const BLOCK_START: ReadonlySet<string> = new Set(["if", "for", "macro", "call", "filter"]);
 
 /** Nesting and filter names are checked before the recursive parser sees the tokens. */
@@ -105,10 +97,7 @@ function checkTokens(tokens: readonly Token[], tags: readonly Tag[], fail: Fail)
     if (CLOSING.has(token.type) || (keyword.startsWith("end") && keyword !== "endset")) depth -= 1;
     if (depth > MAX_NESTING) fail(tagOfToken(tokens, tags, index)?.start, NESTED);
     if (before?.type === "Pipe" && token.type === "Identifier" && !FILTERS.has(token.value)) {
-      fail(
-        tagOfToken(tokens, tags, index)?.start,
-        `the filter ${JSON.stringify(token.value)} is not known`,
-      );
+      fail(tagOfToken(tokens, tags, index)?.start, `the filter ${JSON.stringify(token.value)} is not known`);
     }
   }
 }

@@ -1,14 +1,7 @@
 // The library's interpreter has no limits. This one counts every evaluation, refuses operations whose result would be
 // too large before they run, and remembers which statement it is in.
 import { type Call, Interpreter, type Node, type Scope, type Value } from "./library.ts";
-import {
-  type Budget,
-  checkSize,
-  MAX_RANGE,
-  MAX_SIZE,
-  TemplateLimitError,
-  TOO_LARGE,
-} from "./limits.ts";
+import { type Budget, checkSize, MAX_RANGE, MAX_SIZE, TemplateLimitError, TOO_LARGE } from "./limits.ts";
 import { pythonLength, pythonStrip } from "./python-text.ts";
 
 const MAKES_CONTAINERS: ReadonlySet<string> = new Set([
@@ -66,9 +59,7 @@ export class BoundedInterpreter extends Interpreter {
   private expect(node: Node): void {
     if (node.type === "For") {
       const iterable = node["iterable"] as Node;
-      this.loopSources.add(
-        iterable.type === "SelectExpression" ? (iterable["lhs"] as Node) : iterable,
-      );
+      this.loopSources.add(iterable.type === "SelectExpression" ? (iterable["lhs"] as Node) : iterable);
     } else if (node.type === "MemberExpression") this.methodObjects.add(node["object"] as Node);
   }
 
@@ -87,8 +78,7 @@ export class BoundedInterpreter extends Interpreter {
 
   /** An output as Python prints it: the library writes `true` and leaves `None` out. */
   private printed(value: Value, scope: Scope): Value {
-    if (value.type === "BooleanValue")
-      return this.literal(value.value === true ? "True" : "False", scope);
+    if (value.type === "BooleanValue") return this.literal(value.value === true ? "True" : "False", scope);
     return value.type === "NullValue" ? this.literal("None", scope) : value;
   }
 
@@ -107,10 +97,7 @@ export class BoundedInterpreter extends Interpreter {
     const guarded: Call = (args, inner) => {
       if (name === "strip" || name === "lstrip" || name === "rstrip") {
         const [characters] = args.map((argument) => argument.value);
-        return this.literal(
-          pythonStrip(text, name, typeof characters === "string" ? characters : undefined),
-          scope,
-        );
+        return this.literal(pythonStrip(text, name, typeof characters === "string" ? characters : undefined), scope);
       }
       checkMethod(name, text, args);
       return call(args, inner);
@@ -119,10 +106,7 @@ export class BoundedInterpreter extends Interpreter {
   }
 
   private literal(value: string | number, scope: Scope): Value {
-    return super.evaluate(
-      { type: typeof value === "string" ? "StringLiteral" : "IntegerLiteral", value },
-      scope,
-    );
+    return super.evaluate({ type: typeof value === "string" ? "StringLiteral" : "IntegerLiteral", value }, scope);
   }
 
   /** Filters on texts that the library computes in UTF-16 units or with JavaScript's white space. */
@@ -135,8 +119,7 @@ export class BoundedInterpreter extends Interpreter {
   override applyFilter(operand: Value, filter: Node, scope: Scope): Value {
     const callee = filter.type === "CallExpression" ? (filter["callee"] as Node) : filter;
     const name = String(callee["value"]);
-    const own =
-      filter.type === "CallExpression" ? undefined : this.textFilter(name, operand, scope);
+    const own = filter.type === "CallExpression" ? undefined : this.textFilter(name, operand, scope);
     if (own !== undefined) return own;
     this.filter = { name, operand };
     if (filter.type !== "CallExpression") this.checkFilter([], new Map());
@@ -199,20 +182,14 @@ function checkMethod(name: string, text: string, args: readonly Value[]): void {
   const [first, second] = args.map((argument) => argument.value);
   if (name === "replace" && typeof first === "string" && typeof second === "string")
     checkSize(text.length + countOf(text, first) * second.length);
-  if (name === "split")
-    checkCount(typeof first === "string" ? countOf(text, first) : text.length / 8);
+  if (name === "split") checkCount(typeof first === "string" ? countOf(text, first) : text.length / 8);
 }
 
 function checkCount(count: number): void {
   if (count > MAX_RANGE) throw new TemplateLimitError(TOO_LARGE);
 }
 
-function checkFilter(
-  name: string,
-  operand: Value,
-  args: readonly Value[],
-  named: ReadonlyMap<string, Value>,
-): void {
+function checkFilter(name: string, operand: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): void {
   const argument = (index: number, key: string): unknown => (args[index] ?? named.get(key))?.value;
   const text = typeof operand.value === "string" ? operand.value : "";
   const { size, depth } = measure(operand);
@@ -222,13 +199,10 @@ function checkFilter(
     case "replace":
       return checkMethod(name, text, args);
     case "indent":
-      return checkSize(
-        text.length + countOf(text, "\n") * Math.max(0, Number(argument(0, "width") ?? 4)),
-      );
+      return checkSize(text.length + countOf(text, "\n") * Math.max(0, Number(argument(0, "width") ?? 4)));
     case "tojson":
       return checkSize(
-        (size * depth * Math.max(1, Number(argument(-1, "indent") ?? 1))) / 4 +
-          separators(named) * size,
+        (size * depth * Math.max(1, Number(argument(-1, "indent") ?? 1))) / 4 + separators(named) * size,
       );
     default:
   }
@@ -236,7 +210,5 @@ function checkFilter(
 
 function separators(named: ReadonlyMap<string, Value>): number {
   const given = named.get("separators")?.value;
-  return Array.isArray(given)
-    ? (given as Value[]).reduce((total, part) => total + String(part.value).length, 0)
-    : 0;
+  return Array.isArray(given) ? (given as Value[]).reduce((total, part) => total + String(part.value).length, 0) : 0;
 }

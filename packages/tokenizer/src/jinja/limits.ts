@@ -47,8 +47,7 @@ export class Budget {
   }
 
   checkTime(): void {
-    if (performance.now() > this.deadline)
-      throw new TemplateLimitError("takes longer than a second");
+    if (performance.now() > this.deadline) throw new TemplateLimitError("takes longer than a second");
   }
 }
 

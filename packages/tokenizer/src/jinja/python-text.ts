@@ -5,11 +5,7 @@ const SPACES: ReadonlySet<string> = new Set(
 );
 
 /** `str.strip`, `lstrip` and `rstrip`: white space as Python sees it, or the given characters. */
-export function pythonStrip(
-  text: string,
-  method: "strip" | "lstrip" | "rstrip",
-  characters?: string,
-): string {
+export function pythonStrip(text: string, method: "strip" | "lstrip" | "rstrip", characters?: string): string {
   const cut = characters === undefined ? SPACES : new Set(characters);
   let start = 0;
   let end = text.length;

@@ -56,11 +56,7 @@ export function placeOf(source: string, offset: number): string {
 const OPENERS: ReadonlySet<string> = new Set(["OpenExpression", "OpenStatement", "Comment"]);
 
 /** The tag that holds each token. */
-export function tagOfToken(
-  tokens: readonly Token[],
-  tags: readonly Tag[],
-  index: number,
-): Tag | undefined {
+export function tagOfToken(tokens: readonly Token[], tags: readonly Tag[], index: number): Tag | undefined {
   let count = -1;
   for (const token of tokens.slice(0, index + 1)) if (OPENERS.has(token.type)) count += 1;
   return tags[Math.max(0, Math.min(count, tags.length - 1))];
@@ -79,11 +75,7 @@ const DIVIDERS: ReadonlySet<string> = new Set([
 const BLOCKS: readonly string[] = ["body", "alternate", "defaultBlock"];
 
 /** Offsets of the nodes that are statements or outputs: the tree and the tags, walked side by side. */
-export function nodeOffsets(
-  program: Node,
-  tokens: readonly Token[],
-  tags: readonly Tag[],
-): Map<Node, number> {
+export function nodeOffsets(program: Node, tokens: readonly Token[], tags: readonly Tag[]): Map<Node, number> {
   const offsets = new Map<Node, number>();
   const starts = sourceOrder(tokens, tags);
   let next = 0;

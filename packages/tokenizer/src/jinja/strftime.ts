@@ -1,12 +1,4 @@
-const DAYS: readonly string[] = [
-  "Sunday",
-  "Monday",
-  "Tuesday",
-  "Wednesday",
-  "Thursday",
-  "Friday",
-  "Saturday",
-];
+const DAYS: readonly string[] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: readonly string[] = [
   "January",
   "February",
@@ -25,9 +17,7 @@ const MONTHS: readonly string[] = [
 const two = (value: number): string => String(value).padStart(2, "0");
 const dayOfYear = (date: Date): number =>
   Math.round(
-    (Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) -
-      Date.UTC(date.getFullYear(), 0, 0)) /
-      86_400_000,
+    (Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - Date.UTC(date.getFullYear(), 0, 0)) / 86_400_000,
   );
 
 const DIRECTIVES: Readonly<Record<string, (date: Date) => string>> = {

@@ -16,10 +16,7 @@ interface Node {
 }
 
 /** Finds the leftmost longest added tokens; `spell` gives the form in which a token appears in the text. */
-export function createSplitter(
-  tokens: readonly AddedToken[],
-  spell: (content: string) => string,
-): AddedTokenSplitter {
+export function createSplitter(tokens: readonly AddedToken[], spell: (content: string) => string): AddedTokenSplitter {
   const root: Node = { next: new Map(), token: undefined };
   for (const token of tokens) insert(root, spell(token.content), token);
   if (root.next.size === 0) return (text) => [{ text, start: 0 }];
@@ -50,11 +47,7 @@ function split(text: string, root: Node, trust: Trust): Section[] {
     const { token, end } = match;
     const from = at;
     at = end;
-    if (
-      (token.special && !trust(from, end)) ||
-      (token.singleWord && !isSingleWord(text, from, end))
-    )
-      continue;
+    if ((token.special && !trust(from, end)) || (token.singleWord && !isSingleWord(text, from, end))) continue;
     const start = token.lstrip ? Math.max(done, spacesBefore(text, from)) : from;
     const stop = token.rstrip ? spacesAfter(text, end) : end;
     if (start > done) sections.push({ text: text.slice(done, start), start: done });
@@ -66,11 +59,7 @@ function split(text: string, root: Node, trust: Trust): Section[] {
   return sections;
 }
 
-function longestMatch(
-  text: string,
-  start: number,
-  root: Node,
-): { token: AddedToken; end: number } | undefined {
+function longestMatch(text: string, start: number, root: Node): { token: AddedToken; end: number } | undefined {
   let found: { token: AddedToken; end: number } | undefined;
   let node: Node | undefined = root;
   for (let at = start; at < text.length; at += 1) {
@@ -85,10 +74,7 @@ const WORD_BEFORE = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u;
 const WORD_AFTER = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u;
 
 function isSingleWord(text: string, start: number, end: number): boolean {
-  return (
-    !WORD_BEFORE.test(text.slice(Math.max(0, start - 2), start)) &&
-    !WORD_AFTER.test(text.slice(end, end + 2))
-  );
+  return !WORD_BEFORE.test(text.slice(Math.max(0, start - 2), start)) && !WORD_AFTER.test(text.slice(end, end + 2));
 }
 
 const SPACE = /\p{White_Space}/u;

@@ -33,11 +33,7 @@ export function createBpe(spec: BpeSpec): WordModel {
   };
 }
 
-function remember(
-  cache: Map<string, readonly number[]>,
-  word: string,
-  ids: readonly number[],
-): void {
+function remember(cache: Map<string, readonly number[]>, word: string, ids: readonly number[]): void {
   if (cache.size >= CACHE_WORDS) cache.clear();
   cache.set(word, ids);
 }
@@ -50,21 +46,14 @@ function indexMerges(spec: BpeSpec): Merges {
   for (const [rank, [left, right]] of spec.merges.entries()) {
     const joined =
       left +
-      (right.startsWith(spec.continuingSubwordPrefix)
-        ? right.slice(spec.continuingSubwordPrefix.length)
-        : right);
+      (right.startsWith(spec.continuingSubwordPrefix) ? right.slice(spec.continuingSubwordPrefix.length) : right);
     ranks.set((spec.vocab.get(left) ?? 0) * span + (spec.vocab.get(right) ?? 0), rank);
     merged[rank] = spec.vocab.get(joined) ?? 0;
   }
   return { ranks, span, merged };
 }
 
-function encodeWord(
-  word: string,
-  spec: BpeSpec,
-  symbols: (word: string) => number[],
-  merges: Merges,
-): number[] {
+function encodeWord(word: string, spec: BpeSpec, symbols: (word: string) => number[], merges: Merges): number[] {
   const whole = spec.ignoreMerges ? spec.vocab.get(word) : undefined;
   if (whole !== undefined) return [whole];
   const ids = symbols(word);
@@ -101,12 +90,7 @@ function* spellings(word: string, spec: BpeSpec): Generator<[number, string]> {
   let offset = 0;
   for (const character of word) {
     const last = offset + character.length === word.length;
-    yield [
-      offset,
-      (offset > 0 ? spec.continuingSubwordPrefix : "") +
-        character +
-        (last ? spec.endOfWordSuffix : ""),
-    ];
+    yield [offset, (offset > 0 ? spec.continuingSubwordPrefix : "") + character + (last ? spec.endOfWordSuffix : "")];
     offset += character.length;
   }
 }

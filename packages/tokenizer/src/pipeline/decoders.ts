@@ -28,9 +28,7 @@ export function createDecoder(json: JsonRecord | undefined, place: string): Deco
 function sequence(parts: Json | undefined, place: string): Decode {
   if (!Array.isArray(parts)) return fail(place, "the sequence has no decoders");
   const decoders = (parts as readonly Json[]).map((part, index) =>
-    isRecord(part)
-      ? createDecoder(part, `${place}[${index}]`)
-      : fail(`${place}[${index}]`, "is not an object"),
+    isRecord(part) ? createDecoder(part, `${place}[${index}]`) : fail(`${place}[${index}]`, "is not an object"),
   );
   return (tokens) => decoders.reduce((pieces, decoder) => decoder(pieces), tokens);
 }
@@ -40,11 +38,7 @@ function libraryDecoder(json: JsonRecord, place: string): Decode {
     const decoder = new SequenceDecoder({ type: "Sequence", decoders: [json] });
     return (tokens) => decoder.decode_chain(tokens);
   } catch {
-    return fail(
-      place,
-      `the type ${shown(json["type"])} is not known`,
-      "use a model with another tokenizer",
-    );
+    return fail(place, `the type ${shown(json["type"])} is not known`, "use a model with another tokenizer");
   }
 }
 
@@ -84,9 +78,7 @@ function byteFallback(tokens: string[]): string[] {
 
 function decodeRun(bytes: readonly number[]): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
-      Uint8Array.from(bytes),
-    );
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(bytes));
   } catch {
     return "\uFFFD".repeat(bytes.length);
   }

@@ -21,27 +21,19 @@ export function createEngine(spec: TokenizerSpec): Engine {
   return {
     spec,
     normalize: createNormalizer(spec),
-    preTokenize:
-      spec.preTokenizer && createPreTokenizer(spec.preTokenizer, `${spec.file}:pre_tokenizer`),
+    preTokenize: spec.preTokenizer && createPreTokenizer(spec.preTokenizer, `${spec.file}:pre_tokenizer`),
     model: createModel(spec.model),
     decode: createDecoder(spec.decoder, `${spec.file}:decoder`),
   };
 }
 
-function createNormalizer({
-  normalizer,
-  file,
-}: TokenizerSpec): ((text: string) => string) | undefined {
+function createNormalizer({ normalizer, file }: TokenizerSpec): ((text: string) => string) | undefined {
   if (normalizer === undefined) return undefined;
   try {
     const built = new SequenceNormalizer({ type: "Sequence", normalizers: [normalizer] });
     return (text) => built.normalize(text);
   } catch {
-    return fail(
-      `${file}:normalizer`,
-      "is of a type that is not known",
-      "use a model with another tokenizer",
-    );
+    return fail(`${file}:normalizer`, "is of a type that is not known", "use a model with another tokenizer");
   }
 }
 

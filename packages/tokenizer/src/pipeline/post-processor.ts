@@ -29,19 +29,11 @@ export function readFrame(
     case "Sequence":
       return sequenceFrame(json["processors"], idOf, place);
     default:
-      return fail(
-        place,
-        `the type ${shown(json["type"])} is not known`,
-        "use a model with another tokenizer",
-      );
+      return fail(place, `the type ${shown(json["type"])} is not known`, "use a model with another tokenizer");
   }
 }
 
-function sequenceFrame(
-  parts: Json | undefined,
-  idOf: (token: string) => number | undefined,
-  place: string,
-): Frame {
+function sequenceFrame(parts: Json | undefined, idOf: (token: string) => number | undefined, place: string): Frame {
   if (!Array.isArray(parts)) return fail(place, "the sequence has no processors");
   let frame = NOTHING;
   for (const [index, part] of (parts as readonly Json[]).entries()) {
@@ -52,29 +44,17 @@ function sequenceFrame(
   return frame;
 }
 
-function pairId(
-  pair: Json | undefined,
-  idOf: (token: string) => number | undefined,
-  place: string,
-): number {
+function pairId(pair: Json | undefined, idOf: (token: string) => number | undefined, place: string): number {
   const token = Array.isArray(pair) ? (pair as Json[])[0] : undefined;
   return known(token, idOf, place);
 }
 
-function known(
-  token: Json | undefined,
-  idOf: (token: string) => number | undefined,
-  place: string,
-): number {
+function known(token: Json | undefined, idOf: (token: string) => number | undefined, place: string): number {
   const id = typeof token === "string" ? idOf(token) : undefined;
   return id ?? fail(place, `the special token ${shown(token)} is not in the vocabulary`);
 }
 
-function templateFrame(
-  json: JsonRecord,
-  idOf: (token: string) => number | undefined,
-  place: string,
-): Frame {
+function templateFrame(json: JsonRecord, idOf: (token: string) => number | undefined, place: string): Frame {
   const single = json["single"];
   if (!Array.isArray(single)) return fail(place, "the template has no list `single`");
   const special = isRecord(json["special_tokens"]) ? json["special_tokens"] : {};

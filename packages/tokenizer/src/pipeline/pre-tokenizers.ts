@@ -53,8 +53,7 @@ export function createPreTokenizer(json: JsonRecord, place: string): PreTokenize
 const DIGIT = new RegExp(NUMERIC_CLASS, "gu");
 const SPACE = /\p{White_Space}+/gu;
 const PUNCTUATION = /[\p{P}!-/:-@[-`{-~]/gu;
-const WORDS =
-  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{White_Space}]+/gu;
+const WORDS = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{White_Space}]+/gu;
 // GPT-2's pattern; \s is written out because JavaScript's contains U+FEFF and lacks U+0085.
 const GPT2 =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
@@ -64,9 +63,7 @@ function sequence(json: JsonRecord, place: string): PreTokenize {
   if (!Array.isArray(parts)) return fail(place, "the sequence has no pretokenizers");
   return chain(
     (parts as readonly Json[]).map((part, index) =>
-      isRecord(part)
-        ? createPreTokenizer(part, `${place}[${index}]`)
-        : fail(`${place}[${index}]`, "is not an object"),
+      isRecord(part) ? createPreTokenizer(part, `${place}[${index}]`) : fail(`${place}[${index}]`, "is not an object"),
     ),
   );
 }
@@ -74,8 +71,7 @@ function sequence(json: JsonRecord, place: string): PreTokenize {
 function chain(parts: readonly PreTokenize[]): PreTokenize {
   return (piece, first) => {
     let pieces = [piece];
-    for (const part of parts)
-      pieces = pieces.flatMap((each, index) => part(each, first && index === 0));
+    for (const part of parts) pieces = pieces.flatMap((each, index) => part(each, first && index === 0));
     return pieces;
   };
 }
@@ -105,13 +101,7 @@ function ranges(text: string, pattern: RegExp): [number, number][] {
 }
 
 function behaviorOf(value: Json | undefined, place: string): Behavior {
-  const known: readonly Behavior[] = [
-    "Removed",
-    "Isolated",
-    "MergedWithPrevious",
-    "MergedWithNext",
-    "Contiguous",
-  ];
+  const known: readonly Behavior[] = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"];
   const found = known.find((behavior) => behavior === value);
   return found ?? fail(place, `the behavior ${shown(value)} is not known`);
 }
@@ -155,10 +145,7 @@ function applyBehavior(pieces: readonly Piece[], behavior: Behavior): string[] {
   }
 }
 
-function mergeRuns(
-  pieces: readonly Piece[],
-  joins: (before: Piece, piece: Piece) => boolean,
-): string[] {
+function mergeRuns(pieces: readonly Piece[], joins: (before: Piece, piece: Piece) => boolean): string[] {
   const merged: string[] = [];
   let before: Piece | undefined;
   for (const piece of pieces) {
@@ -171,8 +158,7 @@ function mergeRuns(
 
 function metaspace(json: JsonRecord): PreTokenize {
   const replacement = typeof json["replacement"] === "string" ? json["replacement"] : "▁";
-  const scheme =
-    json["prepend_scheme"] ?? (json["add_prefix_space"] === false ? "never" : "always");
+  const scheme = json["prepend_scheme"] ?? (json["add_prefix_space"] === false ? "never" : "always");
   const words = splitter(compilePattern({ String: replacement }, "Metaspace"), "MergedWithNext");
   return (piece, first) => {
     let text = piece.replaceAll(" ", replacement);
@@ -188,8 +174,7 @@ function fixedLength(length: Json | undefined, place: string): PreTokenize {
   return (piece) => {
     const characters = Array.from(piece);
     const pieces: string[] = [];
-    for (let at = 0; at < characters.length; at += length)
-      pieces.push(characters.slice(at, at + length).join(""));
+    for (let at = 0; at < characters.length; at += length) pieces.push(characters.slice(at, at + length).join(""));
     return pieces;
   };
 }

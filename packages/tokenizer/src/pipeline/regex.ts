@@ -14,11 +14,7 @@ export function compilePattern(pattern: Json | undefined, place: string): RegExp
   if (typeof source !== "string" || source.length > MAX_PATTERN)
     return reject(place, shown(source), "is not a pattern");
   if (canExplode(source))
-    reject(
-      place,
-      shown(source),
-      "repeats a group that repeats or branches itself, which can take exponential time",
-    );
+    reject(place, shown(source), "repeats a group that repeats or branches itself, which can take exponential time");
   return translate(source, place);
 }
 

@@ -23,9 +23,7 @@ const PRIVATE_ASTRAL = "\u{F0000}";
 
 /** The text as Unicode 16 sees it: same length, younger characters replaced by private-use ones. */
 export function unicode16Shadow(text: string): string {
-  return text.replace(younger, (character) =>
-    character.length === 1 ? PRIVATE_BMP : PRIVATE_ASTRAL,
-  );
+  return text.replace(younger, (character) => (character.length === 1 ? PRIVATE_BMP : PRIVATE_ASTRAL));
 }
 
 /** Rust's `char::is_numeric` (Unicode 17), also on engines whose tables are older. */

@@ -17,7 +17,10 @@ export interface LanguageModelOptions {
  * Cross-entropy of the next token, −Σ log p(label), over labelled rows alone: only those reach the head.
  * The divisor counts labels before the shift, as transformers up to 5.6 and so LlamaFactory does.
  */
-export function languageModelObjective(name: string, options: LanguageModelOptions): Objective<Example, LanguageModelBatch> {
+export function languageModelObjective(
+  name: string,
+  options: LanguageModelOptions,
+): Objective<Example, LanguageModelBatch> {
   return {
     name,
     collate: (examples) => {
@@ -42,4 +45,5 @@ function labelledRows(labels: Int32Array): Int32Array {
   return Int32Array.from(rows);
 }
 
-const targets = (engine: Engine, labels: Int32Array, rows: Int32Array): Tensor => engine.tensor(rows.map((row) => labels[row] ?? -100));
+const targets = (engine: Engine, labels: Int32Array, rows: Int32Array): Tensor =>
+  engine.tensor(rows.map((row) => labels[row] ?? -100));

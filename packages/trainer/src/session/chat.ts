@@ -20,7 +20,10 @@ export interface ChatSession {
 /** Loads the model of a configuration for a conversation. @throws {UserError} */
 export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSession> {
   const base = openBase(config);
-  const engine = Engine.open({ device: config.device, ...(config.threads === undefined ? {} : { threads: config.threads }) });
+  const engine = Engine.open({
+    device: config.device,
+    ...(config.threads === undefined ? {} : { threads: config.threads }),
+  });
   const text = await loadText(base, config, emit);
   const { model } = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0 });
   base.weights.close();
@@ -37,7 +40,9 @@ export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSessi
         if (piece !== "") onToken(piece);
       };
       const options = generateOptions(config, text, [{ promptIds }]);
-      await generate(model, [promptIds], { ...options, ...(signal === undefined ? {} : { signal }) }, (token) => grow(stream.push(token)));
+      await generate(model, [promptIds], { ...options, ...(signal === undefined ? {} : { signal }) }, (token) =>
+        grow(stream.push(token)),
+      );
       grow(stream.flush());
       history = [...turn, { role: "assistant", content: answer }];
       return answer;

@@ -1,7 +1,12 @@
 // checkpoint-<step>/: everything that a bit-exact continuation needs, written whole or not at all.
 
 import {
-  loadTensor, openSafetensors, verifyManifest, writeFolderAtomic, writeSafetensors, type TensorToWrite,
+  loadTensor,
+  openSafetensors,
+  verifyManifest,
+  writeFolderAtomic,
+  writeSafetensors,
+  type TensorToWrite,
 } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import { UserError } from "@welltempered/formats";
@@ -29,7 +34,11 @@ export interface CheckpointContext {
 }
 
 /** The settings and data that decide the numbers of a run. */
-export function identityOf(config: RunConfig, rows: number, dataHash: string): Record<string, string | number | boolean> {
+export function identityOf(
+  config: RunConfig,
+  rows: number,
+  dataHash: string,
+): Record<string, string | number | boolean> {
   return {
     model: config.modelNameOrPath,
     stage: config.stage,
@@ -48,7 +57,10 @@ export function identityOf(config: RunConfig, rows: number, dataHash: string): R
 }
 
 /** A hash of all tokens and labels, in order. */
-export function hashData(examples: { length: number; get(index: number): { inputIds: Int32Array; labels: Int32Array } }): string {
+export function hashData(examples: {
+  length: number;
+  get(index: number): { inputIds: Int32Array; labels: Int32Array };
+}): string {
   const hash = createHash("sha256");
   for (let index = 0; index < examples.length; index++) {
     const { inputIds, labels } = examples.get(index);
@@ -78,27 +90,47 @@ export async function saveCheckpoint(context: CheckpointContext, state: RunState
 }
 
 const optimizerTensors = ({ optimizer, engine }: CheckpointContext): TensorToWrite[] =>
-  [...optimizer.state()].map(([name, tensor]) => ({ name, dtype: "F32", shape: [...tensor.shape], bytes: () => engine.backend.read(tensor.slot) }));
+  [...optimizer.state()].map(([name, tensor]) => ({
+    name,
+    dtype: "F32",
+    shape: [...tensor.shape],
+    bytes: () => engine.backend.read(tensor.slot),
+  }));
 
 /** Keeps the newest `save_total_limit`, and always the best one and the newest. Links are not followed. */
-async function removeOld({ outputDir = ".", saveTotalLimit, loadBestModelAtEnd }: RunConfig, state: RunState): Promise<void> {
+async function removeOld(
+  { outputDir = ".", saveTotalLimit, loadBestModelAtEnd }: RunConfig,
+  state: RunState,
+): Promise<void> {
   if (saveTotalLimit === undefined) return;
   const best = loadBestModelAtEnd ? state.bestCheckpoint : undefined;
-  const old = checkpointsIn(outputDir).filter(({ path, step }) => step < state.step && path !== best && lstatSync(path).isDirectory());
-  const kept = Math.max(0, saveTotalLimit - 1 - (best === undefined || basename(best) === `checkpoint-${state.step}` ? 0 : 1));
+  const old = checkpointsIn(outputDir).filter(
+    ({ path, step }) => step < state.step && path !== best && lstatSync(path).isDirectory(),
+  );
+  const kept = Math.max(
+    0,
+    saveTotalLimit - 1 - (best === undefined || basename(best) === `checkpoint-${state.step}` ? 0 : 1),
+  );
   for (const { path } of old.slice(0, Math.max(0, old.length - kept))) await rm(path, { recursive: true });
 }
 
 /** The checkpoint to continue from: the one named, or the newest of the run folder; undefined for a fresh start. */
-export function checkpointToResume({ resumeFromCheckpoint, outputDir, overwriteOutputDir, doTrain }: RunConfig): string | undefined {
+export function checkpointToResume({
+  resumeFromCheckpoint,
+  outputDir,
+  overwriteOutputDir,
+  doTrain,
+}: RunConfig): string | undefined {
   if (!doTrain) return undefined;
   if (typeof resumeFromCheckpoint === "string") {
-    if (!existsSync(resumeFromCheckpoint)) throw new UserError(`resume_from_checkpoint: ${resumeFromCheckpoint} does not exist; name a checkpoint folder`);
+    if (!existsSync(resumeFromCheckpoint))
+      throw new UserError(`resume_from_checkpoint: ${resumeFromCheckpoint} does not exist; name a checkpoint folder`);
     return resumeFromCheckpoint;
   }
   const newest = outputDir === undefined ? undefined : checkpointsIn(outputDir).at(-1)?.path;
   if (resumeFromCheckpoint) {
-    if (newest === undefined) throw new UserError(`resume_from_checkpoint: ${outputDir ?? ""} holds no checkpoint; name one or start afresh`);
+    if (newest === undefined)
+      throw new UserError(`resume_from_checkpoint: ${outputDir ?? ""} holds no checkpoint; name one or start afresh`);
     return newest;
   }
   return overwriteOutputDir ? undefined : newest;
@@ -108,9 +140,11 @@ export function checkpointToResume({ resumeFromCheckpoint, outputDir, overwriteO
 export function restore(context: CheckpointContext, path: string): RunState {
   const { facts } = verifyManifest(path);
   compare(path, facts, context.identity);
-  if (!existsSync(join(path, "run_state.json"))) throw new UserError(`${path}: was saved with save_only_model and cannot be continued; start afresh`);
+  if (!existsSync(join(path, "run_state.json")))
+    throw new UserError(`${path}: was saved with save_only_model and cannot be continued; start afresh`);
   const state = parseRunState(JSON.parse(readFileSync(join(path, "run_state.json"), "utf8")));
-  if (state === undefined) throw new UserError(`${join(path, "run_state.json")}: is not a run state; use another checkpoint`);
+  if (state === undefined)
+    throw new UserError(`${join(path, "run_state.json")}: is not a run state; use another checkpoint`);
   loadTrained(context.engine, context.loaded, path);
   const weights = openSafetensors(join(path, "optimizer.safetensors"));
   try {
@@ -121,20 +155,31 @@ export function restore(context: CheckpointContext, path: string): RunState {
   return state;
 }
 
-function compare(path: string, facts: Readonly<Record<string, unknown>>, identity: CheckpointContext["identity"]): void {
+function compare(
+  path: string,
+  facts: Readonly<Record<string, unknown>>,
+  identity: CheckpointContext["identity"],
+): void {
   const differing = Object.entries(identity).filter(([key, value]) => facts[key] !== value);
   if (differing.length === 0) return;
   const list = differing.slice(0, 4).map(([key, value]) => `${key} ${String(facts[key])} → ${String(value)}`);
-  throw new UserError(`${path}: belongs to another run (${list.join(", ")}); restore these settings or start afresh with overwrite_output_dir: true`);
+  throw new UserError(
+    `${path}: belongs to another run (${list.join(", ")}); restore these settings or start afresh with overwrite_output_dir: true`,
+  );
 }
 
 /** The trained tensors of a checkpoint, into the model. */
 export function loadTrained(engine: Engine, { model, adapter }: LoadedModel, path: string): void {
-  const weights = adapter === undefined ? openSafetensors(path, modelFiles(path)) : openSafetensors(join(path, "adapter_model.safetensors"));
+  const weights =
+    adapter === undefined
+      ? openSafetensors(path, modelFiles(path))
+      : openSafetensors(join(path, "adapter_model.safetensors"));
   const read = (name: string) => cast(engine.adopt(loadTensor(engine.backend, weights, name)), "f32");
   try {
     if (adapter !== undefined) adapter.load(read);
-    else for (const [name, parameter] of model.namedParameters()) engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
+    else
+      for (const [name, parameter] of model.namedParameters())
+        engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
   } finally {
     weights.close();
   }

@@ -15,9 +15,13 @@ import { saveModel, type SavedDtype } from "./save-model.ts";
 export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
   const folder = config.exportDir;
   if (folder === undefined) throw new UserError("export_dir: is missing; name the folder to write");
-  if (existsSync(folder) && readdirSync(folder).length > 0) throw new UserError(`export_dir: ${folder} is not empty; choose another folder`);
+  if (existsSync(folder) && readdirSync(folder).length > 0)
+    throw new UserError(`export_dir: ${folder} is not empty; choose another folder`);
   const base = openBase(config);
-  const engine = Engine.open({ device: config.device, ...(config.threads === undefined ? {} : { threads: config.threads }) });
+  const engine = Engine.open({
+    device: config.device,
+    ...(config.threads === undefined ? {} : { threads: config.threads }),
+  });
   const text = await loadText(base, config, emit);
   const loaded = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0 });
   base.weights.close();
@@ -26,7 +30,11 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
     prepareRunFolder(folder);
     await checkWritable(folder);
     emit({ type: "progress", what: "exporting", done: 0, total: 1 });
-    await saveModel(folder, engine, loaded, text.tokenizer, { dtype: dtypeOf(config, loaded), shardBytes: config.exportSize * 1e9, title: config.modelNameOrPath });
+    await saveModel(folder, engine, loaded, text.tokenizer, {
+      dtype: dtypeOf(config, loaded),
+      shardBytes: config.exportSize * 1e9,
+      title: config.modelNameOrPath,
+    });
     emit({ type: "progress", what: "exporting", done: 1, total: 1 });
   } finally {
     loaded.model.dispose();

@@ -1,11 +1,22 @@
 // From a model on disk and a configuration to modules on a backend: weights, adapters, what trains.
 
 import {
-  checkWeights, loadTensor, openModel, readAdapterFolder, type OpenModel, type WeightSource,
+  checkWeights,
+  loadTensor,
+  openModel,
+  readAdapterFolder,
+  type OpenModel,
+  type WeightSource,
 } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import { UserError } from "@welltempered/formats";
-import { architectureOf, initialWeights, ModelConfigError, type Architecture, type ConfigRecord } from "@welltempered/models";
+import {
+  architectureOf,
+  initialWeights,
+  ModelConfigError,
+  type Architecture,
+  type ConfigRecord,
+} from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
 import { Adapter, AdapterError, readAdapterConfig } from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
@@ -33,14 +44,26 @@ export interface LoadOptions {
 export function openBase(config: RunConfig): OpenModel & { architecture: Architecture } {
   const opened = openModel(config.modelNameOrPath);
   const record = scaledRope(opened.config, config);
-  return { ...opened, config: record as OpenModel["config"], architecture: named(() => architectureOf(record), opened.path) };
+  return {
+    ...opened,
+    config: record as OpenModel["config"],
+    architecture: named(() => architectureOf(record), opened.path),
+  };
 }
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */
-export function loadModel(base: ReturnType<typeof openBase>, { engine, config, batchTokens }: LoadOptions): LoadedModel {
+export function loadModel(
+  base: ReturnType<typeof openBase>,
+  { engine, config, batchTokens }: LoadOptions,
+): LoadedModel {
   const { architecture, weights } = base;
   const expected = architecture.expectedWeights();
-  if (!config.trainFromScratch) checkWeights(weights, shapesOf(expected), base.config["tie_word_embeddings"] === true ? { optional: new Set(["lm_head.weight"]) } : {});
+  if (!config.trainFromScratch)
+    checkWeights(
+      weights,
+      shapesOf(expected),
+      base.config["tie_word_embeddings"] === true ? { optional: new Set(["lm_head.weight"]) } : {},
+    );
   checkMemory(needed(config, expected, weights, batchTokens), availableMemory(), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
@@ -56,7 +79,12 @@ export function loadModel(base: ReturnType<typeof openBase>, { engine, config, b
 const shapesOf = (expected: ReadonlyMap<string, Shape>): Map<string, { shape: Shape }> =>
   new Map([...expected].map(([name, shape]) => [name, { shape }]));
 
-function needed(config: RunConfig, expected: ReadonlyMap<string, Shape>, weights: WeightSource, batchTokens: number): number {
+function needed(
+  config: RunConfig,
+  expected: ReadonlyMap<string, Shape>,
+  weights: WeightSource,
+  batchTokens: number,
+): number {
   const shapes = [...expected.values()];
   const numbers = shapes.reduce((sum, shape) => sum + shape.reduce((product, extent) => product * extent, 1), 0);
   const half = !config.trainFromScratch && storedDtype(weights) !== "float32" && config.finetuningType !== "full";
@@ -113,7 +141,8 @@ function newAdapter(model: CausalLM, config: RunConfig): Adapter {
 
 function trainEverything(engine: Engine, model: CausalLM): void {
   for (const [, parameter] of model.namedParameters()) {
-    if (parameter.tensor.dtype !== "f32") engine.noGrad(() => engine.scope(() => parameter.replace(cast(parameter.tensor, "f32"))));
+    if (parameter.tensor.dtype !== "f32")
+      engine.noGrad(() => engine.scope(() => parameter.replace(cast(parameter.tensor, "f32"))));
     parameter.trainable = true;
   }
 }
@@ -130,7 +159,11 @@ function scaledRope(record: ConfigRecord, { ropeScaling, doTrain, cutoffLen }: R
   const theta = before["rope_theta"] ?? record["rope_theta"] ?? 10_000;
   const parameters = { rope_type: ropeScaling, rope_theta: theta, factor, ...original, ...llama3 };
   const { rope_scaling: _, ...rest } = record;
-  return { ...rest, rope_parameters: parameters, max_position_embeddings: ropeScaling === "dynamic" ? trained : trained * factor };
+  return {
+    ...rest,
+    rope_parameters: parameters,
+    max_position_embeddings: ropeScaling === "dynamic" ? trained : trained * factor,
+  };
 }
 
 /** Turns errors of models and adapters into one line that names the file. */
@@ -138,8 +171,10 @@ function named<T>(body: () => T, where: string): T {
   try {
     return body();
   } catch (error) {
-    if (error instanceof ModelConfigError) throw new UserError(`${join(where, "config.json")}: ${error.message}; correct the file or use another model`);
-    if (error instanceof AdapterError) throw new UserError(`${where}: ${error.message}; correct it or use another adapter`);
+    if (error instanceof ModelConfigError)
+      throw new UserError(`${join(where, "config.json")}: ${error.message}; correct the file or use another model`);
+    if (error instanceof AdapterError)
+      throw new UserError(`${where}: ${error.message}; correct it or use another adapter`);
     throw error;
   }
 }

@@ -3,7 +3,15 @@
 import type { OpenModel } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import {
-  getTemplate, loadRows, tokenizePrompts, tokenizeRows, type AlignedRow, type LoadedRows, type PromptExample, type TemplateChoice, type TokenizedDataset,
+  getTemplate,
+  loadRows,
+  tokenizePrompts,
+  tokenizeRows,
+  type AlignedRow,
+  type LoadedRows,
+  type PromptExample,
+  type TemplateChoice,
+  type TokenizedDataset,
   type TokenizeOptions,
 } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
@@ -20,7 +28,11 @@ export async function loadText(base: OpenModel, config: RunConfig, emit: Emit): 
   const rows = Number(base.config["vocab_size"]);
   if (choice.addedTokens.length > 0 && choice.tokenizer.vocabSize > rows) {
     const names = choice.addedTokens.join(" ");
-    emit({ type: "notice", level: "warning", message: `template ${choice.template.name} uses ${names}, which the model has no embedding for; choose the model's own template` });
+    emit({
+      type: "notice",
+      level: "warning",
+      message: `template ${choice.template.name} uses ${names}, which the model has no embedding for; choose the model's own template`,
+    });
   }
   return choice;
 }
@@ -47,23 +59,38 @@ export function loadTexts(config: RunConfig, emit: Emit): LoadedRows {
     predict: config.doPredict && !config.doTrain && !config.doEval,
   });
   const { count, first } = loaded.badRows;
-  if (count > 0) emit({ type: "notice", level: "warning", message: `${count} rows were skipped, the first: ${first ?? ""}` });
+  if (count > 0)
+    emit({ type: "notice", level: "warning", message: `${count} rows were skipped, the first: ${first ?? ""}` });
   return loaded;
 }
 
 /** All rows that evaluation or prediction uses. */
 export const evaluationRows = ({ evaluation }: LoadedRows): AlignedRow[] => [...evaluation.values()].flat();
 
-export function tokenize(rows: readonly AlignedRow[], text: TemplateChoice, config: RunConfig, emit: Emit): TokenizedDataset {
+export function tokenize(
+  rows: readonly AlignedRow[],
+  text: TemplateChoice,
+  config: RunConfig,
+  emit: Emit,
+): TokenizedDataset {
   const { dataset, report } = tokenizeRows(rows, text, tokenizeOptions(config));
-  const counts = { truncated: report.truncatedRows, "without a label left": report.unlabelledRows, dropped: report.droppedRows };
-  const told = Object.entries(counts).filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`);
+  const counts = {
+    truncated: report.truncatedRows,
+    "without a label left": report.unlabelledRows,
+    dropped: report.droppedRows,
+  };
+  const told = Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([what, count]) => `${count} ${what}`);
   if (told.length > 0) emit({ type: "notice", level: "warning", message: `of ${report.rows} rows ${told.join(", ")}` });
   return dataset;
 }
 
-export const tokenizePredict = (rows: readonly AlignedRow[], text: TemplateChoice, config: RunConfig): PromptExample[] =>
-  tokenizePrompts(rows, text, tokenizeOptions(config));
+export const tokenizePredict = (
+  rows: readonly AlignedRow[],
+  text: TemplateChoice,
+  config: RunConfig,
+): PromptExample[] => tokenizePrompts(rows, text, tokenizeOptions(config));
 
 function tokenizeOptions(config: RunConfig): TokenizeOptions {
   const packing = config.packingAsked ? { packing: true } : config.packing ? {} : { packing: false };

@@ -32,7 +32,10 @@ export async function predict(context: PredictContext, rows: readonly AlignedRow
   if (rows.length === 0) throw new UserError("eval_dataset: holds no rows to predict; name one with do_predict");
   const started = performance.now();
   const predictions = await answers(context, tokenizePredict(rows, context.text, config));
-  await writeFileAtomic(join(folder, "generated_predictions.jsonl"), predictions.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  await writeFileAtomic(
+    join(folder, "generated_predictions.jsonl"),
+    predictions.map((line) => `${JSON.stringify(line)}\n`).join(""),
+  );
   const right = predictions.filter(({ predict: answer, label }) => answer.trim() === label.trim()).length;
   const steps = Math.ceil(rows.length / config.perDeviceEvalBatchSize);
   const metrics = {
@@ -43,16 +46,28 @@ export async function predict(context: PredictContext, rows: readonly AlignedRow
   return metrics;
 }
 
-async function answers({ config, emit, text, loaded }: PredictContext, prompts: readonly PromptExample[]): Promise<Prediction[]> {
+async function answers(
+  { config, emit, text, loaded }: PredictContext,
+  prompts: readonly PromptExample[],
+): Promise<Prediction[]> {
   const size = config.perDeviceEvalBatchSize;
   const predictions: Prediction[] = [];
-  const decode = (ids: Int32Array, skipSpecialTokens: boolean): string => text.tokenizer.decode([...ids], { skipSpecialTokens });
+  const decode = (ids: Int32Array, skipSpecialTokens: boolean): string =>
+    text.tokenizer.decode([...ids], { skipSpecialTokens });
   for (let start = 0; start < prompts.length; start += size) {
     const batch = prompts.slice(start, start + size);
-    const completions = await generate(loaded.model, batch.map(({ promptIds }) => promptIds), generateOptions(config, text, batch));
+    const completions = await generate(
+      loaded.model,
+      batch.map(({ promptIds }) => promptIds),
+      generateOptions(config, text, batch),
+    );
     for (const [index, { tokens }] of completions.entries()) {
       const { promptIds, labelIds } = batch[index] ?? { promptIds: new Int32Array(), labelIds: new Int32Array() };
-      predictions.push({ prompt: decode(promptIds, false), predict: decode(tokens, config.skipSpecialTokens), label: decode(labelIds, config.skipSpecialTokens) });
+      predictions.push({
+        prompt: decode(promptIds, false),
+        predict: decode(tokens, config.skipSpecialTokens),
+        label: decode(labelIds, config.skipSpecialTokens),
+      });
     }
     emit({ type: "progress", what: "predicting", done: predictions.length, total: prompts.length });
   }
@@ -60,7 +75,11 @@ async function answers({ config, emit, text, loaded }: PredictContext, prompts: 
 }
 
 /** `max_new_tokens` wins over `max_length`, which counts the prompt too. */
-export function generateOptions(config: RunConfig, { template, tokenizer }: TemplateChoice, prompts: readonly { promptIds: Int32Array }[]): GenerateOptions {
+export function generateOptions(
+  config: RunConfig,
+  { template, tokenizer }: TemplateChoice,
+  prompts: readonly { promptIds: Int32Array }[],
+): GenerateOptions {
   const longest = prompts.reduce((length, { promptIds }) => Math.max(length, promptIds.length), 0);
   return {
     sampling: {

@@ -41,11 +41,15 @@ function makeFolders(folder: string): void {
 /** Refuses a folder that holds something, unless it is to be overwritten or continued. @throws {UserError} */
 export function checkRunFolder({ outputDir, overwriteOutputDir, doTrain, resumeFromCheckpoint }: RunConfig): void {
   if (outputDir === undefined || !existsSync(outputDir)) return;
-  if (!statSync(outputDir).isDirectory()) throw new UserError(`output_dir: ${outputDir} is a file; choose another folder`);
+  if (!statSync(outputDir).isDirectory())
+    throw new UserError(`output_dir: ${outputDir} is a file; choose another folder`);
   if (overwriteOutputDir || !doTrain || resumeFromCheckpoint !== false) return;
   if (checkpointsIn(outputDir).length > 0) return;
   const inside = readdirSync(outputDir).filter((name) => !name.startsWith(".temper-lock") && !name.endsWith(".lock"));
-  if (inside.length > 0) throw new UserError(`output_dir: ${outputDir} is not empty; set overwrite_output_dir: true or choose another folder`);
+  if (inside.length > 0)
+    throw new UserError(
+      `output_dir: ${outputDir} is not empty; set overwrite_output_dir: true or choose another folder`,
+    );
 }
 
 /** A listener that appends to trainer_log.jsonl, in front of the caller's own. */
@@ -67,7 +71,11 @@ export async function writeTrainerState(folder: string, state: RunState, facts: 
 }
 
 /** `<kind>_results.json`, and the same keys in all_results.json. */
-export async function writeResults(folder: string, kind: "train" | "eval" | "predict", metrics: Readonly<Record<string, number>>): Promise<void> {
+export async function writeResults(
+  folder: string,
+  kind: "train" | "eval" | "predict",
+  metrics: Readonly<Record<string, number>>,
+): Promise<void> {
   await writeFileAtomic(join(folder, `${kind}_results.json`), json(metrics));
   const all = join(folder, "all_results.json");
   const before = existsSync(all) ? (JSON.parse(readFileSync(all, "utf8")) as Record<string, number>) : {};
@@ -76,8 +84,13 @@ export async function writeResults(folder: string, kind: "train" | "eval" | "pre
 
 /** training_loss.svg and, where there were evaluations, training_eval_loss.svg. */
 export async function writePlots(folder: string, history: readonly LogEntry[]): Promise<void> {
-  for (const [key, label] of [["loss", "loss"], ["eval_loss", "eval loss"]] as const) {
-    const points = history.flatMap((entry) => (entry[key] === undefined ? [] : [{ step: entry["step"] ?? 0, value: entry[key] }]));
+  for (const [key, label] of [
+    ["loss", "loss"],
+    ["eval_loss", "eval loss"],
+  ] as const) {
+    const points = history.flatMap((entry) =>
+      entry[key] === undefined ? [] : [{ step: entry["step"] ?? 0, value: entry[key] }],
+    );
     if (points.length > 0) await writeFileAtomic(join(folder, `training_${key}.svg`), lossPlot(points, label));
   }
 }

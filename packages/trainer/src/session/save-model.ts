@@ -1,6 +1,12 @@
 // What a run leaves behind that Hugging Face loads: an adapter folder, or a model folder.
 
-import { modelCard, writeAdapterFolder, writeFileAtomic, writeModelWeights, type TensorToWrite } from "@welltempered/checkpoint";
+import {
+  modelCard,
+  writeAdapterFolder,
+  writeFileAtomic,
+  writeModelWeights,
+  type TensorToWrite,
+} from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import type { CausalLM, Parameter } from "@welltempered/nn";
 import type { DType, Engine } from "@welltempered/tensor";
@@ -12,14 +18,30 @@ const torchNames = { f32: "float32", bf16: "bfloat16", f16: "float16" } as const
 export type SavedDtype = keyof typeof torchNames;
 
 /** The trained adapter, or all weights where everything was trained; with the tokenizer's files. */
-export async function saveTrained(folder: string, engine: Engine, loaded: LoadedModel, tokenizer: Tokenizer, config: RunConfig): Promise<void> {
+export async function saveTrained(
+  folder: string,
+  engine: Engine,
+  loaded: LoadedModel,
+  tokenizer: Tokenizer,
+  config: RunConfig,
+): Promise<void> {
   if (loaded.adapter === undefined) {
-    await saveModel(folder, engine, loaded, tokenizer, { dtype: "f32", shardBytes: 5e9, title: config.modelNameOrPath });
+    await saveModel(folder, engine, loaded, tokenizer, {
+      dtype: "f32",
+      shardBytes: 5e9,
+      title: config.modelNameOrPath,
+    });
     return;
   }
   const tensors = [...loaded.adapter.tensors()].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
   const body = `A ${config.useRslora ? "rsLoRA" : "LoRA"} adapter of ${config.modelNameOrPath}, trained on ${config.dataset.join(", ")} with welltempered.`;
-  const readme = modelCard({ baseModel: config.modelNameOrPath, tags: ["welltempered", "lora"], library: "peft", title: "Adapter", body });
+  const readme = modelCard({
+    baseModel: config.modelNameOrPath,
+    tags: ["welltempered", "lora"],
+    library: "peft",
+    title: "Adapter",
+    body,
+  });
   await writeAdapterFolder(folder, { config: loaded.adapter.toJson(config.modelNameOrPath), tensors, readme });
   await saveTokenizer(folder, tokenizer);
 }
@@ -43,8 +65,17 @@ export async function saveModel(
   await writeModelWeights(folder, tensors, shardBytes);
   const record = savedConfig(model, config, dtype);
   await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(record, null, 2)}\n`);
-  await writeFileAtomic(join(folder, "generation_config.json"), `${JSON.stringify(generationConfig(record, tokenizer), null, 2)}\n`);
-  const readme = modelCard({ baseModel: title, tags: ["welltempered"], library: "transformers", title: "Model", body: `Made from ${title} with welltempered.` });
+  await writeFileAtomic(
+    join(folder, "generation_config.json"),
+    `${JSON.stringify(generationConfig(record, tokenizer), null, 2)}\n`,
+  );
+  const readme = modelCard({
+    baseModel: title,
+    tags: ["welltempered"],
+    library: "transformers",
+    title: "Model",
+    body: `Made from ${title} with welltempered.`,
+  });
   await writeFileAtomic(join(folder, "README.md"), readme);
   await saveTokenizer(folder, tokenizer);
 }
@@ -58,17 +89,34 @@ function savedConfig(model: CausalLM, config: LoadedModel["config"], dtype: Save
   // A head that was trained apart from the embedding is no longer tied to it.
   const [embedding] = [...model.namedParameters()].filter(([name]) => name === "model.embed_tokens.weight");
   const tied = embedding?.[1] === model.headWeight;
-  return { architectures: ["LlamaForCausalLM"], model_type: "llama", ...rest, tie_word_embeddings: tied, dtype: torchNames[dtype] };
+  return {
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+    ...rest,
+    tie_word_embeddings: tied,
+    dtype: torchNames[dtype],
+  };
 }
 
-function generationConfig(config: Readonly<Record<string, unknown>>, { specialTokens }: Tokenizer): Record<string, unknown> {
+function generationConfig(
+  config: Readonly<Record<string, unknown>>,
+  { specialTokens }: Tokenizer,
+): Record<string, unknown> {
   const id = (name: "bos" | "eos" | "pad"): unknown => specialTokens[name]?.id ?? config[`${name}_token_id`];
   const ids = { bos_token_id: id("bos"), eos_token_id: id("eos"), pad_token_id: id("pad") };
-  return { _from_model_config: true, ...Object.fromEntries(Object.entries(ids).filter(([, value]) => value !== undefined && value !== null)) };
+  return {
+    _from_model_config: true,
+    ...Object.fromEntries(Object.entries(ids).filter(([, value]) => value !== undefined && value !== null)),
+  };
 }
 
 function toWrite(engine: Engine, name: string, parameter: Parameter, dtype: SavedDtype): TensorToWrite {
-  return { name, dtype: dtype.toUpperCase() as TensorToWrite["dtype"], shape: [...parameter.shape], bytes: () => bytesOf(engine, parameter, dtype) };
+  return {
+    name,
+    dtype: dtype.toUpperCase() as TensorToWrite["dtype"],
+    shape: [...parameter.shape],
+    bytes: () => bytesOf(engine, parameter, dtype),
+  };
 }
 
 /** Little-endian bytes in the dtype asked for; rounded to nearest even. */

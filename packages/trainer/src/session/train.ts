@@ -2,10 +2,24 @@
 
 import { lockFolder, removeLeftovers } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
-import { describeExample, epochOrder, type Example, type TemplateChoice, type TokenizedDataset } from "@welltempered/data";
+import {
+  describeExample,
+  epochOrder,
+  type Example,
+  type TemplateChoice,
+  type TokenizedDataset,
+} from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
-import { createLearningRate, decayGroups, optimizers, warmupStepCount, type LearningRate, type Optimizer, type Trainable } from "@welltempered/optimizers";
+import {
+  createLearningRate,
+  decayGroups,
+  optimizers,
+  warmupStepCount,
+  type LearningRate,
+  type Optimizer,
+  type Trainable,
+} from "@welltempered/optimizers";
 import { Engine } from "@welltempered/tensor";
 import { evaluate } from "../evaluate.ts";
 import { parseFault, type Fault } from "../fault.ts";
@@ -15,11 +29,26 @@ import { objectives } from "../objectives/registry.ts";
 import type { Objective } from "../objective.ts";
 import { intervalOf, planSteps, type StepPlan } from "../plan.ts";
 import { freshState, type RunFacts, type RunState } from "../state.ts";
-import { checkpointToResume, hashData, identityOf, loadTrained, restore, saveCheckpoint, type CheckpointContext } from "./checkpoint.ts";
+import {
+  checkpointToResume,
+  hashData,
+  identityOf,
+  loadTrained,
+  restore,
+  saveCheckpoint,
+  type CheckpointContext,
+} from "./checkpoint.ts";
 import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { evaluationRows, loadText, loadTexts, tokenize } from "./load-text.ts";
 import { predict } from "./predict.ts";
-import { checkRunFolder, prepareRunFolder, withTrainerLog, writePlots, writeResults, writeTrainerState } from "./run-folder.ts";
+import {
+  checkRunFolder,
+  prepareRunFolder,
+  withTrainerLog,
+  writePlots,
+  writeResults,
+  writeTrainerState,
+} from "./run-folder.ts";
 import { saveTrained } from "./save-model.ts";
 
 export interface RunOutcome {
@@ -46,7 +75,10 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
   checkRunFolder(config);
   const resume = checkpointToResume(config);
   const base = openBase(config);
-  const engine = Engine.open({ device: config.device, ...(config.threads === undefined ? {} : { threads: config.threads }) });
+  const engine = Engine.open({
+    device: config.device,
+    ...(config.threads === undefined ? {} : { threads: config.threads }),
+  });
   engine.rng.seed = config.seed;
   try {
     const text = await loadText(base, config, emit);
@@ -80,12 +112,17 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
 
 const longestBatch = (examples: TokenizedDataset, { perDeviceTrainBatchSize }: RunConfig): number => {
   let longest = 0;
-  for (let index = 0; index < examples.length; index++) longest = Math.max(longest, examples.get(index).inputIds.length);
+  for (let index = 0; index < examples.length; index++)
+    longest = Math.max(longest, examples.get(index).inputIds.length);
   return longest * perDeviceTrainBatchSize;
 };
 
 async function train(
-  session: Session, examples: TokenizedDataset, evalExamples: TokenizedDataset | undefined, resume: string | undefined, stop: () => boolean,
+  session: Session,
+  examples: TokenizedDataset,
+  evalExamples: TokenizedDataset | undefined,
+  resume: string | undefined,
+  stop: () => boolean,
 ): Promise<RunOutcome> {
   const { config, emit, engine, loaded, folder, text } = session;
   const plan = planFor(config, examples.length);
@@ -94,16 +131,33 @@ async function train(
   const learningRate = scheduleFor(config, plan);
   const facts = factsOf(config, plan);
   const context: CheckpointContext = {
-    engine, loaded, tokenizer: text.tokenizer, optimizer, config, facts, identity: identityOf(config, examples.length, hashData(examples)),
+    engine,
+    loaded,
+    tokenizer: text.tokenizer,
+    optimizer,
+    config,
+    facts,
+    identity: identityOf(config, examples.length, hashData(examples)),
   };
   try {
     const state = resume === undefined ? freshState() : restore(context, resume);
     learningRate.load(state.schedule);
     announce(session, examples, plan, state);
     const result = await fit<Example, LanguageModelBatch>({
-      engine, model: loaded.model, objective: objectiveOf(config), examples, evalExamples,
-      order: (epoch) => epochOrder(examples.length, { seed: config.dataSeed ?? config.seed, epoch, shuffle: !config.disableShuffling }),
-      plan, optimizer, learningRate, settings: config, state, emit, shouldStop: stop,
+      engine,
+      model: loaded.model,
+      objective: objectiveOf(config),
+      examples,
+      evalExamples,
+      order: (epoch) =>
+        epochOrder(examples.length, { seed: config.dataSeed ?? config.seed, epoch, shuffle: !config.disableShuffling }),
+      plan,
+      optimizer,
+      learningRate,
+      settings: config,
+      state,
+      emit,
+      shouldStop: stop,
       save: async (now) => {
         if (now.bestStep === now.step) now.bestCheckpoint = `${folder}/checkpoint-${now.step}`;
         const path = await saveCheckpoint(context, now);
@@ -112,7 +166,14 @@ async function train(
       fault: faultFromEnvironment(),
     });
     if (result.reason !== "stopped") await finish(session, context, state, result.metrics);
-    emit({ type: "run-end", reason: result.reason, step: state.step, epoch: state.epoch, metrics: result.metrics, outputDir: folder });
+    emit({
+      type: "run-end",
+      reason: result.reason,
+      step: state.step,
+      epoch: state.epoch,
+      metrics: result.metrics,
+      outputDir: folder,
+    });
     return result;
   } finally {
     optimizer.dispose();
@@ -147,19 +208,36 @@ function factsOf(config: RunConfig, { totalSteps, epochs }: StepPlan): RunFacts 
   };
 }
 
-function makeOptimizer(engine: Engine, parameters: Iterable<readonly [string, Trainable]>, config: RunConfig): Optimizer {
+function makeOptimizer(
+  engine: Engine,
+  parameters: Iterable<readonly [string, Trainable]>,
+  config: RunConfig,
+): Optimizer {
   const groups = decayGroups(parameters, config.weightDecay);
   return config.optim === "sgd"
     ? optimizers.sgd(engine, groups, config.optimArgs)
-    : optimizers.adamw_torch(engine, groups, { beta1: config.adamBeta1, beta2: config.adamBeta2, epsilon: config.adamEpsilon });
+    : optimizers.adamw_torch(engine, groups, {
+        beta1: config.adamBeta1,
+        beta2: config.adamBeta2,
+        epsilon: config.adamEpsilon,
+      });
 }
 
 function scheduleFor(config: RunConfig, { totalSteps }: StepPlan): LearningRate {
   const warmupSteps = warmupStepCount(config.warmupSteps, config.warmupRatio, totalSteps);
-  return createLearningRate(config.lrSchedulerType, { warmupSteps, totalSteps, learningRate: config.learningRate }, config.lrSchedulerKwargs);
+  return createLearningRate(
+    config.lrSchedulerType,
+    { warmupSteps, totalSteps, learningRate: config.learningRate },
+    config.lrSchedulerKwargs,
+  );
 }
 
-function announce({ config, emit, engine, loaded, folder, text }: Session, examples: TokenizedDataset, plan: StepPlan, state: RunState): void {
+function announce(
+  { config, emit, engine, loaded, folder, text }: Session,
+  examples: TokenizedDataset,
+  plan: StepPlan,
+  state: RunState,
+): void {
   emit({ type: "example", ...describeExample(examples.get(0), text.tokenizer) });
   const sizes = [...loaded.model.namedParameters()].map(([, { size, trainable }]) => ({ size, trainable }));
   emit({
@@ -176,17 +254,31 @@ function announce({ config, emit, engine, loaded, folder, text }: Session, examp
   });
 }
 
-async function finish({ config, engine, loaded, folder, text }: Session, { facts }: CheckpointContext, state: RunState, metrics: Readonly<Record<string, number>>): Promise<void> {
-  if (config.loadBestModelAtEnd && state.bestCheckpoint !== undefined) loadTrained(engine, loaded, state.bestCheckpoint);
+async function finish(
+  { config, engine, loaded, folder, text }: Session,
+  { facts }: CheckpointContext,
+  state: RunState,
+  metrics: Readonly<Record<string, number>>,
+): Promise<void> {
+  if (config.loadBestModelAtEnd && state.bestCheckpoint !== undefined)
+    loadTrained(engine, loaded, state.bestCheckpoint);
   await saveTrained(folder, engine, loaded, text.tokenizer, config);
   await writeTrainerState(folder, state, facts);
   await writeResults(folder, "train", { epoch: state.epoch, ...metrics });
   if (config.plotLoss) await writePlots(folder, state.logHistory);
 }
 
-async function evaluateFinally({ config, emit, engine, loaded, folder }: Session, examples: TokenizedDataset): Promise<Record<string, number>> {
+async function evaluateFinally(
+  { config, emit, engine, loaded, folder }: Session,
+  examples: TokenizedDataset,
+): Promise<Record<string, number>> {
   const metrics = await evaluate({
-    engine, model: loaded.model, objective: objectiveOf(config), examples, batchSize: config.perDeviceEvalBatchSize, prefix: "eval",
+    engine,
+    model: loaded.model,
+    objective: objectiveOf(config),
+    examples,
+    batchSize: config.perDeviceEvalBatchSize,
+    prefix: "eval",
     progress: (done, total) => emit({ type: "progress", what: "evaluating", done, total }),
   });
   const loss = metrics["eval_loss"];
