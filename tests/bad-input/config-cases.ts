@@ -130,6 +130,15 @@ const words = commandLines("G6", [
 const memory: BadInput[] = [
   {
     id: "K1",
+    what: "no native library",
+    env: { TEMPER_KERNELS_PATH: "/nope.node" },
+    exit: 3,
+    says: /native kernels/,
+    spoil: () => {},
+  },
+  { id: "G6", what: "an unknown TEMPER_DEVICE", env: { TEMPER_DEVICE: "gpu" }, says: /TEMPER_DEVICE/, spoil: () => {} },
+  {
+    id: "K1",
     what: "less memory than the run needs",
     env: { TEMPER_MEMORY_LIMIT: "100000" },
     exit: 3,

@@ -2,6 +2,7 @@
 import { Worker } from "node:worker_threads";
 import type { RunConfig } from "@welltempered/config";
 import type { RunEvent } from "@welltempered/events";
+import { withDevice } from "./device.ts";
 import type { Failure } from "./errors.ts";
 import type { FromWorker, Outcome, Task, ToWorker, WorkerInput } from "./protocol.ts";
 
@@ -36,7 +37,7 @@ class ComputeError extends Error {
 /** Runs one task in a worker thread. */
 export function compute({ task, config, onEvent, onMessage }: ComputeOptions): Compute {
   const stop = new SharedArrayBuffer(4);
-  const input: WorkerInput = { task, config, stop };
+  const input: WorkerInput = { task, config: withDevice(config), stop };
   const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: input });
   let quitting = false;
   const result = new Promise<Outcome>((resolve, reject) => {

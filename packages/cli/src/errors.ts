@@ -28,16 +28,21 @@ const environment: Readonly<Record<string, string>> = {
   EMFILE: "raise the limit on open files (ulimit -n)",
   ENFILE: "raise the limit on open files",
   ENOMEM: "free some memory, or use a smaller batch or model",
+  ERR_WORKER_OUT_OF_MEMORY: "use a smaller data set or model",
   ENAMETOOLONG: "choose a shorter path",
   ENOTDIR: "check the path",
   EISDIR: "check the path",
   ELOOP: "check the links on the path",
 };
 
+/** Codes of the kernels whose own message and hint say all: no backend, no memory. */
+const kernelEnvironment = new Set(["NO_BACKEND", "OUT_OF_MEMORY"]);
+
 /** Anything thrown → the one line and the exit code it stands for. */
 export function failureOf(error: unknown): Failure {
-  const { message, exitCode, code, path, stack } = fields(error);
+  const { message, exitCode, code, hint, path, stack } = fields(error);
   if (exitCode !== undefined) return { message, exitCode, stack };
+  if (code !== undefined && kernelEnvironment.has(code)) return { message: `${message}; ${hint}`, exitCode: 3, stack };
   const remedy = code === undefined ? undefined : environment[code];
   if (remedy === undefined)
     return { message: `internal: ${message}; run with --debug and report it`, exitCode: 1, stack };
@@ -48,6 +53,7 @@ interface Fields {
   message: string;
   exitCode: number | undefined;
   code: string | undefined;
+  hint: string;
   path: string | undefined;
   stack: string;
 }
@@ -60,6 +66,7 @@ function fields(error: unknown): Fields {
     message: text("message") ?? String(error),
     exitCode: typeof exitCode === "number" ? exitCode : undefined,
     code: text("code"),
+    hint: text("hint") ?? "",
     path: text("path"),
     stack: text("stack") ?? "",
   };

@@ -5,6 +5,7 @@ import { makeConfig } from "@welltempered/config";
 import { afterAll, describe, expect, it } from "vitest";
 import { ownWords } from "../src/context.ts";
 import { answerLines, answersOf, exactMatch, questionsOf, spread, textPlot } from "../src/demo-report.ts";
+import { withDevice } from "../src/device.ts";
 import { errorLine, failureOf } from "../src/errors.ts";
 import { checkTarget } from "../src/folders.ts";
 import { commandHelp, helpText } from "../src/help-text.ts";
@@ -24,6 +25,11 @@ describe("failures", () => {
       message: "out/a: ENOSPC; free some disk space and run again",
       exitCode: 3,
     });
+  });
+
+  it("of the kernels are 3 where memory or the library is missing", () => {
+    const error = Object.assign(new Error("alloc: 8 GB"), { code: "OUT_OF_MEMORY", hint: "use a smaller batch" });
+    expect(failureOf(error)).toMatchObject({ message: "alloc: 8 GB; use a smaller batch", exitCode: 3 });
   });
 
   it("of any other kind are internal, exit code 1", () => {
@@ -98,6 +104,20 @@ describe("the demo's report", () => {
     expect(rows[0]).toBe("   4.0000 │●");
     expect(rows[5]).toBe("   1.0000 │   ●");
     expect(textPlot([])).toBe("");
+  });
+});
+
+describe("TEMPER_DEVICE", () => {
+  const { config } = makeConfig({ model_name_or_path: "model" }, "chat");
+
+  it("decides where the configuration leaves it open", () => {
+    expect(withDevice(config, "reference").device).toBe("reference");
+    expect(withDevice({ ...config, device: "cpu" }, "reference").device).toBe("cpu");
+    expect(withDevice(config, undefined)).toBe(config);
+  });
+
+  it("may not be an unknown word", () => {
+    expect(() => withDevice(config, "gpu")).toThrow('TEMPER_DEVICE: "gpu" is unknown; use one of auto, cpu, reference');
   });
 });
 

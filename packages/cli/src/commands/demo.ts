@@ -76,7 +76,7 @@ export async function demo(words: string[], context: Context): Promise<number> {
   say(
     `  exact match ${match.after.toFixed(1)} % of ${after.length}, ${match.before.toFixed(1)} % before  (${seconds["after"]} s)\n\n`,
   );
-  say(nextSteps(recipes[model], result));
+  say(nextSteps(recipes[model], base, result));
   if (context.json)
     context.print(
       `${JSON.stringify({ demo: model, rows: after.length, exact_match: match, seconds, output_dir: tuned })}\n`,
@@ -160,10 +160,11 @@ function predictions({ outputDir = "" }: RunConfig): ReturnType<typeof answersOf
   return answersOf(readFileSync(join(outputDir, "generated_predictions.jsonl"), "utf8"));
 }
 
-function nextSteps(recipe: string, result: string): string {
+function nextSteps(recipe: string, base: readonly string[], result: string): string {
+  const words = [recipe, ...base].join(" ");
   return `Next
-  npx temper chat ${recipe} ${result}
-  npx temper export ${recipe} ${result} export_dir=merged
-  npx temper train ${recipe} output_dir=saves/mine lora_rank=16
+  npx temper chat ${words} ${result}
+  npx temper export ${words} ${result} export_dir=merged
+  npx temper train ${words} output_dir=saves/mine lora_rank=16
 `;
 }
