@@ -905,3 +905,27 @@ export const commands = {
   ],
   "firejail --tree": ["@list the processes in all jails", "@what processes run in the jails?"],
 };
+
+/** Requests with a list of names ({names} "a b c", {files} "a.txt b.md"): rows made of copying, which is what the model finds hardest. */
+export const listCommands = {
+  "echo {names}": ["[say|print|repeat|echo] {names}", "[say|print|repeat|echo] the words {names}"],
+  "ls {names}": ["list the folders {names}", "@show what is in {names}"],
+  "cat {files}": ["@show the files {files}", "print {files}"],
+  "rm {files}": ["@del the files {files}", "@del {files}"],
+  "touch {files}": ["create the empty files {files}"],
+  "mkdir {names}": ["create the folders {names}", "make the directories {names}"],
+  "git add {files}": ["stage {files}", "add {files} to the next commit"],
+  "npm install {refs}": ["install {refs} with npm"],
+  "pip install {refs}": ["install {refs} with pip"],
+  "apt install {names}": ["install the programs {names}"],
+  "cargo add {names}": ["add the crates {names}"],
+  "systemctl stop {names}": ["@stop the services {names}"],
+  "systemctl start {names}": ["@start the services {names}"],
+  "systemctl restart {names}": ["@restart the services {names}"],
+  "wc -l {files}": ["count the lines of {files}"],
+  "grep {word} {files}": ["search {files} for {word}", "find {word} in {files}"],
+  "cp {files} {path}": ["copy {files} to {path}"],
+  "mv {files} {path}": ["move {files} into {path}"],
+  "tar -cf {archive} {names}": ["pack {names} into {archive}"],
+  "env {settings} {word}": ["run {word} with {settings}", "set {settings} and run {word}"],
+};

@@ -4,10 +4,13 @@
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { commands, synonyms } from "./commands.mjs";
+import { commands, listCommands, synonyms } from "./commands.mjs";
 import { makeNames, makeRandom } from "./names.mjs";
 
 const slotPattern = /\{([a-z]+)(2?)\}/g;
+/** Share of requests that name several things. */
+const LIST_SHARE = 0.3;
+
 const choicePattern = /\[([^[\]]*)\]/;
 
 /** Draws phrasings and names from one random stream. */
@@ -56,9 +59,10 @@ const makeWriter = (seed) => {
     return plea.test(text) ? pick([capital, (t) => `Please ${t}`])(text) : pick(orders)(text);
   };
 
-  const all = Object.entries(commands);
+  const single = Object.entries(commands);
+  const listed = Object.entries(listCommands);
   const request = (fill = filler()) => {
-    const [command, phrasings] = pick(all);
+    const [command, phrasings] = pick(random() < LIST_SHARE ? listed : single);
     const plain = expand(pick(phrasings));
     const instruction = fill(voice(plain));
     return { instruction, input: "", output: fill(command) };

@@ -38,7 +38,7 @@ export const makeNames = (random) => {
   const pick = (list) => list[Math.floor(random() * list.length)];
   const int = (low, high) => low + Math.floor(random() * (high - low + 1));
   const invented = () =>
-    Array.from({ length: int(1, 3) || 1 }, () => pick(onsets) + pick(nuclei)).join("") + pick(codas);
+    Array.from({ length: pick([1, 1, 2, 2, 2, 3]) }, () => pick(onsets) + pick(nuclei)).join("") + pick(codas);
   const word = () => (random() < 0.5 ? pick(words) + (random() < 0.2 ? "s" : "") : invented());
   const version = () =>
     [
@@ -75,6 +75,10 @@ export const makeNames = (random) => {
       "TIMEOUT",
       word().toUpperCase(),
     ]);
+  const ref = () =>
+    [name, () => `${word()}:${label()}`, () => `${word()}/${word()}`, () => `${word()}/${word()}:${label()}`][int(0, 3)]();
+  const setting = () => `${key()}=${random() < 0.5 ? word() : int(0, 9000)}`;
+  const list = (make) => () => Array.from({ length: int(2, 5) }, () => make()).join(" ");
   return {
     pick,
     int,
@@ -84,20 +88,17 @@ export const makeNames = (random) => {
     label,
     path,
     file,
-    dir: () => `${word()}`,
+    dir: word,
     filepath: () => `${path()}/${file()}`,
     coord: () => (random() < 0.5 ? `${word()}:${label()}` : `${word()}/${word()}:${label()}`),
-    ref: () =>
-      [name, () => `${word()}:${label()}`, () => `${word()}/${word()}`, () => `${word()}/${word()}:${label()}`][
-        int(0, 3)
-      ](),
+    ref,
     host: () =>
       `${random() < 0.5 ? `${word()}.` : ""}${word()}.${pick(["com", "org", "net", "io", "dev", "example.org", "local"])}`,
     port: () => `${pick([int(20, 999), int(1000, 9999), int(1000, 9999), int(10000, 65000), 80, 443, 8080, 3000])}`,
     num: () => `${pick([int(2, 30), int(2, 12) * 10, int(1, 9) * 100])}`,
     pid: () => `${int(100, 39999)}`,
     archive: () => `${name()}.tar`,
-    setting: () => `${key()}=${random() < 0.5 ? word() : int(0, 9000)}`,
+    setting,
     script: () =>
       pick([
         "ls",
@@ -117,6 +118,10 @@ export const makeNames = (random) => {
         `head ${path()}`,
         `${word()} ${word()}`,
       ]),
+    names: list(name),
+    refs: list(ref),
+    files: list(file),
+    settings: list(setting),
     makefile: () => pick([`Makefile.${word()}`, `${word()}.mk`, `${word()}.makefile`]),
   };
 };

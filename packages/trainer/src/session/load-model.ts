@@ -5,6 +5,7 @@ import {
   loadTensor,
   openModel,
   readAdapterFolder,
+  readConfig,
   type OpenModel,
   type WeightSource,
 } from "@welltempered/checkpoint";
@@ -42,12 +43,34 @@ export interface LoadOptions {
 
 /** Opens the model that the configuration names. Close `weights` when done. */
 export function openBase(config: RunConfig): OpenModel & { architecture: Architecture } {
-  const opened = openModel(config.modelNameOrPath);
+  const opened = config.trainFromScratch ? openScratch(config.modelNameOrPath) : openModel(config.modelNameOrPath);
   const record = scaledRope(opened.config, config);
   return {
     ...opened,
     config: record as OpenModel["config"],
     architecture: named(() => architectureOf(record), opened.path),
+  };
+}
+
+/** A folder with config.json and a tokenizer, from which a model with fresh weights starts. */
+function openScratch(path: string): OpenModel {
+  const none = (name: string): never => {
+    throw new UserError(`${path}: holds no weights, ${name} was asked for; leave out train_from_scratch`);
+  };
+  const weights: WeightSource = {
+    path,
+    names: () => [],
+    has: () => false,
+    info: none,
+    read: none,
+    close: () => undefined,
+  };
+  return {
+    path,
+    config: readConfig(path),
+    generationConfig: undefined,
+    tokenizer: { kind: "folder", path, files: new Map() },
+    weights,
   };
 }
 
