@@ -59,6 +59,11 @@ function typescript() {
   const broken = report.testResults.filter(
     ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
   );
+  for (const { name, assertionResults } of report.testResults) {
+    for (const { fullName, status, failureMessages } of assertionResults) {
+      if (status === "failed") console.error(`${name}: ${fullName}: ${failureMessages.join(" ").slice(0, 1000)}`);
+    }
+  }
   for (const { name, message } of broken) console.error(`${name}: ${message}`);
   return {
     passed: report.numPassedTests,
