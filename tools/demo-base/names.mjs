@@ -76,7 +76,9 @@ export const makeNames = (random) => {
       word().toUpperCase(),
     ]);
   const ref = () =>
-    [name, () => `${word()}:${label()}`, () => `${word()}/${word()}`, () => `${word()}/${word()}:${label()}`][int(0, 3)]();
+    [name, () => `${word()}:${label()}`, () => `${word()}/${word()}`, () => `${word()}/${word()}:${label()}`][
+      int(0, 3)
+    ]();
   const setting = () => `${key()}=${random() < 0.5 ? word() : int(0, 9000)}`;
   const list = (make) => () => Array.from({ length: int(2, 5) }, () => make()).join(" ");
   return {
