@@ -4,20 +4,23 @@ mod attention;
 mod attention_backward;
 mod elementwise;
 mod head;
-pub mod matmul;
+mod matmul;
 mod norm;
 mod optimizer;
-pub mod pool;
+mod pool;
 mod random;
 mod rope;
 mod rows;
-pub mod simd;
+mod simd;
 mod skinny;
+#[cfg(test)]
+mod tests;
+
+pub use simd::Isa;
 
 use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd};
 use crate::rng::Key;
 use pool::Pool;
-use simd::Isa;
 
 pub struct Cpu {
     isa: Isa,
@@ -27,7 +30,11 @@ pub struct Cpu {
 impl Cpu {
     /// The best instruction set of this machine on `threads` threads.
     pub fn new(threads: usize) -> Cpu {
-        Cpu { isa: Isa::best(), pool: Pool::new(threads) }
+        Cpu::with_isa(threads, Isa::best())
+    }
+
+    pub fn with_isa(threads: usize, isa: Isa) -> Cpu {
+        Cpu { isa, pool: Pool::new(threads) }
     }
 
     /// "avx2 (avx2, fma, f16c), 2 threads"

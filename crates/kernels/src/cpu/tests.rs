@@ -1,0 +1,266 @@
+//! Every op on every instruction set of this machine against the naive maths in f64, judged by the error that the naive
+//! maths makes in f32; and the same bits on one, two and three threads.
+
+use super::{Cpu, Isa};
+use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::reference::Naive;
+use crate::rng::Key;
+
+/// Compares `op(maths, …)` run by the CPU backend with the same call on the reference.
+macro_rules! conforms {
+    ($op:ident($($arg:expr),*)) => {
+        judge(
+            &format!("{}{:?}", stringify!($op), ($($arg.clone(),)*)),
+            &|maths| $op::<f32>(maths, $($arg.clone()),*),
+            &$op::<f64>(&Naive, $($arg.clone()),*),
+        )
+    };
+}
+
+fn judge(name: &str, run: &dyn Fn(&dyn Maths<f32>) -> Vec<f64>, exact: &[f64]) {
+    let size = exact.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    let error = |found: &[f64]| found.iter().zip(exact).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+    let allowed = 4.0 * error(&run(&Naive)) + 4e-7 * size;
+    for isa in Isa::available() {
+        let found = run(&Cpu::with_isa(1, isa));
+        assert_eq!(found.len(), exact.len());
+        assert!(found.iter().all(|x| x.is_finite()), "{name} on {isa:?} is not finite");
+        let off = error(&found);
+        assert!(off <= allowed, "{name} on {isa:?} is off by {off:e}, allowed {allowed:e}");
+        for threads in [2, 3] {
+            assert!(run(&Cpu::with_isa(threads, isa)) == found, "{name} on {isa:?} depends on {threads} threads");
+        }
+    }
+}
+
+/// Numbers in [−1, 1), the same in f32 and f64.
+fn numbers<R: Real>(length: usize, stream: u32) -> Vec<R> {
+    let key = Key { seed: 7, stream, step: 0, micro: 0, rank: 0 };
+    (0..length).map(|i| R::from_f64(f64::from(key.uniform(i as u64)) * 2.0 - 1.0)).collect()
+}
+
+fn joined<R: Real>(parts: &[&[R]]) -> Vec<f64> {
+    parts.iter().flat_map(|part| part.iter().map(|&x| Real::to_f64(x))).collect()
+}
+
+fn zeros<R: Real>(length: usize) -> Vec<R> {
+    vec![R::zero(); length]
+}
+
+fn matmul<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usize; 3]) -> Vec<f64> {
+    let (a, b, mut c) = (numbers(m * k, 1), numbers(n * k, 2), numbers::<R>(m * n, 3));
+    maths.matmul(layout, m, n, k, R::from_f64(0.5), Floats::Real(&a), Floats::Real(&b), &mut c);
+    joined(&[&c])
+}
+
+fn matmul_stored<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usize; 3]) -> Vec<f64> {
+    let (a, b) = (numbers::<R>(m * k, 1), numbers::<f32>(n * k, 2));
+    let bf16: Vec<_> = b.iter().map(|&x| half::bf16::from_f32(x)).collect();
+    let f16: Vec<_> = b.iter().map(|&x| half::f16::from_f32(x)).collect();
+    let (mut c, mut e) = (zeros::<R>(m * n), zeros::<R>(m * n));
+    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&bf16), &mut c);
+    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::F16(&f16), &mut e);
+    joined(&[&c, &e])
+}
+
+#[test]
+fn products_of_all_layouts_and_awkward_sizes_are_right() {
+    let sizes = [[1, 1, 1], [1, 33, 70], [3, 50, 17], [7, 4, 100], [13, 67, 5], [30, 3, 65], [25, 31, 33]];
+    let large = [[50, 300, 401], [261, 40, 256], [9, 520, 200], [300, 7, 90]];
+    for layout in [Layout::Nn, Layout::Nt, Layout::Tn] {
+        for size in sizes.into_iter().chain(large) {
+            conforms!(matmul(layout, size));
+            conforms!(matmul_stored(layout, size));
+        }
+    }
+}
+
+fn elementwise<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
+    let (a, b, g) = (numbers::<R>(length, 1), numbers::<R>(length, 2), numbers::<R>(length, 3));
+    let mut y: [Vec<R>; 8] = std::array::from_fn(|_| zeros(length));
+    for (y, kind) in y.iter_mut().zip([Binary::Add, Binary::Sub, Binary::Mul]) {
+        maths.binary(kind, &a, &b, y);
+    }
+    maths.scale(&a, R::from_f64(0.75), &mut y[3]);
+    maths.accumulate(&mut y[4], &b, R::from_f64(-2.0));
+    let wide: Vec<R> = a.iter().map(|&x| x * R::from_f64(30.0)).collect();
+    maths.swiglu(&wide, &b, &mut y[5]);
+    let (dgate, dup) = y[6..].split_at_mut(1);
+    maths.swiglu_backward(&g, &wide, &b, &mut dgate[0], &mut dup[0]);
+    joined(&y.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn sums<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {
+    let x = numbers::<R>(rows * d, 1);
+    let (mut columns, mut y) = (zeros::<R>(d), zeros::<R>(rows * d));
+    maths.sum_rows(&x, d, &mut columns);
+    maths.binary(Binary::Add, &x, &x[..d], &mut y);
+    let mut all = joined(&[&columns, &y]);
+    all.extend([Real::to_f64(maths.sum(&x)), maths.sum_of_squares(&x)]);
+    all
+}
+
+#[test]
+fn elementwise_ops_and_sums_are_right() {
+    for length in [1, 15, 17, 1000, 70_001] {
+        conforms!(elementwise(length));
+    }
+    for (rows, d) in [(1, 1), (1, 5), (3, 17), (300, 333)] {
+        conforms!(sums(rows, d));
+    }
+}
+
+fn norm<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {
+    let (x, w, g) = (numbers::<R>(rows * d, 1), numbers::<R>(d, 2), numbers::<R>(rows * d, 3));
+    let (mut y, mut rstd, mut dx, mut dw) = (zeros(rows * d), zeros(rows), zeros(rows * d), zeros(d));
+    maths.rms_norm(&x, &w, R::from_f64(1e-5), &mut y, &mut rstd);
+    maths.rms_norm_backward(&g, &x, &w, &rstd, &mut dx, Some(&mut dw));
+    joined(&[&y, &dx, &dw])
+}
+
+fn rotation<R: Real>(maths: &dyn Maths<R>, [rows, heads, d, pairs]: [usize; 4]) -> Vec<f64> {
+    let x = numbers::<R>(rows * heads * d, 1);
+    let (cos, sin) = (numbers::<R>(rows * pairs, 2), numbers::<R>(rows * pairs, 3));
+    let (mut y, mut z) = (zeros(x.len()), zeros(x.len()));
+    maths.rope(&x, &cos, &sin, pairs, d, false, &mut y);
+    maths.rope(&x, &cos, &sin, pairs, d, true, &mut z);
+    joined(&[&y, &z])
+}
+
+fn rows<R: Real>(maths: &dyn Maths<R>, count: usize, d: usize) -> Vec<f64> {
+    let (table, g) = (numbers::<R>(50 * d, 1), numbers::<R>(count * d, 2));
+    let ids: Vec<i32> = (0..count).map(|i| (i * i % 47) as i32).collect();
+    let (mut y, mut z) = (zeros(count * d), zeros(50 * d));
+    maths.take_rows(Floats::Real(&table), d, &ids, &mut y);
+    maths.scatter_add_rows(&g, d, &ids, &mut z);
+    joined(&[&y, &z])
+}
+
+#[test]
+fn norms_rotations_and_rows_are_right() {
+    for (count, d) in [(1, 1), (3, 17), (130, 333), (70, 576)] {
+        conforms!(norm(count, d));
+        conforms!(rows(count, d));
+    }
+    for size in [[1, 1, 2, 1], [5, 3, 16, 8], [40, 2, 70, 20], [600, 3, 64, 32]] {
+        conforms!(rotation(size));
+    }
+}
+
+/// A plain row, one that continues another's prefix, a decoding query, a row alone.
+fn layouts() -> Vec<(usize, Vec<Segment>)> {
+    let segment = |query_start, query_length, ranges: &[(usize, usize)]| Segment {
+        query_start,
+        query_length,
+        ranges: ranges.to_vec(),
+    };
+    vec![
+        (1, vec![segment(0, 1, &[(0, 1)])]),
+        (37, vec![segment(20, 17, &[(20, 17)]), segment(0, 20, &[(0, 20)])]),
+        (
+            200,
+            vec![
+                segment(0, 70, &[(0, 70)]),
+                segment(70, 30, &[(0, 70), (70, 30)]),
+                segment(100, 99, &[(5, 9), (100, 99)]),
+            ],
+        ),
+        (700, vec![segment(0, 1, &[(0, 700)]), segment(1, 3, &[(300, 333)])]),
+        (1100, vec![segment(0, 1100, &[(0, 1100)])]),
+    ]
+}
+
+fn attention<R: Real>(
+    maths: &dyn Maths<R>,
+    n: usize,
+    segments: Vec<Segment>,
+    [heads, key_heads, d]: [usize; 3],
+) -> Vec<f64> {
+    let shape = AttentionShape { queries: n, keys: n, query_heads: heads, key_heads, head_dim: d, scale: 0.6 };
+    let (q, g) = (numbers::<R>(n * heads * d, 1), numbers::<R>(n * heads * d, 2));
+    let (k, v) = (numbers::<R>(n * key_heads * d, 3), numbers::<R>(n * key_heads * d, 4));
+    let (mut o, mut lse) = (zeros(q.len()), zeros(n * heads));
+    maths.attention(&q, &k, &v, &segments, shape, &mut o, &mut lse);
+    let (mut dq, mut dk, mut dv) = (zeros(q.len()), zeros(k.len()), zeros(k.len()));
+    maths.attention_backward(&g, &q, &k, &v, &o, &lse, &segments, shape, &mut dq, &mut dk, &mut dv);
+    joined(&[&o, &lse, &dq, &dk, &dv])
+}
+
+#[test]
+fn attention_and_its_gradients_are_right_for_every_layout_of_segments() {
+    for (n, segments) in layouts() {
+        for heads in [[3, 1, 16], [2, 2, 5]] {
+            conforms!(attention(n, segments, heads));
+        }
+    }
+}
+
+fn head<R: Real>(maths: &dyn Maths<R>, [n, d, vocab]: [usize; 3]) -> Vec<f64> {
+    let (h, g) = (numbers::<R>(n * d, 1), numbers::<R>(n, 3));
+    let w: Vec<_> = numbers::<f32>(vocab * d, 2).iter().map(|&x| half::bf16::from_f32(x)).collect();
+    let labels: Vec<i32> = (0..n).map(|i| if i % 3 == 1 { -100 } else { (i * 5 % vocab) as i32 }).collect();
+    let (mut dh, mut dw, mut gh, mut gw) = (zeros(n * d), zeros(vocab * d), zeros(n * d), zeros(vocab * d));
+    let w = Floats::Bf16(&w);
+    let loss = maths.linear_cross_entropy(&h, w, &labels, d, vocab, Some(&mut dh), Some(&mut dw));
+    assert!(maths.linear_cross_entropy(&h, w, &labels, d, vocab, None, None) == loss);
+    let (mut logp, mut lse) = (zeros(n), zeros(n));
+    maths.linear_log_prob(&h, w, &labels, d, vocab, &mut logp, &mut lse);
+    maths.linear_log_prob_backward(&g, &h, w, &labels, &lse, d, vocab, Some(&mut gh), Some(&mut gw));
+    joined(&[&[loss], &dh, &dw, &logp, &gh, &gw])
+}
+
+#[test]
+fn head_losses_and_their_gradients_are_right() {
+    for size in [[1, 3, 2], [2, 5, 17], [40, 33, 1025], [400, 9, 260]] {
+        conforms!(head(size));
+    }
+}
+
+fn optimizers<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
+    let adamw = AdamW { lr: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 };
+    let sgd = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.01 };
+    let (mut p, mut m, mut v) = (numbers::<R>(length, 1), zeros(length), zeros(length));
+    let (mut a, mut b, mut buffer) = (p.clone(), p.clone(), zeros(length));
+    for t in 1..4 {
+        let g = numbers::<R>(length, 10 + t);
+        let (t, scale) = (f64::from(t), R::from_f64(0.5));
+        maths.adamw(&mut p, &g, &mut m, &mut v, t, scale, adamw);
+        maths.sgd(&mut a, &g, Some(&mut buffer), t, scale, sgd);
+        maths.sgd(&mut b, &g, None, t, scale, Sgd { momentum: 0.0, nesterov: false, ..sgd });
+    }
+    joined(&[&p, &m, &v, &a, &b, &buffer])
+}
+
+#[test]
+fn optimizers_are_right() {
+    for length in [1, 17, 70_001] {
+        conforms!(optimizers(length));
+    }
+}
+
+#[test]
+fn dropout_keeps_and_scales_exactly_the_elements_the_reference_keeps() {
+    let key = Key { seed: 1 << 40, stream: 3, step: 4, micro: 5, rank: 6 };
+    let x = numbers::<f32>(70_003, 1);
+    let run = |maths: &dyn Maths<f32>, p: f64| {
+        let mut y = vec![0.0; x.len()];
+        maths.dropout(&x, p, key, &mut y);
+        y
+    };
+    for isa in Isa::available() {
+        for (p, threads) in [(0.1, 1), (0.5, 2), (0.0, 3)] {
+            assert_eq!(run(&Cpu::with_isa(threads, isa), p), run(&Naive, p));
+        }
+    }
+}
+
+#[test]
+fn a_gate_that_is_not_a_number_stays_so_and_huge_ones_saturate() {
+    for isa in Isa::available() {
+        let mut y = [0.0; 5];
+        let gate = [f32::NAN, 200.0, -200.0, f32::INFINITY, 0.0];
+        Cpu::with_isa(1, isa).swiglu(&gate, &[1.0; 5], &mut y);
+        assert!(y[0].is_nan());
+        assert_eq!(y[1..], [200.0, 0.0, f32::INFINITY, 0.0]);
+    }
+}
