@@ -2,7 +2,7 @@
 //! of threads; chunk sums are added in f64.
 
 use super::pool::Pool;
-use super::simd::{kernel, map1, map2, sigmoid, sum2, update, Isa};
+use super::simd::{kernel, load_from, map1, map2, sigmoid, store_to, sum2, update, Isa};
 use crate::maths::Binary;
 
 /// Elements of a task.
@@ -57,17 +57,12 @@ kernel! {
     /// σ' = σ (1 − σ), so silu' = σ (1 + gate (1 − σ)).
     fn silu_times_backward<S>(s, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
         let one = s.splat(1.0);
-        for (((g, gate), up), (dgate, dup)) in g
-            .chunks(S::LANES)
-            .zip(gate.chunks(S::LANES))
-            .zip(up.chunks(S::LANES))
-            .zip(dgate.chunks_mut(S::LANES).zip(dup.chunks_mut(S::LANES)))
-        {
-            let (g, gate, up) = (s.load_part(g), s.load_part(gate), s.load_part(up));
+        for at in (0..g.len()).step_by(S::LANES) {
+            let [g, gate, up] = [g, gate, up].map(|x| load_from(s, x, at));
             let sigma = sigmoid(s, gate);
             let slope = s.mul(sigma, s.mul_add(gate, s.sub(one, sigma), one));
-            s.store_part(s.mul(s.mul(g, up), slope), dgate);
-            s.store_part(s.mul(s.mul(g, gate), sigma), dup);
+            store_to(s, s.mul(s.mul(g, up), slope), dgate, at);
+            store_to(s, s.mul(s.mul(g, gate), sigma), dup, at);
         }
     }
 }

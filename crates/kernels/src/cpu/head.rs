@@ -5,8 +5,8 @@ use super::pool::{with_scratch, Pool};
 use super::simd::{exp, kernel, largest, scale_in_place, sum2, Isa};
 use crate::maths::{Floats, Layout};
 
-/// Logits that exist at a time: 32 MiB.
-const LOGITS: usize = 1 << 23;
+/// Logits that exist at a time: 64 MiB.
+const LOGITS: usize = 1 << 24;
 /// Rows of a chunk at most.
 const ROWS: usize = 256;
 /// Exponentials summed in f32 before f64 takes over.

@@ -2,62 +2,70 @@
 
 use super::Simd;
 
+/// A vector from index `at`, cut off at the end of `x`.
+#[inline(always)]
+pub fn load_from<S: Simd>(s: S, x: &[f32], at: usize) -> S::V {
+    let x = &x[at..];
+    if x.len() >= S::LANES {
+        s.load(x)
+    } else {
+        s.load_part(x)
+    }
+}
+
+/// Writes the elements of a vector that lie before the end of `y`.
+#[inline(always)]
+pub fn store_to<S: Simd>(s: S, a: S::V, y: &mut [f32], at: usize) {
+    let y = &mut y[at..];
+    if y.len() >= S::LANES {
+        s.store(a, y);
+    } else {
+        s.store_part(a, y);
+    }
+}
+
+// Each of these calls f in one place only: a closure with two callers may stay a function of its own, which lacks the
+// instruction set and costs ten times as much.
+
 /// y = f(a)
 #[inline(always)]
 pub fn map1<S: Simd>(s: S, a: &[f32], y: &mut [f32], f: impl Fn(S::V) -> S::V) {
-    let (mut a, mut y) = (a.chunks_exact(S::LANES), y.chunks_exact_mut(S::LANES));
-    for (a, y) in (&mut a).zip(&mut y) {
-        s.store(f(s.load(a)), y);
+    for at in (0..y.len()).step_by(S::LANES) {
+        store_to(s, f(load_from(s, a, at)), y, at);
     }
-    let (a, y) = (a.remainder(), y.into_remainder());
-    s.store_part(f(s.load_part(a)), y);
 }
 
 /// y = f(a, b)
 #[inline(always)]
 pub fn map2<S: Simd>(s: S, a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(S::V, S::V) -> S::V) {
-    let (mut a, mut b) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
-    let mut y = y.chunks_exact_mut(S::LANES);
-    for ((a, b), y) in (&mut a).zip(&mut b).zip(&mut y) {
-        s.store(f(s.load(a), s.load(b)), y);
+    for at in (0..y.len()).step_by(S::LANES) {
+        store_to(s, f(load_from(s, a, at), load_from(s, b, at)), y, at);
     }
-    let (a, b, y) = (a.remainder(), b.remainder(), y.into_remainder());
-    s.store_part(f(s.load_part(a), s.load_part(b)), y);
 }
 
 /// x = factor · x
 #[inline(always)]
 pub fn scale_in_place<S: Simd>(s: S, x: &mut [f32], factor: f32) {
     let factor = s.splat(factor);
-    let mut x = x.chunks_exact_mut(S::LANES);
-    for x in &mut x {
-        s.store(s.mul(factor, s.load(x)), x);
+    for at in (0..x.len()).step_by(S::LANES) {
+        store_to(s, s.mul(factor, load_from(s, x, at)), x, at);
     }
-    let x = x.into_remainder();
-    s.store_part(s.mul(factor, s.load_part(x)), x);
 }
 
 /// y = f(a, y)
 #[inline(always)]
 pub fn update<S: Simd>(s: S, a: &[f32], y: &mut [f32], f: impl Fn(S::V, S::V) -> S::V) {
-    let (mut a, mut y) = (a.chunks_exact(S::LANES), y.chunks_exact_mut(S::LANES));
-    for (a, y) in (&mut a).zip(&mut y) {
-        s.store(f(s.load(a), s.load(y)), y);
+    for at in (0..y.len()).step_by(S::LANES) {
+        store_to(s, f(load_from(s, a, at), load_from(s, y, at)), y, at);
     }
-    let (a, y) = (a.remainder(), y.into_remainder());
-    s.store_part(f(s.load_part(a), s.load_part(y)), y);
 }
 
 /// y = f(a, b, y)
 #[inline(always)]
 pub fn update2<S: Simd>(s: S, a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(S::V, S::V, S::V) -> S::V) {
-    let (mut a, mut b) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
-    let mut y = y.chunks_exact_mut(S::LANES);
-    for ((a, b), y) in (&mut a).zip(&mut b).zip(&mut y) {
-        s.store(f(s.load(a), s.load(b), s.load(y)), y);
+    for at in (0..y.len()).step_by(S::LANES) {
+        store_to(s, f(load_from(s, a, at), load_from(s, b, at), load_from(s, y, at)), y, at);
     }
-    let (a, b, y) = (a.remainder(), b.remainder(), y.into_remainder());
-    s.store_part(f(s.load_part(a), s.load_part(b), s.load_part(y)), y);
 }
 
 /// Σ f(a, b) in f32, over four chains of vectors.
