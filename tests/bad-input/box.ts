@@ -55,9 +55,13 @@ export interface Running {
   until(pattern: RegExp): Promise<void>;
 }
 
-/** A temporary folder; `dispose` removes it. */
+/** Milliseconds a process may live: far above any answer, and below the time limit of a test. */
+const lifetime = 50_000;
+
+/** A temporary folder; `dispose` ends what still runs in it and removes it. */
 export class Box {
   readonly folder: string = mkdtempSync(join(tmpdir(), "temper-bad-"));
+  readonly #running = new Set<ChildProcess>();
 
   constructor() {
     cpSync(goodModel, this.path("model"), { recursive: true });
@@ -105,7 +109,11 @@ export class Box {
     const child = spawn(process.execPath, [temper, ...args], {
       cwd: this.folder,
       env: { ...process.env, CI: "1", ...env },
+      // A group of its own, so that nothing it started outlives it.
+      detached: true,
     });
+    this.#running.add(child);
+    const end = setTimeout(() => endGroup(child), lifetime);
     let stdout = "";
     let stderr = "";
     const watchers = new Set<() => void>();
@@ -116,9 +124,11 @@ export class Box {
     });
     child.stdin.end();
     const done = new Promise<Answer>((resolve) => {
-      child.on("close", (code, signal) =>
-        resolve({ code, signal, stdout, stderr, milliseconds: performance.now() - began }),
-      );
+      child.on("close", (code, signal) => {
+        clearTimeout(end);
+        this.#running.delete(child);
+        resolve({ code, signal, stdout, stderr, milliseconds: performance.now() - began });
+      });
     });
     const until = (pattern: RegExp): Promise<void> =>
       new Promise((resolve, reject) => {
@@ -141,7 +151,18 @@ export class Box {
   }
 
   dispose(): void {
+    for (const child of this.#running) endGroup(child);
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** SIGKILL to a process and all it started. */
+function endGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 

@@ -31,6 +31,8 @@ export interface TreeOptions extends JsonOptions {
   markFloats?: boolean;
   /** Refuse `\ud800` without its other half. */
   strictSurrogates?: boolean;
+  /** With `maps`: takes the place of each value of the outermost object as soon as it is read. */
+  replace?: (key: string, value: unknown) => unknown;
 }
 
 /** A number literal that is not written as an integer. */
@@ -149,7 +151,8 @@ function readPairsIntoMap(c: Cursor, map: Map<string, unknown>): Map<string, unk
     const start = c.at;
     const key = readKey(c);
     if (map.has(key)) duplicate(c, start, key);
-    map.set(key, readValue(c));
+    const value = readValue(c);
+    map.set(key, c.replace !== undefined && c.depth === 1 ? c.replace(key, value) : value);
   } while (continues(c, 0x7d, "}"));
   return map;
 }

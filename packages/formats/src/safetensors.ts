@@ -1,6 +1,7 @@
 // The safetensors header: parse and write (https://github.com/huggingface/safetensors, "Format").
 // Verdicts are those of the reference crate 0.8.0, but stricter where it accepts what its own text forbids: duplicate
-// keys, spaces before the header, rank over 16, dimensions over 2^53. Names are data: Map keys, never paths.
+// keys, spaces before the header, rank over 16, dimensions over 2^53, more than a million tensors.
+// Names are data: Map keys, never paths.
 import { FormatsError, type FormatsErrorCode } from "./errors.ts";
 import { decodeUtf8, parseTree } from "./json.ts";
 import { writeJson } from "./json-write.ts";
@@ -54,6 +55,8 @@ export interface SafetensorsHeader {
 
 const maxHeader = 100_000_000;
 const maxRank = 16;
+/** The largest models have some hundred thousand. */
+const maxTensors = 1_000_000;
 const redo = "write the file again, or fetch it again";
 
 /** Length of the JSON header from the first 8 bytes of a file of `fileSize` bytes, checked against both limits. */
@@ -77,13 +80,7 @@ export function safetensorsHeaderLength(start: Uint8Array, fileSize: number, fil
 export function parseSafetensorsHeader(start: Uint8Array, fileSize: number, file: string): SafetensorsHeader {
   const length = safetensorsHeaderLength(start, fileSize, file);
   const dataStart = 8 + length;
-  const json = headerJson(start.subarray(8, dataStart), file);
-  const tensors = new Map<string, SafetensorsEntry>();
-  let metadata = new Map<string, string>();
-  for (const [name, value] of json) {
-    if (name === "__metadata__") metadata = readMetadata(value, file);
-    else tensors.set(name, readEntry(name, value, file));
-  }
+  const { tensors, metadata } = headerJson(start.subarray(8, dataStart), file);
   checkRanges(tensors, fileSize - dataStart, file);
   for (const entry of tensors.values()) {
     entry.begin += dataStart;
@@ -96,15 +93,24 @@ function bad(code: FormatsErrorCode, file: string, what: string, hint = redo): F
   return new FormatsError(code, file, what, hint);
 }
 
-// The reference counts the header object as the first of 127 levels.
-function headerJson(bytes: Uint8Array, file: string): Map<string, unknown> {
+// The reference counts the header object as the first of 127 levels. Entries are checked as they are read, so that a
+// header of many tensors is refused at the first one too many.
+function headerJson(bytes: Uint8Array, file: string): Omit<SafetensorsHeader, "dataStart"> {
+  let metadata = new Map<string, string>();
+  let count = 0;
+  const replace = (name: string, value: unknown): SafetensorsEntry | undefined => {
+    if (++count > maxTensors) throw bad("STRICTER_THAN_REFERENCE", file, `describes more than ${maxTensors} tensors`);
+    if (name !== "__metadata__") return readEntry(name, value, file);
+    metadata = readMetadata(value, file);
+    return undefined;
+  };
   try {
     const text = decodeUtf8(bytes, file);
     if (!text.startsWith("{")) throw bad("INVALID_HEADER", file, "the header does not start with {");
-    return parseTree(text, { file, maxDepth: 127, maps: true, markFloats: true, strictSurrogates: true }) as Map<
-      string,
-      unknown
-    >;
+    const options = { file, maxDepth: 127, maps: true, markFloats: true, strictSurrogates: true, replace };
+    const tensors = parseTree(text, options) as Map<string, SafetensorsEntry>;
+    tensors.delete("__metadata__");
+    return { tensors, metadata };
   } catch (error) {
     if (error instanceof FormatsError && error.code === "JSON")
       throw new FormatsError("INVALID_HEADER", file, `bad header (${jsonReason(error)})`, redo);
