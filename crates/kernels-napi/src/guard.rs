@@ -6,6 +6,7 @@ use std::sync::{Mutex, Once};
 
 use kernels::backend::Backend;
 use kernels::error::{Code, KernelError};
+use kernels::fault;
 
 /// `code` of the error that JavaScript catches.
 pub struct ErrorCode(&'static str);
@@ -61,16 +62,27 @@ pub fn on_backend<T>(
         let mut backend =
             backend.try_borrow_mut().map_err(|_| KernelError::argument(op, "called inside another call"))?;
         fail_on_request(op);
-        f(backend.as_mut())
+        let result = f(backend.as_mut());
+        fault::spoil_worker(false);
+        result
     })
 }
 
-/// TEMPER_FAULT=panic:<op> makes that op panic, in builds for tests.
-#[cfg(feature = "faults")]
+/// TEMPER_FAULT=panic:<op> makes that op panic, panic-drop:<op> with a payload whose drop panics too, panic-worker:<op>
+/// in a thread of the pool. In builds for tests.
 fn fail_on_request(op: &str) {
-    let fault = std::env::var("TEMPER_FAULT").unwrap_or_default();
-    assert!(fault.strip_prefix("panic:") != Some(op), "fault asked for by TEMPER_FAULT");
+    let asked = |kind| fault::asked(kind).is_some_and(|name| name == op);
+    assert!(!asked("panic"), "fault asked for by TEMPER_FAULT");
+    if asked("panic-drop") {
+        std::panic::panic_any(PanicsInDrop);
+    }
+    fault::spoil_worker(asked("panic-worker"));
 }
 
-#[cfg(not(feature = "faults"))]
-fn fail_on_request(_op: &str) {}
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("a payload was dropped");
+    }
+}

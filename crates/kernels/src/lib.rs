@@ -6,6 +6,7 @@ pub mod blocks;
 pub mod cpu;
 pub mod dtype;
 pub mod error;
+pub mod fault;
 pub mod host;
 pub mod maths;
 pub mod pool;

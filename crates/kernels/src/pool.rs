@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::fault;
+
 /// One cache line; the unit blocks are made of.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -91,6 +93,7 @@ impl Pool {
                 refresh(&mut lines[..bytes.div_ceil(LINE)], contents);
                 lines
             }
+            None if fault::no_room_for(self.live + count * LINE) => return None,
             None => bytemuck::allocation::try_zeroed_slice_box(count).ok()?,
         };
         Some(Block { lines, len: bytes })

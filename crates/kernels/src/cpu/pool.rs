@@ -1,7 +1,10 @@
 //! Threads of one backend, and buffers that are reused because first touch of memory is slow.
 
-use rayon::prelude::*;
 use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use crate::fault;
 
 pub struct Pool {
     threads: Option<rayon::ThreadPool>,
@@ -20,6 +23,10 @@ impl Pool {
 
     /// f of every item, in any order.
     pub fn each<T: Send>(&self, items: Vec<T>, f: impl Fn(T) + Sync + Send) {
+        let f = |item| {
+            fault::in_job();
+            f(item)
+        };
         match &self.threads {
             Some(pool) if items.len() > 1 => pool.install(|| items.into_par_iter().with_max_len(1).for_each(f)),
             _ => items.into_iter().for_each(f),
@@ -28,6 +35,10 @@ impl Pool {
 
     /// f of every item, results in the order of the items.
     pub fn map<T: Send, U: Send>(&self, items: Vec<T>, f: impl Fn(T) -> U + Sync + Send) -> Vec<U> {
+        let f = |item| {
+            fault::in_job();
+            f(item)
+        };
         match &self.threads {
             Some(pool) if items.len() > 1 => pool.install(|| items.into_par_iter().with_max_len(1).map(f).collect()),
             _ => items.into_iter().map(f).collect(),

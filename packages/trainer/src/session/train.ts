@@ -182,10 +182,10 @@ async function train(
 
 const objectiveOf = (config: RunConfig): Objective<Example, LanguageModelBatch> => objectives[config.stage]();
 
-/** `TEMPER_FAULT=panic:…` is for the kernels, the rest for the loop. */
+/** `TEMPER_FAULT=panic…` and `memory:…` are for the kernels, the rest for the loop. */
 function faultFromEnvironment(): Fault | undefined {
   const text = process.env["TEMPER_FAULT"];
-  return text?.startsWith("panic:") === true ? undefined : parseFault(text);
+  return /^(panic|memory)/.test(text ?? "") ? undefined : parseFault(text);
 }
 
 const planFor = (config: RunConfig, examples: number): StepPlan =>
