@@ -10,6 +10,8 @@ export interface BadInput {
   args?: readonly string[];
   env?: Record<string, string>;
   exit?: 2 | 3;
+  /** Milliseconds it may take on a quiet machine, where 2 s are not enough. */
+  within?: number;
   says: RegExp;
 }
 

@@ -129,7 +129,7 @@ const words = commandLines("G6", [
 
 const memory: BadInput[] = [
   {
-    id: "K1",
+    id: "K3",
     what: "no native library",
     env: { TEMPER_KERNELS_PATH: "/nope.node" },
     exit: 3,
@@ -143,6 +143,14 @@ const memory: BadInput[] = [
     env: { TEMPER_MEMORY_LIMIT: "100000" },
     exit: 3,
     says: /memory.*GB|GB.*memory/,
+    spoil: () => {},
+  },
+  {
+    id: "K1",
+    what: "an allocator that runs out while the model loads",
+    env: { TEMPER_FAULT: "memory:100000" },
+    exit: 3,
+    says: /no memory for .* bytes/,
     spoil: () => {},
   },
 ];

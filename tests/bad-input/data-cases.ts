@@ -21,6 +21,13 @@ const files: BadInput[] = [
     spoil: () => {},
   },
   {
+    id: "M4",
+    what: "an evaluation set without rows",
+    args: ["train", "run.yaml", "do_eval=true", "eval_dataset=held"],
+    says: /held\.json/,
+    spoil: holdOutNothing,
+  },
+  {
     id: "E9",
     what: "nothing left of any target",
     args: ["train", "run.yaml", "cutoff_len=1"],
@@ -31,6 +38,12 @@ const files: BadInput[] = [
   { id: "E5", what: "one line of 1 GB", says: /rows\.jsonl/, spoil: longLine },
   { id: "E5", what: "200,000 brackets", says: /rows\.jsonl/, spoil: deep },
 ];
+
+function holdOutNothing(box: Box): void {
+  const entries = { rows: { file_name: "rows.json" }, held: { file_name: "held.json" } };
+  box.write("data/dataset_info.json", JSON.stringify(entries));
+  box.rows("held.json", []);
+}
 
 function folderForFile(box: Box): void {
   box.remove("data/rows.json");

@@ -10,7 +10,8 @@ const missing: BadInput[] = [
   { id: "A1", what: "no weights", spoil: (box) => box.remove("model/model.safetensors"), says: /safetensors/ },
   { id: "A1", what: "a file where the folder should be", spoil: fileForFolder, says: /model/ },
   { id: "A7", what: "only pytorch_model.bin", spoil: onlyPickle("pytorch_model.bin"), says: /pickle|safetensors/ },
-  { id: "A7", what: "only model.pt", spoil: onlyPickle("model.pt"), says: /safetensors/ },
+  { id: "A7", what: "only model.pt", spoil: onlyPickle("model.pt"), says: /pickle|safetensors/ },
+  { id: "A7", what: "only last.ckpt", spoil: onlyPickle("last.ckpt"), says: /pickle|safetensors/ },
 ];
 
 function emptyModel(box: Box): void {
@@ -36,6 +37,7 @@ const texts = family<(good: string) => string | Uint8Array>(
   /model\/config\.json/,
   [
     ["config.json cut in the middle", (good) => good.slice(0, good.length / 2)],
+    ["config.json with a byte order mark", (good) => `\ufeff${good}`],
     ["config.json with a byte order mark in UTF-16", (good) => Buffer.from(`\ufeff${good}`, "utf16le")],
     ["config.json with a key given twice", (good) => good.replace("{", '{"hidden_size": 8,')],
     ["config.json with an array at the top", (good) => `[${good}]`],
@@ -211,6 +213,39 @@ const twice: BadInput[] = [false, true].map((sameRange) => ({
   },
 }));
 
+const huge: BadInput[] = [
+  {
+    id: "B5",
+    what: "a header of 200 MB",
+    says: /model\.safetensors.*more than 100000000/,
+    // Sparse: it is to be refused by its size alone.
+    spoil: (box) => {
+      box.write("model/model.safetensors", headerOf(200_000_000, '{"a":'));
+      truncateSync(box.path("model/model.safetensors"), 200_000_008);
+    },
+  },
+  {
+    id: "B5",
+    what: "a header of 97 MB with 1.65 million tensors on one range",
+    says: /model\.safetensors.*more than 1000000 tensors/,
+    within: 5000,
+    spoil: (box) => {
+      const entries = Array.from({ length: 1_650_000 }, (_, i) => `"t${String(i).padStart(7, "0")}":${emptyTensor}`);
+      const header = `{${entries.join(",")}}`;
+      box.write("model/model.safetensors", headerOf(header.length, header));
+    },
+  },
+];
+
+const emptyTensor = '{"dtype":"U8","shape":[0],"data_offsets":[0,0]}';
+
+function headerOf(length: number, text: string): Buffer {
+  const bytes = Buffer.alloc(8 + text.length);
+  bytes.writeBigUInt64LE(BigInt(length));
+  bytes.write(text, 8, "latin1");
+  return bytes;
+}
+
 const cut: BadInput[] = [
   {
     id: "B6",
@@ -236,5 +271,6 @@ export const modelCases: readonly BadInput[] = [
   ...shards,
   ...twice,
   ...names,
+  ...huge,
   ...cut,
 ];

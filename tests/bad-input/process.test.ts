@@ -13,6 +13,9 @@ const temper = fileURLToPath(new URL("../../packages/cli/bin/temper.js", import.
 /** A run that would take long: it is stopped by what the test does. */
 const long = ["train", "run.yaml", "max_steps=100000", "logging_steps=1"];
 
+/** After truncation to 8 tokens nothing of the answer is left. */
+const targetless = { instruction: "long ".repeat(400), output: "bbbbbbbb" };
+
 let box: Box;
 beforeAll(requireBuild);
 beforeEach(() => void (box = new Box()));
@@ -38,6 +41,15 @@ function losses(folder = "out"): number[] {
   const lines = box.read(`${folder}/trainer_log.jsonl`).toString().trim().split("\n");
   return lines.map((line) => (JSON.parse(line) as { loss?: number }).loss).filter((loss) => loss !== undefined);
 }
+
+describe("the runner itself", () => {
+  it("ends what a test leaves running", async () => {
+    const run = box.start(long);
+    await run.until(/step \d+\/100000/);
+    box.dispose();
+    expect((await run.done).signal).toBe("SIGKILL");
+  });
+});
 
 describe("signals", () => {
   it.each([
@@ -177,14 +189,68 @@ describe("faults inside a run", () => {
     );
   });
 
-  it.each(["matmul", "linearCrossEntropy", "adamw"])(
-    "L4: a panic in %s is an error with its name, not a crash",
-    async (op) => {
-      const answer = await box.run(["train", "run.yaml"], { TEMPER_FAULT: `panic:${op}` });
-      expect(answer).toMatchObject({ code: 1, signal: null, stdout: "" });
-      expect(answer.stderr.match(/^error: .*$/gm)).toEqual([expect.stringContaining(op)]);
-    },
-  );
+  it.each([
+    ["panic", "matmul"],
+    ["panic", "linearCrossEntropy"],
+    ["panic", "adamw"],
+    ["panic-drop", "rmsNorm"],
+  ])("L4: a %s in %s is an error with its name, not a crash", async (kind, op) => {
+    const answer = await box.run(["train", "run.yaml"], { TEMPER_FAULT: `${kind}:${op}` });
+    expect(answer).toMatchObject({ code: 1, signal: null, stdout: "" });
+    expect(answer.stderr.match(/^error: .*$/gm)).toEqual([expect.stringContaining(op)]);
+  });
+
+  it("K1: memory that runs out in the middle of a run is one line", async () => {
+    const answer = await box.run(["train", "run.yaml"], { TEMPER_FAULT: "memory:500000" });
+    expectRefusal(answer, 3, /^error: \w+: no memory for .* bytes; use a smaller batch/);
+    expect(existsSync(box.path("out/adapter_model.safetensors"))).toBe(false);
+  });
+
+  it("E9: rows that lose their target are counted", async () => {
+    box.rows("rows.json", [...goodRows(3), targetless, targetless]);
+    const answer = await box.run(["train", "run.yaml", "cutoff_len=8"]);
+    expect(answer).toMatchObject({ code: 0, stderr: expect.stringMatching(/of 5 rows .*\b2 without a label left/) });
+  });
+
+  // transformers' float32 logits of the same ids, cross-entropy in float64: 5.823800674860432.
+  it("M4: a micro-batch without a target in a good batch changes nothing", async () => {
+    const one = ["train", "run.yaml", "cutoff_len=8", "disable_shuffling=true", "max_steps=1"];
+    const ones = [...one, "per_device_train_batch_size=1"];
+    box.rows("rows.json", goodRows(1));
+    expect(await box.run([...ones, "output_dir=alone"])).toMatchObject({ code: 0 });
+    box.rows("rows.json", [...goodRows(1), targetless]);
+    expect(await box.run([...ones, "gradient_accumulation_steps=2"])).toMatchObject({ code: 0 });
+    expect(losses()[0]).toBeCloseTo(5.823800674860432, 5);
+    expect(box.read("out/adapter_model.safetensors")).toEqual(box.read("alone/adapter_model.safetensors"));
+  });
+
+  it("M4: an evaluation set without a target is refused", async () => {
+    const entries = { rows: { file_name: "rows.json" }, held: { file_name: "held.json" } };
+    box.write("data/dataset_info.json", JSON.stringify(entries));
+    box.rows("held.json", [targetless]);
+    const run = ["train", "run.yaml", "cutoff_len=8", "do_eval=true", "eval_dataset=held"];
+    expectRefusal(await box.run(run), 2, /^error: cutoff_len: no row keeps a token/);
+    expect(existsSync(box.path("out"))).toBe(false);
+  });
+
+  it("M4: a step without any target is told and changes no weight", async () => {
+    const run = ["train", "run.yaml", "cutoff_len=8", "disable_shuffling=true", "per_device_train_batch_size=1"];
+    box.rows("rows.json", [...goodRows(1), targetless]);
+    expect(await box.run([...run, "max_steps=1", "output_dir=one"])).toMatchObject({ code: 0 });
+    const answer = await box.run([...run, "max_steps=2", "lr_scheduler_type=constant"]);
+    expect(answer).toMatchObject({ code: 0, stderr: expect.stringMatching(/step 2: no token .* is trained on/) });
+    expect(box.read("out/adapter_model.safetensors")).toEqual(box.read("one/adapter_model.safetensors"));
+  });
+
+  // transformers' float32 logits, cross-entropy in float64 over 10 + 2 + 1 labels, as counted before the shift.
+  it("M4: a text of one token counts as transformers counts it, and divides nothing by zero", async () => {
+    box.dataset({ file_name: "rows.json", columns: { prompt: "text" } });
+    box.rows("rows.json", [{ text: "hello world" }, { text: "a" }, { text: "" }]);
+    const run = ["train", "run.yaml", "stage=pt", "packing=false", "disable_shuffling=true", "max_steps=1"];
+    const ones = ["per_device_train_batch_size=1", "gradient_accumulation_steps=3"];
+    expect(await box.run([...run, ...ones])).toMatchObject({ code: 0 });
+    expect(losses()[0]).toBeCloseTo(5.094462189659993, 5);
+  });
 
   it("M4: a batch of one, accumulated, has the loss of the batch of two", async () => {
     const base = ["train", "run.yaml", "disable_shuffling=true", "max_steps=1"];
