@@ -3,19 +3,35 @@
 import { Embedding, Linear, Parameter, RmsNorm, type CausalLM, type Module } from "@welltempered/nn";
 import type { Shape, Tensor } from "@welltempered/tensor";
 import { AdapterError } from "./errors.ts";
-import { readLoraConfig, scalingOf, writeLoraConfig, type LoraConfig } from "./lora/config.ts";
-import { LoraLinear } from "./lora/layer.ts";
-import { chooseModules, chooseProjections, leafNames, matches } from "./targets.ts";
+import type { LoraConfig } from "./lora/config.ts";
+import { lora } from "./lora/method.ts";
+import type { AdapterLayer, Json, Method } from "./method.ts";
+import { chooseModules, chooseProjections, leafNames } from "./targets.ts";
 
 export type AdapterConfig = LoraConfig;
 
+/** `peft_type` → method: one line each. */
+const methods = {
+  LORA: lora,
+} as const satisfies { [T in AdapterConfig["peftType"]]: Method<Extract<AdapterConfig, { peftType: T }>> };
+
+const isKnown = (type: unknown): type is AdapterConfig["peftType"] =>
+  typeof type === "string" && Object.hasOwn(methods, type);
+
+const methodOf = (type: AdapterConfig["peftType"]): Method<AdapterConfig> => methods[type] as Method<AdapterConfig>;
+
 /** Reads an `adapter_config.json`. @throws {AdapterError} naming the key */
-export const readAdapterConfig = (json: Readonly<Record<string, unknown>>): AdapterConfig => readLoraConfig(json);
+export function readAdapterConfig(json: Json): AdapterConfig {
+  const type = json["peft_type"];
+  if (!isKnown(type))
+    throw new AdapterError(`peft_type is ${JSON.stringify(type)}; supported is ${Object.keys(methods).join(", ")}`);
+  return methodOf(type).read(json);
+}
 
 export class Adapter {
   readonly config: AdapterConfig;
   readonly #model: CausalLM;
-  readonly #layers: ReadonlyMap<string, LoraLinear>;
+  readonly #layers: ReadonlyMap<string, AdapterLayer>;
   readonly #copies: ReadonlyMap<string, Module & { weight: Parameter; bias?: Parameter | undefined }>;
 
   constructor(model: CausalLM, config: AdapterConfig) {
@@ -29,7 +45,7 @@ export class Adapter {
     this.#layers = new Map(
       projections
         .filter(([path]) => !copiedPaths.has(path))
-        .map(([path, linear]) => [path, wrap(path, linear, config)]),
+        .map(([path, linear]) => [path, methodOf(config.peftType).wrap(path, linear, config)]),
     );
     for (const [path, module] of [...this.#copies, ...this.#layers]) model.replaceModule(path, module);
   }
@@ -37,8 +53,7 @@ export class Adapter {
   /** Trainable parameters with the names peft gives their tensors. */
   *tensors(): Generator<[name: string, parameter: Parameter]> {
     for (const [path, layer] of this.#layers) {
-      yield [`base_model.model.${path}.lora_A.weight`, layer.lora_A];
-      yield [`base_model.model.${path}.lora_B.weight`, layer.lora_B];
+      for (const [name, parameter] of layer.adapterTensors()) yield [`base_model.model.${path}.${name}`, parameter];
     }
     for (const [path, { weight, bias }] of this.#copies) {
       yield [`base_model.model.${path}.weight`, weight];
@@ -60,8 +75,8 @@ export class Adapter {
   }
 
   /** The `adapter_config.json` that peft 0.21 reads. */
-  toJson(baseModel: string): Readonly<Record<string, unknown>> {
-    return writeLoraConfig(this.config, leafNames([...this.#layers]), baseModel);
+  toJson(baseModel: string): Json {
+    return methodOf(this.config.peftType).write(this.config, leafNames([...this.#layers]), baseModel);
   }
 
   /** Writes the adapter into the base weights and takes it off the model. */
@@ -73,20 +88,6 @@ export class Adapter {
     }
   }
 }
-
-function wrap(path: string, linear: Linear, config: LoraConfig): LoraLinear {
-  const r = patterned(config.rankPattern, path) ?? config.r;
-  if (r > Math.min(linear.inFeatures, linear.outFeatures)) {
-    throw new AdapterError(
-      `rank ${r} is above the dimensions of ${path} (${linear.outFeatures} × ${linear.inFeatures})`,
-    );
-  }
-  const alpha = patterned(config.alphaPattern, path) ?? config.alpha;
-  return new LoraLinear(linear, { path, r, scaling: scalingOf(config, r, alpha), dropout: config.dropout });
-}
-
-const patterned = (pattern: Readonly<Record<string, number>>, path: string): number | undefined =>
-  Object.entries(pattern).find(([name]) => matches(path, name))?.[1];
 
 function trainableCopy(path: string, module: Module): Module & { weight: Parameter; bias?: Parameter | undefined } {
   if (module instanceof Linear)

@@ -4,6 +4,10 @@ import { AdapterError } from "./errors.ts";
 /** peft's rule: a name matches a module of that path, or whose path ends with it. */
 export const matches = (path: string, name: string): boolean => path === name || path.endsWith(`.${name}`);
 
+/** The exception that a pattern such as `rank_pattern` makes for a path. */
+export const patterned = (pattern: Readonly<Record<string, number>>, path: string): number | undefined =>
+  Object.entries(pattern).find(([name]) => matches(path, name))?.[1];
+
 /** Paths of the projections that names choose; "all-linear" is every projection but the head. @throws {AdapterError} */
 export function chooseProjections(model: CausalLM, targets: readonly string[] | "all-linear"): [string, Linear][] {
   const all = linears(model);

@@ -1,23 +1,18 @@
 import { AdapterError } from "../errors.ts";
+import type { Json, MethodConfig } from "../method.ts";
 
 /** LoRA (Hu et al. 2021) as `adapter_config.json` describes it. */
-export interface LoraConfig {
+export interface LoraConfig extends MethodConfig {
   peftType: "LORA";
   r: number;
   alpha: number;
   dropout: number;
-  /** Names of projections (last path segments or longer suffixes), or "all-linear": every one but the head. */
-  targetModules: readonly string[] | "all-linear";
-  /** Modules trained and saved in full beside the adapter. */
-  modulesToSave: readonly string[];
   /** rsLoRA (Kalajdzievski 2023): s = α/√r instead of α/r. */
   useRslora: boolean;
   /** Exceptions to r and α by module name. */
   rankPattern: Readonly<Record<string, number>>;
   alphaPattern: Readonly<Record<string, number>>;
 }
-
-type Json = Readonly<Record<string, unknown>>;
 
 /** Fields of peft that change the method: accepted only at the value that means plain LoRA. */
 const plainOnly: Readonly<Record<string, readonly unknown[]>> = {
@@ -42,10 +37,8 @@ const plainOnly: Readonly<Record<string, readonly unknown[]>> = {
   init_lora_weights: [true, false, "gaussian", "orthogonal"],
 };
 
-/** Reads an `adapter_config.json` of peft. @throws {AdapterError} naming the key */
+/** @throws {AdapterError} naming the key */
 export function readLoraConfig(json: Json): LoraConfig {
-  if (json["peft_type"] !== "LORA")
-    throw new AdapterError(`peft_type is ${JSON.stringify(json["peft_type"])}; supported is "LORA"`);
   for (const [key, allowed] of Object.entries(plainOnly)) {
     const value = json[key];
     const empty = Array.isArray(value) && value.length === 0;

@@ -1,5 +1,6 @@
 import { Linear, Parameter, Projection } from "@welltempered/nn";
 import { dropout, linear, linearAdd, streamOf, type Tensor } from "@welltempered/tensor";
+import type { AdapterLayer } from "../method.ts";
 
 export interface LoraLayerOptions {
   /** Path of the wrapped projection: names its random streams. */
@@ -11,7 +12,7 @@ export interface LoraLayerOptions {
 }
 
 /** LoRA (Hu et al. 2021): y = W x + s · B A dropout(x).  A [r,in] uniform(±1/√in), B [out,r] zero. */
-export class LoraLinear extends Projection {
+export class LoraLinear extends Projection implements AdapterLayer {
   base: Linear;
   lora_A: Parameter;
   lora_B: Parameter;
@@ -44,6 +45,13 @@ export class LoraLinear extends Projection {
   forward(x: Tensor): Tensor {
     const reduced = linear(dropout(x, this.training ? this.#dropout : 0, this.#stream), this.lora_A.tensor);
     return linearAdd(this.base.forward(x), reduced, this.lora_B.tensor, this.scaling);
+  }
+
+  adapterTensors(): [name: string, parameter: Parameter][] {
+    return [
+      ["lora_A.weight", this.lora_A],
+      ["lora_B.weight", this.lora_B],
+    ];
   }
 
   /** W ← W + s·B·A in f32, then back to W's dtype. The adapter's own tensors are freed. */

@@ -1,0 +1,19 @@
+import type { Linear } from "@welltempered/nn";
+import { AdapterError } from "../errors.ts";
+import type { Method } from "../method.ts";
+import { patterned } from "../targets.ts";
+import { readLoraConfig, scalingOf, writeLoraConfig, type LoraConfig } from "./config.ts";
+import { LoraLinear } from "./layer.ts";
+
+function wrap(path: string, linear: Linear, config: LoraConfig): LoraLinear {
+  const r = patterned(config.rankPattern, path) ?? config.r;
+  if (r > Math.min(linear.inFeatures, linear.outFeatures)) {
+    throw new AdapterError(
+      `rank ${r} is above the dimensions of ${path} (${linear.outFeatures} × ${linear.inFeatures})`,
+    );
+  }
+  const alpha = patterned(config.alphaPattern, path) ?? config.alpha;
+  return new LoraLinear(linear, { path, r, scaling: scalingOf(config, r, alpha), dropout: config.dropout });
+}
+
+export const lora: Method<LoraConfig> = { read: readLoraConfig, write: writeLoraConfig, wrap };
