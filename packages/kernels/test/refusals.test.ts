@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { KernelError, openBackend } from "../src/index.ts";
 import type { KernelBackend, Slot } from "../src/index.ts";
@@ -18,6 +18,10 @@ const strange: fc.Arbitrary<unknown> = fc.oneof(
   fc.double(),
   fc.string({ maxLength: 3 }),
 );
+
+// A number of rows of 2³¹ is a valid argument, and no machine that runs tests has the memory.
+beforeAll(() => void (process.env["TEMPER_FAULT"] = "memory:1000000000"));
+afterAll(() => delete process.env["TEMPER_FAULT"]);
 
 describe.each(["cpu", "reference"] as const)("the %s backend", (device) => {
   let k: KernelBackend;
