@@ -38,7 +38,11 @@ describe("a panic in the native library", () => {
 
   it("in a thread of the pool is an error too, and the pool works on", async () => {
     const size = 256;
-    const ones = put(k, new Array<number>(size * size).fill(1), [size, size]);
+    const ones = put(
+      k,
+      Array.from({ length: size * size }, () => 1),
+      [size, size],
+    );
     const alive = [k.liveTensors(), k.liveBytes()];
     process.env["TEMPER_FAULT"] = "panic-worker:matmul";
     expect(() => k.matmul("nn", ones, ones, 1)).toThrow(
