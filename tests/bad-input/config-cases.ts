@@ -62,6 +62,17 @@ const conflicts = family<string>(
   },
 );
 
+const templates: BadInput[] = [
+  {
+    id: "G4",
+    what: "a template whose tokens the model has no embedding for",
+    args: train("template=chatml"),
+    says: /template: chatml writes <\|im_end\|>/,
+    spoil: (box) =>
+      box.write("model/tokenizer.json", box.read("model/tokenizer.json").toString().replaceAll("im_end", "end")),
+  },
+];
+
 const outputs: BadInput[] = [
   {
     id: "G5",
@@ -172,6 +183,7 @@ export const configCases: readonly BadInput[] = [
   ...values,
   ...yaml,
   ...conflicts,
+  ...templates,
   ...outputs,
   ...words,
   ...memory,

@@ -19,13 +19,14 @@ import { UserError } from "@welltempered/formats";
 import { createGgufTokenizer, type Tokenizer } from "@welltempered/tokenizer";
 import { loadTokenizer } from "@welltempered/tokenizer/node";
 
-/** The model's tokenizer, with the template's control tokens. */
+/** The model's tokenizer, with the template's control tokens. @throws {UserError} where the model cannot embed them */
 export async function loadText(base: OpenModel, config: RunConfig, emit: Emit): Promise<TemplateChoice> {
   const choice = getTemplate(config.template, await tokenizerOf(base), {
     allowSpecial: !config.splitSpecialTokens,
     ...(config.defaultSystem === undefined ? {} : { defaultSystem: config.defaultSystem }),
   });
   const rows = Number(base.config["vocab_size"]);
+  checkEmbeddings(choice, rows);
   if (choice.addedTokens.length > 0 && choice.tokenizer.vocabSize > rows) {
     const names = choice.addedTokens.join(" ");
     emit({
@@ -35,6 +36,20 @@ export async function loadText(base: OpenModel, config: RunConfig, emit: Emit): 
     });
   }
   return choice;
+}
+
+/** Every turn of a template with tokens that are not in the embedding would end in an index out of range. */
+function checkEmbeddings({ template, tokenizer }: TemplateChoice, rows: number): void {
+  const turns = ["user", "assistant"].map((role) => ({ role: role as "user" | "assistant", content: "x" }));
+  const missing = template
+    .encodeOneturn(tokenizer, turns, "x")
+    .flat()
+    .filter((id) => id >= rows);
+  if (missing.length === 0) return;
+  const names = [...new Set(missing)].map((id) => tokenizer.idToToken(id) ?? id).join(" ");
+  throw new UserError(
+    `template: ${template.name} writes ${names}, which the model has no embedding for; choose the model's own template`,
+  );
 }
 
 async function tokenizerOf({ path, tokenizer }: OpenModel): Promise<Tokenizer> {
