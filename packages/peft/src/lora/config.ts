@@ -1,4 +1,4 @@
-import { AdapterError } from "../errors.ts";
+import { fraction, names, onlyPlain, pattern, positive, targets } from "../fields.ts";
 import type { Json, MethodConfig } from "../method.ts";
 
 /** LoRA (Hu et al. 2021) as `adapter_config.json` describes it. */
@@ -39,15 +39,7 @@ const plainOnly: Readonly<Record<string, readonly unknown[]>> = {
 
 /** @throws {AdapterError} naming the key */
 export function readLoraConfig(json: Json): LoraConfig {
-  for (const [key, allowed] of Object.entries(plainOnly)) {
-    const value = json[key];
-    const empty = Array.isArray(value) && value.length === 0;
-    if (value !== undefined && value !== null && !empty && !allowed.includes(value)) {
-      throw new AdapterError(
-        `${key} is ${JSON.stringify(value).slice(0, 60)}; this version knows plain LoRA and rsLoRA only`,
-      );
-    }
-  }
+  onlyPlain(json, plainOnly, "plain LoRA and rsLoRA");
   const r = positive(json, "r");
   return {
     peftType: "LORA",
@@ -113,47 +105,3 @@ export function writeLoraConfig(config: LoraConfig, targetModules: readonly stri
 /** s = α/r, or α/√r for rsLoRA. */
 export const scalingOf = ({ useRslora }: LoraConfig, r: number, alpha: number): number =>
   alpha / (useRslora ? Math.sqrt(r) : r);
-
-function positive(json: Json, key: string): number {
-  const value = json[key];
-  if (typeof value !== "number" || !Number.isFinite(value) || value <= 0)
-    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be above 0`);
-  return value;
-}
-
-function fraction(json: Json, key: string): number {
-  const value = json[key] ?? 0;
-  if (typeof value !== "number" || !(value >= 0 && value < 1))
-    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be from 0 to below 1`);
-  return value;
-}
-
-function names(value: unknown, key: string): readonly string[] {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value) || value.some((item) => typeof item !== "string"))
-    throw new AdapterError(`${key} must be a list of module names`);
-  return value as string[];
-}
-
-function targets(value: unknown): readonly string[] | "all-linear" {
-  if (value === "all-linear") return value;
-  if (typeof value === "string")
-    throw new AdapterError(
-      `target_modules is the pattern ${JSON.stringify(value).slice(0, 60)}; give a list of names or "all-linear"`,
-    );
-  const list = names(value, "target_modules");
-  if (list.length === 0) throw new AdapterError("target_modules is empty; name at least one projection");
-  return list;
-}
-
-function pattern(json: Json, key: string): Readonly<Record<string, number>> {
-  const value = json[key] ?? {};
-  if (
-    typeof value !== "object" ||
-    value === null ||
-    Object.values(value).some((item) => typeof item !== "number" || item <= 0)
-  ) {
-    throw new AdapterError(`${key} must map module names to numbers above 0`);
-  }
-  return value as Record<string, number>;
-}

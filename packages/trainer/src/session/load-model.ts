@@ -9,7 +9,7 @@ import {
   type OpenModel,
   type WeightSource,
 } from "@welltempered/checkpoint";
-import type { RunConfig } from "@welltempered/config";
+import type { FinetuningType, RunConfig } from "@welltempered/config";
 import { UserError } from "@welltempered/formats";
 import {
   architectureOf,
@@ -19,7 +19,7 @@ import {
   type ConfigRecord,
 } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
-import { Adapter, AdapterError, readAdapterConfig } from "@welltempered/peft";
+import { Adapter, AdapterError, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
@@ -144,22 +144,32 @@ function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
   }
 }
 
-function newAdapter(model: CausalLM, config: RunConfig): Adapter {
-  return named(
-    () =>
-      new Adapter(model, {
-        peftType: "LORA",
-        r: config.loraRank,
-        alpha: config.loraAlpha,
-        dropout: config.loraDropout,
-        targetModules: config.loraTarget.includes("all") ? "all-linear" : config.loraTarget,
-        modulesToSave: config.additionalTarget,
-        useRslora: config.useRslora,
-        rankPattern: {},
-        alphaPattern: {},
-      }),
-    "lora_target",
-  );
+/** `finetuning_type` → the configuration of a new adapter. */
+const newConfigs = {
+  lora: (config) => ({
+    peftType: "LORA",
+    ...placesOf(config),
+    r: config.loraRank,
+    alpha: config.loraAlpha,
+    dropout: config.loraDropout,
+    useRslora: config.useRslora,
+    rankPattern: {},
+    alphaPattern: {},
+  }),
+} as const satisfies Record<Exclude<FinetuningType, "full">, (config: RunConfig) => AdapterConfig>;
+
+const placesOf = ({
+  loraTarget,
+  additionalTarget,
+}: RunConfig): Pick<AdapterConfig, "targetModules" | "modulesToSave"> => ({
+  targetModules: loraTarget.includes("all") ? "all-linear" : loraTarget,
+  modulesToSave: additionalTarget,
+});
+
+function newAdapter(model: CausalLM, config: RunConfig): Adapter | undefined {
+  const { finetuningType } = config;
+  if (finetuningType === "full") return undefined;
+  return named(() => new Adapter(model, newConfigs[finetuningType](config)), "lora_target");
 }
 
 function trainEverything(engine: Engine, model: CausalLM): void {

@@ -34,10 +34,11 @@ export async function saveTrained(
     return;
   }
   const tensors = [...loaded.adapter.tensors()].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
-  const body = `A ${config.useRslora ? "rsLoRA" : "LoRA"} adapter of ${config.modelNameOrPath}, trained on ${config.dataset.join(", ")} with welltempered.`;
+  const method = config.useRslora ? "rsLoRA" : loaded.adapter.config.peftType;
+  const body = `An adapter (${method}) of ${config.modelNameOrPath}, trained on ${config.dataset.join(", ")} with welltempered.`;
   const readme = modelCard({
     baseModel: config.modelNameOrPath,
-    tags: ["welltempered", "lora"],
+    tags: ["welltempered", loaded.adapter.config.peftType.toLowerCase()],
     library: "peft",
     title: "Adapter",
     body,
