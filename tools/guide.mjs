@@ -1,7 +1,7 @@
 // node tools/guide.mjs docs/guides/<guide>.md [folder]: makes every edit that the guide's code blocks describe, in a
 // checkout. A block says where it goes after its language: `file=<path>` alone is a new file; with `after="<text>"`,
 // `before="<text>"` or `replace="<text>"` it goes next to, or in place of, the lines that hold the text (`\n` in it is a
-// line break), which must stand there once.
+// line break), which must stand there once. `file=<path> copy=<path>` is a copy with the renames that the block lists.
 // tests/docs follows every guide with it, so that none can rot.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -41,7 +41,9 @@ export function applyBlock({ attributes, code, line }, folder) {
   if (position === undefined) {
     if (existsSync(path)) throw new Error(`line ${line}: ${file} exists already; say where the block goes in it`);
     mkdirSync(dirname(path), { recursive: true });
-    return writeFileSync(path, code);
+    const text =
+      attributes.copy === undefined ? code : renamed(readFileSync(join(folder, attributes.copy), "utf8"), code);
+    return writeFileSync(path, text);
   }
   if (!existsSync(path)) throw new Error(`line ${line}: there is no ${file}`);
   const text = readFileSync(path, "utf8");
@@ -49,6 +51,15 @@ export function applyBlock({ attributes, code, line }, folder) {
   const count = text.split(anchor).length - 1;
   if (count !== 1) throw new Error(`line ${line}: ${file} contains ${JSON.stringify(anchor)} ${count} times, not once`);
   writeFileSync(path, edited(text, text.indexOf(anchor), anchor.length, position, code));
+}
+
+/** A copy in which each line `a → b` of `renames` was followed. */
+function renamed(text, renames) {
+  const pairs = renames
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" → "));
+  return pairs.reduce((result, [from, to]) => result.replaceAll(from, to), text);
 }
 
 /** The text with whole lines put before, after or in place of those that hold the anchor. */

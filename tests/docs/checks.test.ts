@@ -80,6 +80,10 @@ describe("following a guide", () => {
       step("file=src/old.ts replace='half\\nthree'", "3"),
     ].join("and then\n");
     expect(followGuide(guide, folder)).toEqual(["src/new.ts", "src/old.ts"]);
+    expect(followGuide(step("file=src/copy.ts copy=src/new.ts", "fresh → new\nw → v"), folder)).toEqual([
+      "src/copy.ts",
+    ]);
+    expect(readFileSync(join(folder, "src/copy.ts"), "utf8")).toBe("nev\n");
     expect(readFileSync(join(folder, "src/old.ts"), "utf8")).toBe("zero\none\ntwo\n3\n");
   });
 

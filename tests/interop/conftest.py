@@ -39,9 +39,9 @@ def node_script(name: str, *arguments: str) -> None:
     assert result.returncode == 0, result.stderr[-3000:]
 
 
-def save_tiny(folder: Path, seed: int = 0, **overrides):
-    """A random tiny Llama with the fixture tokenizer, saved in f32."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+def save_tiny(folder: Path, seed: int = 0, kind: str = "Llama", **overrides):
+    """A random tiny model of a kind with the fixture tokenizer, saved in f32."""
+    import transformers
 
     settings = dict(
         hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, vocab_size=400,
@@ -50,7 +50,8 @@ def save_tiny(folder: Path, seed: int = 0, **overrides):
     )
     settings.update(overrides)
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(LlamaConfig(**settings)).float().eval()
+    config = getattr(transformers, f"{kind}Config")(**settings)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("norm.weight"):

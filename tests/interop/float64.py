@@ -1,4 +1,4 @@
-"""transformers' Llama in float64 throughout: its RMSNorm and RoPE otherwise compute in float32 whatever the weights are."""
+"""A transformers model in float64 throughout: its RMSNorm and RoPE otherwise compute in float32 whatever the weights are."""
 
 import copy
 import math
@@ -39,12 +39,12 @@ def rotary(self, x, position_ids):
 
 
 def in_float64(model):
-    """A float64 copy of a transformers Llama with norms and rotations in float64."""
+    """A float64 copy of a transformers model with norms and rotations in float64."""
     exact = copy.deepcopy(model).double()
     for module in exact.modules():
         kind = type(module).__name__
-        if kind == "LlamaRMSNorm":
+        if kind.endswith("RMSNorm"):
             module.forward = types.MethodType(rms_norm, module)
-        elif kind == "LlamaRotaryEmbedding":
+        elif kind.endswith("RotaryEmbedding"):
             module.forward = types.MethodType(rotary, module)
     return exact
