@@ -31,7 +31,7 @@ def frequencies(config, dim: int, length: int) -> torch.Tensor:
 
 
 def rotary(self, x, position_ids):
-    dim = self.config.head_dim or self.config.hidden_size // self.config.num_attention_heads
+    dim = getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
     inverse = frequencies(self.config, dim, int(position_ids.max()) + 1)
     angles = position_ids[..., None].double() * inverse
     both = torch.cat((angles, angles), dim=-1)
