@@ -44,6 +44,7 @@ describe("guides", () => {
       const touched = followGuide(text, overlay.folder);
       expect(touched.length).toBeGreaterThan(2);
       expect(overlay.typecheck()).toEqual([]);
+      if (touched.some((file) => file.endsWith(".rs"))) expect(overlay.clippy()).toBe("");
     } finally {
       overlay.dispose();
     }

@@ -59,6 +59,19 @@ export class Overlay {
     return status === null ? ["the compiler did not run"] : errors;
   }
 
+  /** What clippy says about the crates here; nothing where it is content. */
+  clippy(): string {
+    // One place for all runs, so that cargo takes them for the same packages.
+    const place = join(root, "target/docs");
+    rmSync(place, { recursive: true, force: true });
+    cpSync(join(this.folder, "crates"), join(place, "crates"), { recursive: true });
+    for (const name of ["Cargo.toml", "Cargo.lock"]) cpSync(join(root, name), join(place, name));
+    const words = ["clippy", "--workspace", "--lib", "--tests", "--quiet", "--offline", "--", "-D", "warnings"];
+    const env = { ...process.env, CARGO_TARGET_DIR: join(root, "target") };
+    const { status, stderr, error } = spawnSync("cargo", words, { cwd: place, env, encoding: "utf8" });
+    return status === 0 ? "" : `${error?.message ?? ""}${stderr}`;
+  }
+
   dispose(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
