@@ -1,0 +1,109 @@
+// One LoRA step of ours and one of transformers + peft in turn, on the same weights, adapter and token ids.
+import { existsSync, mkdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { root } from "../../tools/lib.mjs";
+import { pythonEnvironment } from "../../tools/python/setup.mjs";
+import { Child } from "../lib/child.mjs";
+import { largestDifference, summary } from "../lib/statistics.mjs";
+import { learningRate, lora, maxGradNorm, shapes } from "./shapes.mjs";
+
+const offline = { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" };
+const here = "bench/lora-step";
+/** Largest relative difference of the losses, and of the gradient norms. */
+const tolerance = { float32: { loss: 1e-4, gradNorm: 1e-3 }, bfloat16: { loss: 5e-3, gradNorm: 5e-2 } };
+
+/** Model, adapter and ids, made once for a description. */
+function inputs(python, description) {
+  const text = JSON.stringify(description);
+  const key = createHash("sha256").update(text).digest("hex").slice(0, 12);
+  const folder = join(root, ".cache/bench", `lora-step-${key}`);
+  if (existsSync(join(folder, "ids.json"))) return folder;
+  mkdirSync(folder, { recursive: true });
+  const made = spawnSync(python, [`${here}/make_inputs.py`, folder], {
+    cwd: root,
+    input: text,
+    env: { ...process.env, ...offline },
+    stdio: ["pipe", "inherit", "inherit"],
+  });
+  if (made.status !== 0) throw new Error("bench: the inputs could not be made");
+  return folder;
+}
+
+/**
+ * Rounds of one step each, ours first. The first round warms up: its losses count, its times do not.
+ * @returns what a result file of this bench holds beside the machine
+ */
+export async function run({ rounds = "7", threads = "2", shape = "135m", dtype = "float32" } = {}) {
+  const python = pythonEnvironment();
+  const { model, rows, length } = shapes[shape];
+  const steps = Number(rounds) + 1;
+  const folder = inputs(python, { model, rows, length, steps, ...lora });
+  const settings = [folder, threads, String(learningRate), String(maxGradNorm)];
+  const reference = new Child(python, [`${here}/reference.py`, ...settings, dtype], {
+    ...offline,
+    OMP_NUM_THREADS: threads,
+  });
+  const { versions, attention, cpuCapability, trainable } = await reference.answer();
+  const ours = new Child(process.execPath, [`${here}/ours.mjs`, ...settings]);
+  const same = await ours.answer();
+  if (same.trainable !== trainable)
+    throw new Error(`bench: ${same.trainable} numbers train here, ${trainable} in the reference`);
+  const answers = { ours: [], reference: [] };
+  for (let step = 0; step < steps; step++) {
+    answers.ours.push(await ours.ask({ step }));
+    answers.reference.push(await reference.ask({ step }));
+  }
+  const peak = { ours: ours.peakMemory(), reference: reference.peakMemory() };
+  await Promise.all([ours.close(), reference.close()]);
+  return describe({ answers, peak, tokens: rows * length, dtype, shape, threads, steps, versions, attention, cpuCapability, trainable });
+}
+
+function describe({ answers, peak, tokens, dtype, shape, threads, steps, versions, attention, cpuCapability, trainable }) {
+  const column = (side, field) => answers[side].map((answer) => answer[field]);
+  const seconds = (side) => column(side, "seconds").slice(1);
+  const speed = (side) => summary(seconds(side).map((time) => tokens / time));
+  const ratio = summary(seconds("reference").map((time, round) => time / seconds("ours")[round]));
+  const side = (name) => ({
+    tokensPerSecond: speed(name),
+    peakMemoryBytes: peak[name],
+    losses: column(name, "loss"),
+    gradNorms: column(name, "gradNorm"),
+  });
+  const [ours, reference] = [side("ours"), side("reference")];
+  const memoryRatio = peak.ours / peak.reference;
+  const difference = {
+    loss: largestDifference(ours.losses, reference.losses),
+    gradNorm: largestDifference(ours.gradNorms, reference.gradNorms),
+  };
+  const smallestNorm = Math.min(...ours.gradNorms, ...reference.gradNorms);
+  const equal = difference.loss <= tolerance[dtype].loss && difference.gradNorm <= tolerance[dtype].gradNorm;
+  return {
+    ...(dtype === "float32" ? {} : { variant: dtype }),
+    settings: { shape, ...shapes[shape], ...lora, targets: "all-linear", threads: Number(threads), rounds: steps - 1, learningRate, maxGradNorm, trainable, oursDtype: "float32", referenceDtype: dtype, referenceAttention: attention, referenceCpuCapability: cpuCapability },
+    versions,
+    ours,
+    reference,
+    ratio,
+    memoryRatio,
+    difference,
+    liveBytesAfterFirstAndLastStep: [column("ours", "liveBytes")[0], column("ours", "liveBytes").at(-1)],
+    table: [
+      ["tokens/s, ours", figure(ours.tokensPerSecond, 0)],
+      [`tokens/s, transformers + peft ${dtype}`, figure(reference.tokensPerSecond, 0)],
+      ["ratio of each round", figure(ratio, 3)],
+      ["peak memory", `${gigabytes(peak.ours)} and ${gigabytes(peak.reference)}, ratio ${memoryRatio.toFixed(3)}`],
+      ["loss, first and last", `${ours.losses[0].toFixed(5)} … ${ours.losses.at(-1).toFixed(5)}; differs by ${difference.loss.toExponential(1)}`],
+      ["gradient norm", `${ours.gradNorms[0].toFixed(5)} … ${ours.gradNorms.at(-1).toFixed(5)}; differs by ${difference.gradNorm.toExponential(1)}`],
+    ],
+    goals: [
+      { what: `losses and gradient norms equal (${tolerance[dtype].loss}, ${tolerance[dtype].gradNorm}), gradients not zero`, reached: equal && smallestNorm > 0 },
+      { what: "at least 0.9 of the reference's tokens/s", reached: ratio.median >= 0.9 },
+      { what: "at most 0.6 of the reference's peak memory", reached: memoryRatio <= 0.6 },
+    ],
+  };
+}
+
+const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(2)} GB`;
+const figure = ({ median, range }, digits) => `${median.toFixed(digits)} (${range.map((x) => x.toFixed(digits)).join(" … ")})`;

@@ -1,0 +1,34 @@
+// npm run bench [name] [--option value …]: ours against the reference stack, figures on the terminal and in bench/results.
+import { parseArgs } from "node:util";
+import * as docker from "./docker/bench.mjs";
+import * as help from "./help/bench.mjs";
+import { machine } from "./lib/machine.mjs";
+import { save, show } from "./lib/report.mjs";
+import * as loraStep from "./lora-step/bench.mjs";
+
+const benches = { "lora-step": loraStep, docker, help };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    steps: { type: "string" },
+    rounds: { type: "string" },
+    threads: { type: "string" },
+    shape: { type: "string" },
+    dtype: { type: "string" },
+    out: { type: "string" },
+  },
+});
+
+const unknown = positionals.find((name) => !Object.hasOwn(benches, name));
+if (unknown !== undefined) {
+  console.error(`bench: ${unknown} is not a bench; choose from ${Object.keys(benches).join(", ")}`);
+  process.exit(2);
+}
+
+for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) {
+  const bench = benches[name];
+  const report = { name, ...machine(), ...(await bench.run(values)) };
+  show(report);
+  console.log(`saved: ${save(report, values.out)}`);
+}
