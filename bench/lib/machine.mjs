@@ -51,6 +51,12 @@ export function machine() {
 
 /** A name for files: core and widest instruction set. */
 export function cpuName({ core, model = "cpu", instructions }) {
-  const words = core ?? model.toLowerCase().replaceAll(/\(.*?\)|@.*|cpu/g, "").trim().replaceAll(/[^a-z0-9]+/g, "-");
+  const words =
+    core ??
+    model
+      .toLowerCase()
+      .replaceAll(/\(.*?\)|@.*|cpu/g, "")
+      .trim()
+      .replaceAll(/[^a-z0-9]+/g, "-");
   return `${words}-${instructions.includes("avx512f") ? "avx512" : instructions.includes("avx2") ? "avx2" : "portable"}`;
 }

@@ -57,10 +57,34 @@ export async function run({ rounds = "7", threads = "2", shape = "135m", dtype =
   }
   const peak = { ours: ours.peakMemory(), reference: reference.peakMemory() };
   await Promise.all([ours.close(), reference.close()]);
-  return describe({ answers, peak, tokens: rows * length, dtype, shape, threads, steps, versions, attention, cpuCapability, trainable });
+  return describe({
+    answers,
+    peak,
+    tokens: rows * length,
+    dtype,
+    shape,
+    threads,
+    steps,
+    versions,
+    attention,
+    cpuCapability,
+    trainable,
+  });
 }
 
-function describe({ answers, peak, tokens, dtype, shape, threads, steps, versions, attention, cpuCapability, trainable }) {
+function describe({
+  answers,
+  peak,
+  tokens,
+  dtype,
+  shape,
+  threads,
+  steps,
+  versions,
+  attention,
+  cpuCapability,
+  trainable,
+}) {
   const column = (side, field) => answers[side].map((answer) => answer[field]);
   const seconds = (side) => column(side, "seconds").slice(1);
   const speed = (side) => summary(seconds(side).map((time) => tokens / time));
@@ -81,7 +105,21 @@ function describe({ answers, peak, tokens, dtype, shape, threads, steps, version
   const equal = difference.loss <= tolerance[dtype].loss && difference.gradNorm <= tolerance[dtype].gradNorm;
   return {
     ...(dtype === "float32" ? {} : { variant: dtype }),
-    settings: { shape, ...shapes[shape], ...lora, targets: "all-linear", threads: Number(threads), rounds: steps - 1, learningRate, maxGradNorm, trainable, oursDtype: "float32", referenceDtype: dtype, referenceAttention: attention, referenceCpuCapability: cpuCapability },
+    settings: {
+      shape,
+      ...shapes[shape],
+      ...lora,
+      targets: "all-linear",
+      threads: Number(threads),
+      rounds: steps - 1,
+      learningRate,
+      maxGradNorm,
+      trainable,
+      oursDtype: "float32",
+      referenceDtype: dtype,
+      referenceAttention: attention,
+      referenceCpuCapability: cpuCapability,
+    },
     versions,
     ours,
     reference,
@@ -94,11 +132,20 @@ function describe({ answers, peak, tokens, dtype, shape, threads, steps, version
       [`tokens/s, transformers + peft ${dtype}`, figure(reference.tokensPerSecond, 0)],
       ["ratio of each round", figure(ratio, 3)],
       ["peak memory", `${gigabytes(peak.ours)} and ${gigabytes(peak.reference)}, ratio ${memoryRatio.toFixed(3)}`],
-      ["loss, first and last", `${ours.losses[0].toFixed(5)} … ${ours.losses.at(-1).toFixed(5)}; differs by ${difference.loss.toExponential(1)}`],
-      ["gradient norm", `${ours.gradNorms[0].toFixed(5)} … ${ours.gradNorms.at(-1).toFixed(5)}; differs by ${difference.gradNorm.toExponential(1)}`],
+      [
+        "loss, first and last",
+        `${ours.losses[0].toFixed(5)} … ${ours.losses.at(-1).toFixed(5)}; differs by ${difference.loss.toExponential(1)}`,
+      ],
+      [
+        "gradient norm",
+        `${ours.gradNorms[0].toFixed(5)} … ${ours.gradNorms.at(-1).toFixed(5)}; differs by ${difference.gradNorm.toExponential(1)}`,
+      ],
     ],
     goals: [
-      { what: `losses and gradient norms equal (${tolerance[dtype].loss}, ${tolerance[dtype].gradNorm}), gradients not zero`, reached: equal && smallestNorm > 0 },
+      {
+        what: `losses and gradient norms equal (${tolerance[dtype].loss}, ${tolerance[dtype].gradNorm}), gradients not zero`,
+        reached: equal && smallestNorm > 0,
+      },
       { what: "at least 0.9 of the reference's tokens/s", reached: ratio.median >= 0.9 },
       { what: "at most 0.6 of the reference's peak memory", reached: memoryRatio <= 0.6 },
     ],
@@ -106,4 +153,5 @@ function describe({ answers, peak, tokens, dtype, shape, threads, steps, version
 }
 
 const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(2)} GB`;
-const figure = ({ median, range }, digits) => `${median.toFixed(digits)} (${range.map((x) => x.toFixed(digits)).join(" … ")})`;
+const figure = ({ median, range }, digits) =>
+  `${median.toFixed(digits)} (${range.map((x) => x.toFixed(digits)).join(" … ")})`;
