@@ -24,6 +24,10 @@ export class Child {
     this.name = args.find((word) => /\.(mjs|js|py)$/.test(word)) ?? command;
   }
 
+  get pid() {
+    return this.#process.pid;
+  }
+
   /** The next line it prints. */
   async answer() {
     const { done, value } = await this.#lines.next();

@@ -4,27 +4,46 @@
 
 use std::collections::BTreeMap;
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 
 use crate::fault;
 
-/// One cache line; the unit blocks are made of.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
-
-// SAFETY: Line is a plain array of bytes: all-zero bits are a value of it.
-unsafe impl Zeroable for Line {}
-// SAFETY: Line is 64 bytes at alignment 64: no padding, no invalid bit pattern, Copy and 'static.
-unsafe impl Pod for Line {}
-
-const LINE: usize = std::mem::size_of::<Line>();
+/// One cache line: the unit of blocks, and their alignment.
+const LINE: usize = 64;
 /// The allocator recycles smaller blocks well enough itself.
 const SMALLEST_KEPT: usize = 16 * 1024;
+/// Fresh zeros below this size are written at once: an op that adds to them would fault twice a page, for the read and
+/// for the write.
+const SMALLEST_UNTOUCHED: usize = 64 << 20;
+
+/// Whole lines, zero at first. They begin at the first line boundary of an unaligned allocation: the allocator hands out
+/// zeroed pages untouched, but fills memory itself where more alignment is asked for than its own.
+struct Lines {
+    memory: Box<[u8]>,
+    start: usize,
+    count: usize,
+}
+
+impl Lines {
+    fn zeroed(count: usize) -> Option<Lines> {
+        let bytes = count.checked_mul(LINE)?.checked_add(LINE)?;
+        let memory: Box<[u8]> = bytemuck::allocation::try_zeroed_slice_box(bytes).ok()?;
+        let start = memory.as_ptr().addr().wrapping_neg() % LINE;
+        Some(Lines { memory, start, count })
+    }
+
+    fn bytes(&self, len: usize) -> &[u8] {
+        &self.memory[self.start..][..len]
+    }
+
+    fn bytes_mut(&mut self, len: usize) -> &mut [u8] {
+        &mut self.memory[self.start..][..len]
+    }
+}
 
 /// A block of at least `len` bytes. Bytes past `len` are unspecified.
 pub struct Block {
-    lines: Box<[Line]>,
+    lines: Lines,
     len: usize,
 }
 
@@ -38,11 +57,11 @@ impl Block {
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        self.lines.bytes(self.len)
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        self.lines.bytes_mut(self.len)
     }
 
     pub fn view<T: Pod>(&self) -> &[T] {
@@ -63,7 +82,7 @@ pub enum Contents {
 }
 
 struct Shelf {
-    blocks: Vec<Box<[Line]>>,
+    blocks: Vec<Lines>,
     last_used: u64,
 }
 
@@ -90,24 +109,30 @@ impl Pool {
         let count = lines_for(bytes);
         let lines = match self.reuse(count) {
             Some(mut lines) => {
-                refresh(&mut lines[..bytes.div_ceil(LINE)], contents);
+                refresh(lines.bytes_mut(bytes), contents);
                 lines
             }
             None if fault::no_room_for(self.live + count * LINE) => return None,
-            None => bytemuck::allocation::try_zeroed_slice_box(count).ok()?,
+            None => {
+                let mut lines = Lines::zeroed(count)?;
+                if bytes < SMALLEST_UNTOUCHED {
+                    refresh(lines.bytes_mut(bytes), contents);
+                }
+                lines
+            }
         };
         Some(Block { lines, len: bytes })
     }
 
     /// Counts a taken block as live: it comes back by `put`. A block that an error drops before counts for nothing.
     pub fn count(&mut self, block: &Block) {
-        self.live += block.lines.len() * LINE;
+        self.live += block.lines.count * LINE;
         self.peak = self.peak.max(self.live);
         self.trim();
     }
 
     pub fn put(&mut self, block: Block) {
-        let count = block.lines.len();
+        let count = block.lines.count;
         self.live -= count * LINE;
         if count * LINE < SMALLEST_KEPT {
             return;
@@ -125,7 +150,7 @@ impl Pool {
         self.waiting
     }
 
-    fn reuse(&mut self, count: usize) -> Option<Box<[Line]>> {
+    fn reuse(&mut self, count: usize) -> Option<Lines> {
         self.clock += 1;
         let shelf = self.shelves.get_mut(&count)?;
         shelf.last_used = self.clock;
@@ -148,10 +173,10 @@ impl Pool {
 }
 
 /// Debug builds fill what need not be zero with NaN, so that an op which does not write all of its output shows.
-fn refresh(lines: &mut [Line], contents: Contents) {
+fn refresh(bytes: &mut [u8], contents: Contents) {
     match contents {
-        Contents::Zeros => lines.fill(Line([0; LINE])),
-        Contents::Anything if cfg!(debug_assertions) => lines.fill(Line([0xFF; LINE])),
+        Contents::Zeros => bytes.fill(0),
+        Contents::Anything if cfg!(debug_assertions) => bytes.fill(0xFF),
         Contents::Anything => {}
     }
 }
@@ -191,5 +216,19 @@ mod tests {
     #[test]
     fn memory_the_machine_does_not_have_is_refused() {
         assert!(Pool::default().take(1 << 56, Contents::Zeros).is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn large_memory_is_not_touched_before_it_is_used() {
+        let resident = || {
+            let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+            pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+        };
+        let before = resident();
+        let mut block = Pool::default().take(1 << 30, Contents::Zeros).unwrap();
+        let bytes = block.bytes_mut();
+        assert_eq!((bytes[0], bytes[bytes.len() - 1]), (0, 0));
+        assert!(resident() - before < 1 << 28);
     }
 }
