@@ -41,7 +41,7 @@ export function machine() {
   return {
     date: new Date().toISOString(),
     commit: git("rev-parse", "HEAD"),
-    uncommittedChanges: git("status", "--porcelain", "--", "crates", "packages", "bench") !== "",
+    uncommittedChanges: git("status", "--porcelain", "--", "crates", "packages", "bench", ":!bench/results") !== "",
     cpu: cpu(),
     memoryBytes: totalmem(),
     node: process.version,
