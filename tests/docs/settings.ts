@@ -30,12 +30,16 @@ export function refusal(yaml: string): string | undefined {
   }
 }
 
-/** Files that an example's configuration names and that are not there; what is fetched at run time lies in .cache. */
+/** Fetched at run time, or made by the step before: a clean checkout has neither. */
+const madeLater = (name: string): boolean => /^(\.cache|saves)\//.test(name);
+
+/** Files that an example's configuration names and that are not there. */
 export function missingFiles(path: string): string[] {
   const { config } = loadConfig([join(root, path)]);
   const named = [config.modelNameOrPath, ...config.adapterNameOrPath, config.datasetDir];
-  const absent = named.filter((name) => !name.startsWith(".cache/") && !existsSync(join(root, name)));
-  return absent.length > 0 ? absent : missingRows(config);
+  const absent = named.filter((name) => !madeLater(name) && !existsSync(join(root, name)));
+  if (absent.length > 0) return absent;
+  return madeLater(config.datasetDir) ? [] : missingRows(config);
 }
 
 function missingRows({ stage, datasetDir, dataset, evalDataset }: RunConfig): string[] {
