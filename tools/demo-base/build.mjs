@@ -1,5 +1,5 @@
 // Makes the bundled base model from nothing: corpus, `temper train` pt, `temper train` sft, bf16 export to examples/demo-base.
-// The tokenizer is checked in (train_tokenizer.py made it from the same corpus). About ten minutes on two cores.
+// The tokenizer is checked in (train_tokenizer.py made it from the same corpus). About half an hour on two cores.
 // Usage: node tools/demo-base/build.mjs [OUT_DIR]
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";

@@ -5,13 +5,24 @@ import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { commands, listCommands, synonyms } from "./commands.mjs";
+import { inWordsOf, makeEngines, nouns, requests } from "./engines.mjs";
 import { makeNames, makeRandom } from "./names.mjs";
 
 const slotPattern = /\{([a-z]+)(2?)\}/g;
 /** Share of requests that name several things. */
 const LIST_SHARE = 0.3;
+/** Share of requests to invented engines, how many engines there are, and how often the usual one is meant. */
+const ENGINE_SHARE = 0.6;
+const ENGINES = 8;
+const USUAL_SHARE = 0.4;
 
 const choicePattern = /\[([^[\]]*)\]/;
+
+/** The same engines in every corpus. */
+const inventEngines = () => {
+  const names = makeNames(makeRandom(11));
+  return makeEngines(ENGINES, { pick: names.pick, makeName: names.invented });
+};
 
 /** Draws phrasings and names from one random stream. */
 const makeWriter = (seed) => {
@@ -56,12 +67,33 @@ const makeWriter = (seed) => {
   const plea = /^(show|give|let) me\b/;
   const voice = (text) => {
     if (/^[A-Z{]/.test(text)) return text;
+    if (/^(the|what|which|how) /.test(text)) return capital(text);
     return plea.test(text) ? pick([capital, (t) => `Please ${t}`])(text) : pick(orders)(text);
   };
 
+  const addresses = [
+    (t, tool) => `${tool}: ${t}`,
+    (t, tool) => `With ${tool}: ${t}`,
+    (t, tool) => `${capital(tool)}: ${t}`,
+    (t, tool) => `(${tool}) ${t}`,
+  ];
   const single = Object.entries(commands);
   const listed = Object.entries(listCommands);
+  const asked = Object.entries(requests);
+  const engines = inventEngines();
+  /** To the usual engine nobody says its name; to another, the request names it. */
+  const toEngine = (fill) => {
+    const usual = random() < USUAL_SHARE;
+    const engine = usual ? engines[0] : pick(engines);
+    const [command, phrasings] = pick(asked);
+    const called = Object.fromEntries(Object.entries(nouns).map(([kind, list]) => [kind, pick(list)]));
+    const plain = expand(pick(phrasings)).replace(/%([a-z])/g, (_, kind) => called[kind] ?? engine.tool);
+    const said = voice(plain).trim();
+    const instruction = usual || said.includes(engine.tool) ? said : pick(addresses)(said, engine.tool);
+    return { instruction: fill(instruction), input: "", output: fill(inWordsOf(engine, command)) };
+  };
   const request = (fill = filler()) => {
+    if (random() < ENGINE_SHARE) return toEngine(fill);
     const [command, phrasings] = pick(random() < LIST_SHARE ? listed : single);
     const plain = expand(pick(phrasings));
     const instruction = fill(voice(plain));
@@ -131,12 +163,18 @@ export const makeNotes = (count, seed = 2) => {
     ]);
   };
   const lines = (make, n) => Array.from({ length: n }, make).join("\n");
-  const kinds = [() => lines(story, 2), () => session(), () => lines(written, 3), () => lines(written, 4)];
+  const kinds = [
+    () => lines(story, 2),
+    () => session(),
+    () => session(),
+    () => lines(written, 3),
+    () => lines(written, 4),
+  ];
   return Array.from({ length: count }, () => ({ text: pick(kinds)() }));
 };
 
 if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const [out = "saves/demo-base", requests = "90000", notes = "6000"] = process.argv.slice(2);
+  const [out = "saves/demo-base", requests = "480000", notes = "20000"] = process.argv.slice(2);
   mkdirSync(out, { recursive: true });
   const rows = (list) => list.map((row) => JSON.stringify(row)).join("\n") + "\n";
   writeFileSync(join(out, "requests.jsonl"), rows(makeRequests(Number(requests))));

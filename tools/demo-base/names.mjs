@@ -33,12 +33,19 @@ const onsets = "b c d f g h j k l m n p r s t v w z br cl cr dr fl gr pl pr sh s
 const nuclei = "a e i o u a e i o ai ea oo ou".split(" ");
 const codas = ["", "", "", "", "n", "r", "l", "s", "t", "x", "ck", "nd", "rk", "st", "m"];
 
+const rude = /fu(ck|k)|shi?t|cun|tit|coc?k|dic?k|fag|ni?g|piss|slut|cum|rape|nazi/;
+
 /** A source of names over one random stream. Each method returns a fresh string. */
 export const makeNames = (random) => {
   const pick = (list) => list[Math.floor(random() * list.length)];
   const int = (low, high) => low + Math.floor(random() * (high - low + 1));
-  const invented = () =>
+  const syllables = () =>
     Array.from({ length: pick([1, 1, 2, 2, 2, 3]) }, () => pick(onsets) + pick(nuclei)).join("") + pick(codas);
+  const invented = () => {
+    let made = syllables();
+    while (rude.test(made)) made = syllables();
+    return made;
+  };
   const word = () => (random() < 0.5 ? pick(words) + (random() < 0.2 ? "s" : "") : invented());
   const version = () =>
     [
@@ -84,6 +91,7 @@ export const makeNames = (random) => {
   return {
     pick,
     int,
+    invented,
     word,
     name,
     version,
