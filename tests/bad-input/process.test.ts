@@ -11,7 +11,7 @@ import { Box, goodRows, requireBuild, type Answer } from "./box.ts";
 
 const temper = fileURLToPath(new URL("../../packages/cli/bin/temper.js", import.meta.url));
 /** A run that would take long: it is stopped by what the test does. */
-const long = ["train", "run.yaml", "max_steps=100000", "logging_steps=1"];
+const long = ["train", "run.yaml", "max_steps=100000", "logging_steps=1", "lr_scheduler_type=constant"];
 
 /** After truncation to 8 tokens nothing of the answer is left. */
 const targetless = { instruction: "long ".repeat(400), output: "bbbbbbbb" };
@@ -66,7 +66,7 @@ describe("signals", () => {
       const [saved = ""] = checkpoints();
       expect(saved).toMatch(/^checkpoint-\d+$/);
       const step = Number(saved.split("-")[1]);
-      const again = await box.run(["train", "run.yaml", `max_steps=${step + 1}`, "resume_from_checkpoint=true"]);
+      const again = await box.run([...long, `max_steps=${step + 1}`, "resume_from_checkpoint=true"]);
       expect(again).toMatchObject({ code: 0 });
       expect(losses()).toHaveLength(step + 1);
     },

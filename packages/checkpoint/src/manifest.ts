@@ -1,15 +1,17 @@
-// manifest.json names every file of a checkpoint with size and SHA-256: a checkpoint without one, or one that differs
-// from it, is not a checkpoint.
+// manifest.json names every file of a checkpoint with size and SHA-256, and ends with its own: a checkpoint without one,
+// or one that differs from it, is not a checkpoint.
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { isJsonObject, type JsonObject, type JsonValue, printable, UserError, writeJson } from "@welltempered/formats";
 import { writeFileAtomic } from "./atomic-file.ts";
-import { openInput, shownPath } from "./io.ts";
+import { openInput, readWhole, shownPath } from "./io.ts";
 import { readJsonFile } from "./model-folder.ts";
 
 export const manifestName = "manifest.json";
 const formatVersion = 1;
+const maxManifest = 1 << 26;
+const damaged = "the checkpoint is damaged: use another";
 
 export interface ManifestFile {
   /** Path inside the folder, with "/". */
@@ -57,22 +59,34 @@ export function hashFile(path: string): { size: number; sha256: string } {
 export async function writeManifest(folder: string, facts: Readonly<Record<string, unknown>>): Promise<void> {
   const names = (await listFiles(folder)).filter((name) => name !== manifestName);
   const files = names.map((name) => ({ name, ...hashFile(join(folder, name)) }));
-  await writeFileAtomic(
-    join(folder, manifestName),
-    `${writeJson({ format_version: formatVersion, ...facts, files }, { indent: 2 })}\n`,
-  );
+  const text = `${writeJson({ format_version: formatVersion, ...facts, files, sha256: noHash }, { indent: 2 })}\n`;
+  await writeFileAtomic(join(folder, manifestName), sealed(text));
 }
+
+/** What stands in the place of the manifest's own hash while it is computed. */
+const noHash = "0".repeat(64);
+const ownHash = /(?<="sha256": ")[0-9a-f]{64}(?="\n\}\n$)/;
+
+/** The text of a manifest with its own hash at its end. */
+const sealed = (text: string): string => {
+  const open = text.replace(ownHash, noHash);
+  return open.replace(ownHash, createHash("sha256").update(open).digest("hex"));
+};
 
 /** Reads manifest.json without looking at the files. */
 export function readManifest(folder: string): Manifest {
   const path = join(folder, manifestName);
-  const { format_version: version, files, ...rest } = readJsonFile(path);
+  const { format_version: version, files, sha256: _, ...rest } = readJsonFile(path, maxManifest);
   if (version !== formatVersion)
     throw new UserError(
       `${shownPath(path)}:format_version: is ${printable(String(version), 20)}, not ${formatVersion}; use the version of temper that wrote it`,
     );
   if (!Array.isArray(files)) throw new UserError(`${shownPath(path)}:files: is not a list; use another checkpoint`);
-  return { files: files.map((entry) => readEntry(entry, path)), facts: Object.assign(Object.create(null), rest) };
+  const entries = files.map((entry) => readEntry(entry, path));
+  const text = new TextDecoder().decode(readWhole(path, maxManifest));
+  if (!ownHash.test(text) || sealed(text) !== text)
+    throw new UserError(`${shownPath(path)}: its content changed since it was saved; ${damaged}`);
+  return { files: entries, facts: Object.assign(Object.create(null), rest) };
 }
 
 function readEntry(entry: JsonValue, path: string): ManifestFile {
@@ -100,8 +114,6 @@ export function verifyManifest(folder: string, options: { hashes?: boolean } = {
   for (const file of manifest.files) verifyFile(join(folder, file.name), file, options.hashes !== false);
   return manifest;
 }
-
-const damaged = "the checkpoint is damaged: use another";
 
 function verifyFile(path: string, wanted: ManifestFile, withHash: boolean): void {
   const found = withHash ? hashFile(path) : { size: sizeOf(path), sha256: wanted.sha256 };

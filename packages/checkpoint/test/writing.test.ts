@@ -239,6 +239,14 @@ describe("writing whole or not at all", () => {
       "weights.safetensors: 3 bytes instead of 7",
     ],
     ["an empty file", (path) => truncateSync(join(path, "sub/state.json"), 0), "sub/state.json: 0 bytes instead of 2"],
+    [
+      "a step of the manifest changed",
+      (path) => {
+        const manifest = join(path, "manifest.json");
+        writeFileSync(manifest, readFileSync(manifest, "utf8").replace('"step": 10', '"step": 11'));
+      },
+      "manifest.json: its content changed",
+    ],
     ["a missing manifest", (path) => writeFileSync(join(path, "manifest.json"), ""), "manifest.json:1:1"],
     [
       "a name that leaves the folder",
@@ -264,7 +272,7 @@ describe("writing whole or not at all", () => {
       "format_version: is 2",
     ],
   ])("names the damaged file of a checkpoint with %s", async (_, damage, message) => {
-    const path = await writeFolderAtomic(folderOf(), "checkpoint-1", fill);
+    const path = await writeFolderAtomic(folderOf(), "checkpoint-1", fill, { step: 10 });
     damage(path);
     expect(await refusal(() => verifyManifest(path))).toContain(message);
   });

@@ -19,7 +19,7 @@ export function judge(
   metrics: Readonly<Record<string, number>>,
   settings: BestSettings,
 ): { best: boolean; stop: boolean } {
-  const { metricForBestModel, greaterIsBetter, earlyStoppingSteps } = settings;
+  const { metricForBestModel, greaterIsBetter } = settings;
   const value = metricForBestModel === undefined ? undefined : metrics[metricKey(metricForBestModel)];
   if (value === undefined) return { best: false, stop: false };
   const { bestMetric } = state;
@@ -29,5 +29,11 @@ export function judge(
     state.bestMetric = value;
     state.bestStep = state.step;
   }
-  return { best, stop: earlyStoppingSteps !== undefined && state.patience >= earlyStoppingSteps };
+  return { best, stop: isOutOfPatience(state, settings) };
 }
+
+/** Whether the run ends early: also asked of one that was killed between its last checkpoint and its end. */
+export const isOutOfPatience = (
+  { patience }: RunState,
+  { earlyStoppingSteps }: Pick<BestSettings, "earlyStoppingSteps">,
+): boolean => earlyStoppingSteps !== undefined && patience >= earlyStoppingSteps;

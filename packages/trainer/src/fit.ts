@@ -5,7 +5,7 @@ import type { Emit } from "@welltempered/events";
 import { Embedding, type CausalLM } from "@welltempered/nn";
 import type { LearningRate, Optimizer } from "@welltempered/optimizers";
 import type { Engine } from "@welltempered/tensor";
-import { judge, metricKey, type BestSettings } from "./best.ts";
+import { isOutOfPatience, judge, metricKey, type BestSettings } from "./best.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Fault } from "./fault.ts";
 import { dueAfterEpoch, dueAfterStep, type FlowSettings } from "./flow.ts";
@@ -93,7 +93,7 @@ function begin<E, B extends Batch>(options: FitOptions<E, B>): Run<E, B> {
     startTokens: state.inputTokensSeen,
     flosPerToken: 6 * parametersOutsideEmbeddings(model),
     tokens: 0,
-    reason: undefined,
+    reason: isOutOfPatience(state, options.settings) ? "early-stop" : undefined,
   };
 }
 
@@ -236,12 +236,15 @@ function addEntry<E, B extends Batch>({ state, settings }: Run<E, B>, entry: Log
   state.logHistory.push({ ...entry, epoch: state.epoch, ...seen, step: state.step });
 }
 
-/** Evaluates, saves and ends the epoch, as far as that is owed. */
+/** Evaluates, saves and ends the epoch, as far as that is owed. A run that stops early ends its epoch there. */
 async function settle<E, B extends Batch>(run: Run<E, B>): Promise<void> {
   const { owes } = run.state;
-  if (owes.evaluate) await evaluateAndJudge(run);
+  if (owes.evaluate) {
+    await evaluateAndJudge(run);
+    owes.epochEnd ||= run.reason !== undefined;
+  }
   if (owes.save) await save(run);
-  if (!owes.epochEnd && run.reason === undefined) return;
+  if (!owes.epochEnd) return;
   owes.epochEnd = false;
   const due = dueAfterEpoch(run.settings);
   if (due.log) await log(run);
@@ -284,14 +287,18 @@ function observe<E, B extends Batch>(
 
 async function save<E, B extends Batch>(run: Run<E, B>): Promise<void> {
   run.state.owes.save = false;
+  await write(run);
+}
+
+async function write<E, B extends Batch>(run: Run<E, B>): Promise<void> {
   run.state.pending = await run.sums.read();
   await run.save(run.state);
 }
 
-/** Ends at a signal: saves at once; what is owed is done on resume. */
+/** Ends at a signal: saves at once; what is owed is done on resume, a save again, for the evaluation before it decides on the best. */
 async function stop<E, B extends Batch>(run: Run<E, B>): Promise<void> {
   run.reason = "stopped";
-  await save(run);
+  await write(run);
 }
 
 async function finish<E, B extends Batch>(run: Run<E, B>, reason: EndReason): Promise<Record<string, number>> {

@@ -116,19 +116,42 @@ const counters = [
   "skippedInRow",
 ] as const satisfies readonly (keyof RunState)[];
 
-/** A state from its own JSON, or undefined where a value cannot be (hostile or torn file). */
-export function parseRunState(json: unknown): RunState | undefined {
-  if (typeof json !== "object" || json === null) return undefined;
-  const given = json as Partial<Record<keyof RunState, unknown>>;
-  const state = { ...freshState(), ...(given as Partial<RunState>) };
-  const numbers = counters.every((key) => typeof given[key] === "number" && Number.isFinite(given[key]));
-  const sane =
-    Number.isSafeInteger(state.step) && state.step >= 0 && state.step < 2 ** 40 && Array.isArray(state.logHistory);
-  const pending = Object.values(state.pending).every(isRecordOfNumbers);
-  return numbers && sane && pending && isRecordOfNumbers(state.schedule) && state.logHistory.every(isRecordOfNumbers)
-    ? state
-    : undefined;
+/** run_state.json. A number that JSON has no word for (the norm of a skipped step) is a text. */
+export const writeRunState = (state: RunState): string =>
+  `${JSON.stringify(state, (_key, value: unknown) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value))}\n`;
+
+const unwritable = new Map(Object.entries({ NaN: Number.NaN, Infinity, "-Infinity": -Infinity }));
+
+/** A state from its own text, or undefined where a value cannot be (hostile or torn file). */
+export function readRunState(text: string): RunState | undefined {
+  try {
+    return parseRunState(
+      JSON.parse(text, (_key, value: unknown) =>
+        typeof value === "string" ? (unwritable.get(value) ?? value) : value,
+      ),
+    );
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
+function parseRunState(json: unknown): RunState | undefined {
+  if (!isRecord(json)) return undefined;
+  const state = { ...freshState(), ...(json as Partial<RunState>) };
+  const numbers = counters.every((key) => Number.isFinite(json[key]));
+  const step = Number.isSafeInteger(state.step) && state.step >= 0 && state.step < 2 ** 40;
+  const log = Array.isArray(state.logHistory) && state.logHistory.every(isRecordOfNumbers);
+  const records = isRecordOfNumbers(state.last) && isRecordOfNumbers(state.schedule) && isRecord(state.pending);
+  const best = isOptional(state.bestMetric, "number") && isOptional(state.bestStep, "number");
+  const isSane = numbers && step && log && records && best && isOptional(state.bestCheckpoint, "string");
+  return isSane && isRecord(state.owes) && Object.values(state.pending).every(isRecordOfNumbers) ? state : undefined;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 const isRecordOfNumbers = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && Object.values(value).every((item) => typeof item === "number");
+  isRecord(value) && Object.values(value).every((item) => typeof item === "number");
+
+const isOptional = (value: unknown, type: "number" | "string"): boolean => value === undefined || typeof value === type;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { judge } from "../src/best.ts";
 import { dueAfterEpoch, dueAfterStep, type FlowSettings } from "../src/flow.ts";
 import { epochAfter, intervalOf, planSteps, windowOf } from "../src/plan.ts";
-import { freshState, parseRunState } from "../src/state.ts";
+import { freshState, readRunState, writeRunState } from "../src/state.ts";
 import { golden } from "./golden.ts";
 
 interface HfRun {
@@ -58,9 +58,18 @@ describe("the best evaluation", () => {
 });
 
 describe("the state of a run", () => {
+  test("keeps the norm of a step that was skipped", () => {
+    const state = { ...freshState(), logHistory: [{ grad_norm: Infinity, loss: Number.NaN }] };
+    expect(readRunState(writeRunState(state))).toEqual(state);
+  });
+
+  test.each(["", "{", '{"step":1'])("text torn to %j is not a state", (text) =>
+    expect(readRunState(text)).toBeUndefined(),
+  );
+
   test("survives JSON", () => {
     const state = { ...freshState(), step: 7, bestMetric: 0.25, pending: { loss: { sum: 0.1, count: 0 } } };
-    expect(parseRunState(JSON.parse(JSON.stringify(state)))).toEqual(state);
+    expect(readRunState(writeRunState(state))).toEqual(state);
   });
 
   test.each([
@@ -70,5 +79,8 @@ describe("the state of a run", () => {
     [{ ...freshState(), step: -1 }],
     [{ ...freshState(), epoch: "1" }],
     [{ ...freshState(), logHistory: {} }],
-  ])("%j is not a state", (json) => expect(parseRunState(json)).toBeUndefined());
+    [{ ...freshState(), owes: null }],
+    [{ ...freshState(), last: { grad_norm: "0" } }],
+    [{ ...freshState(), bestCheckpoint: 5 }],
+  ])("%j is not a state", (json) => expect(readRunState(JSON.stringify(json))).toBeUndefined());
 });

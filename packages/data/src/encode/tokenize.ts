@@ -73,8 +73,8 @@ function isUsable(row: AlignedRow): boolean {
   return row.prompt.length % 2 === 1 && row.response.length === 1;
 }
 
-function hasLabel(labels: readonly number[]): boolean {
-  return labels.some((label, index) => index > 0 && label !== IGNORE_INDEX);
+function hasLabel(labels: ArrayLike<number>): boolean {
+  return Array.prototype.some.call(labels, (label, index) => index > 0 && label !== IGNORE_INDEX);
 }
 
 function encodeBatch(
@@ -154,7 +154,16 @@ function tokenizePretrain(
       examples.push(singleExample(inputIds, pretrainLabels(inputIds, tokenizer, IGNORE_INDEX), block.row));
     }
   }
-  if (examples.length > 0) return examples;
+  if (examples.some(({ labels }) => hasLabel(labels))) return examples;
+  if (examples.length > 0 && cutoffLen > 1)
+    throw new DataError("empty", "dataset", "no text has two tokens to learn from", "add longer text");
+  if (examples.length > 0)
+    throw new DataError(
+      "empty",
+      "cutoff_len",
+      "a block of 1 token has no next token to learn",
+      "raise cutoff_len to at least 2, or 3 with packing: true",
+    );
   throw new DataError(
     "empty",
     "cutoff_len",

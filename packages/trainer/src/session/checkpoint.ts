@@ -9,6 +9,7 @@ import {
   type TensorToWrite,
 } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
+import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
 import type { Optimizer } from "@welltempered/optimizers";
 import { cast, type Engine } from "@welltempered/tensor";
@@ -16,8 +17,9 @@ import type { Tokenizer } from "@welltempered/tokenizer";
 import { createHash } from "node:crypto";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { parseRunState, toTrainerState, type RunFacts, type RunState } from "../state.ts";
+import { basename, dirname, join } from "node:path";
+import { readRunState, toTrainerState, writeRunState, type RunFacts, type RunState } from "../state.ts";
+import { differences, type Identity } from "./identity.ts";
 import type { LoadedModel } from "./load-model.ts";
 import { checkpointsIn } from "./run-folder.ts";
 import { saveTrained } from "./save-model.ts";
@@ -30,33 +32,10 @@ export interface CheckpointContext {
   config: RunConfig;
   facts: RunFacts;
   /** What a continuation must have in common with the run that was interrupted. */
-  identity: Readonly<Record<string, string | number | boolean>>;
+  identity: Identity;
 }
 
-/** The settings and data that decide the numbers of a run. */
-export function identityOf(
-  config: RunConfig,
-  rows: number,
-  dataHash: string,
-): Record<string, string | number | boolean> {
-  return {
-    model: config.modelNameOrPath,
-    stage: config.stage,
-    finetuning_type: config.finetuningType,
-    lora_rank: config.loraRank,
-    seed: config.seed,
-    per_device_train_batch_size: config.perDeviceTrainBatchSize,
-    gradient_accumulation_steps: config.gradientAccumulationSteps,
-    optim: config.optim,
-    disable_shuffling: config.disableShuffling,
-    rank: 0,
-    world_size: 1,
-    rows,
-    data: dataHash,
-  };
-}
-
-/** A hash of all tokens and labels, in order. */
+/** A hash of all tokens and labels, in order, and of where each example ends. */
 export function hashData(examples: {
   length: number;
   get(index: number): { inputIds: Int32Array; labels: Int32Array };
@@ -64,6 +43,7 @@ export function hashData(examples: {
   const hash = createHash("sha256");
   for (let index = 0; index < examples.length; index++) {
     const { inputIds, labels } = examples.get(index);
+    hash.update(Uint32Array.of(inputIds.length));
     hash.update(new Uint8Array(inputIds.buffer, inputIds.byteOffset, inputIds.byteLength));
     hash.update(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength));
   }
@@ -80,7 +60,7 @@ export async function saveCheckpoint(context: CheckpointContext, state: RunState
       await saveTrained(folder, engine, loaded, tokenizer, config);
       await writeFile(join(folder, "trainer_state.json"), `${JSON.stringify(toTrainerState(state, facts), null, 2)}\n`);
       if (config.saveOnlyModel) return;
-      await writeFile(join(folder, "run_state.json"), `${JSON.stringify(state)}\n`);
+      await writeFile(join(folder, "run_state.json"), writeRunState(state));
       await writeSafetensors(join(folder, "optimizer.safetensors"), optimizerTensors(context));
     },
     { step: state.step, ...identity },
@@ -103,48 +83,71 @@ async function removeOld(
   state: RunState,
 ): Promise<void> {
   if (saveTotalLimit === undefined) return;
-  const best = loadBestModelAtEnd ? state.bestCheckpoint : undefined;
+  const best = loadBestModelAtEnd && state.bestCheckpoint !== undefined ? basename(state.bestCheckpoint) : undefined;
   const old = checkpointsIn(outputDir).filter(
-    ({ path, step }) => step < state.step && path !== best && lstatSync(path).isDirectory(),
+    ({ path, step }) => step < state.step && basename(path) !== best && lstatSync(path).isDirectory(),
   );
-  const kept = Math.max(
-    0,
-    saveTotalLimit - 1 - (best === undefined || basename(best) === `checkpoint-${state.step}` ? 0 : 1),
-  );
+  const kept = Math.max(0, saveTotalLimit - 1 - (best === undefined || best === `checkpoint-${state.step}` ? 0 : 1));
   for (const { path } of old.slice(0, Math.max(0, old.length - kept))) await rm(path, { recursive: true });
 }
 
-/** The checkpoint to continue from: the one named, or the newest of the run folder; undefined for a fresh start. */
-export function checkpointToResume({
-  resumeFromCheckpoint,
-  outputDir,
-  overwriteOutputDir,
-  doTrain,
-}: RunConfig): string | undefined {
+/** A checkpoint whose files are all there, as they were written. */
+export interface Resume {
+  path: string;
+  step: number;
+  facts: Identity;
+}
+
+/**
+ * The checkpoint to continue from: the one named, or the newest complete one of the run folder; undefined for a fresh
+ * start. A damaged one that is passed over is told. @throws {UserError} naming a damaged file
+ */
+export function checkpointToResume(config: RunConfig, emit: Emit): Resume | undefined {
+  const { resumeFromCheckpoint, outputDir, overwriteOutputDir, doTrain } = config;
   if (!doTrain) return undefined;
   if (typeof resumeFromCheckpoint === "string") {
     if (!existsSync(resumeFromCheckpoint))
       throw new UserError(`resume_from_checkpoint: ${resumeFromCheckpoint} does not exist; name a checkpoint folder`);
-    return resumeFromCheckpoint;
+    return verified(resumeFromCheckpoint);
   }
-  const newest = outputDir === undefined ? undefined : checkpointsIn(outputDir).at(-1)?.path;
-  if (resumeFromCheckpoint) {
-    if (newest === undefined)
-      throw new UserError(`resume_from_checkpoint: ${outputDir ?? ""} holds no checkpoint; name one or start afresh`);
-    return newest;
-  }
-  return overwriteOutputDir ? undefined : newest;
+  if (!resumeFromCheckpoint && overwriteOutputDir) return undefined;
+  const newest = outputDir === undefined ? undefined : newestComplete(outputDir, emit);
+  if (resumeFromCheckpoint && newest === undefined)
+    throw new UserError(`resume_from_checkpoint: ${outputDir ?? ""} holds no checkpoint; name one or start afresh`);
+  return newest;
 }
 
-/** Fills model, optimizer and state from a checkpoint. @throws {UserError} naming a damaged file, or what differs */
-export function restore(context: CheckpointContext, path: string): RunState {
-  const { facts } = verifyManifest(path);
-  compare(path, facts, context.identity);
-  if (!existsSync(join(path, "run_state.json")))
+/** @throws {UserError} naming the damaged file of the newest where none is whole */
+function newestComplete(folder: string, emit: Emit): Resume | undefined {
+  const refusals: UserError[] = [];
+  for (const { path } of checkpointsIn(folder).reverse()) {
+    try {
+      const found = verified(path);
+      for (const { message } of refusals)
+        emit({ type: "notice", level: "warning", message: `${message}; continuing from ${path}` });
+      return found;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      refusals.push(error);
+    }
+  }
+  if (refusals[0] !== undefined) throw refusals[0];
+  return undefined;
+}
+
+function verified(path: string): Resume {
+  const { facts, files } = verifyManifest(path);
+  if (!files.some(({ name }) => name === "run_state.json"))
     throw new UserError(`${path}: was saved with save_only_model and cannot be continued; start afresh`);
-  const state = parseRunState(JSON.parse(readFileSync(join(path, "run_state.json"), "utf8")));
-  if (state === undefined)
-    throw new UserError(`${join(path, "run_state.json")}: is not a run state; use another checkpoint`);
+  return { path, step: Number(facts["step"]), facts };
+}
+
+/** Fills model, optimizer and state from a checkpoint. @throws {UserError} naming what differs, or a file that is no state */
+export function restore(context: CheckpointContext, { path, facts }: Resume): RunState {
+  compare(path, facts, context.identity);
+  const file = join(path, "run_state.json");
+  const state = readRunState(readFileSync(file, "utf8"));
+  if (state === undefined) throw new UserError(`${file}: is not a run state; use another checkpoint`);
   loadTrained(context.engine, context.loaded, path);
   const weights = openSafetensors(join(path, "optimizer.safetensors"));
   try {
@@ -152,19 +155,21 @@ export function restore(context: CheckpointContext, path: string): RunState {
   } finally {
     weights.close();
   }
-  return state;
+  return { ...state, bestCheckpoint: state.bestCheckpoint && besides(path, state.bestCheckpoint) };
 }
 
-function compare(
-  path: string,
-  facts: Readonly<Record<string, unknown>>,
-  identity: CheckpointContext["identity"],
-): void {
-  const differing = Object.entries(identity).filter(([key, value]) => facts[key] !== value);
+/** The best checkpoint, also where the run folder was moved since. */
+function besides(path: string, best: string): string {
+  const moved = join(dirname(path), basename(best));
+  return !existsSync(best) && existsSync(moved) ? moved : best;
+}
+
+function compare(path: string, facts: Identity, identity: Identity): void {
+  const differing = differences(facts, identity);
   if (differing.length === 0) return;
-  const list = differing.slice(0, 4).map(([key, value]) => `${key} ${String(facts[key])} → ${String(value)}`);
+  const more = differing.length > 3 ? ` and ${differing.length - 3} more` : "";
   throw new UserError(
-    `${path}: belongs to another run (${list.join(", ")}); restore these settings or start afresh with overwrite_output_dir: true`,
+    `${path}: belongs to another run (${differing.slice(0, 3).join(", ")}${more}); restore these settings or start afresh with overwrite_output_dir: true`,
   );
 }
 

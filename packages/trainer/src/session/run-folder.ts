@@ -52,16 +52,23 @@ export function checkRunFolder({ outputDir, overwriteOutputDir, doTrain, resumeF
     );
 }
 
-/** A listener that appends to trainer_log.jsonl, in front of the caller's own. */
-export function withTrainerLog(folder: string, fresh: boolean, emit: Emit): Emit {
+/** A listener that appends to trainer_log.jsonl, behind what it holds up to `step`, in front of the caller's own. */
+export function withTrainerLog(folder: string, step: number, emit: Emit): Emit {
   const file = join(folder, "trainer_log.jsonl");
-  if (fresh) writeFileSync(file, "");
+  writeFileSync(file, existsSync(file) ? linesUpTo(readFileSync(file, "utf8"), step) : "");
   const line = trainerLog();
   return (event: RunEvent) => {
     const entry = line(event);
     if (entry !== undefined) appendFileSync(file, `${JSON.stringify(entry)}\n`);
     emit(event);
   };
+}
+
+/** What a run that was killed logged after its last checkpoint will be logged again. */
+function linesUpTo(text: string, step: number): string {
+  const lines = text.split(/(?<=\n)/).filter((line) => line.endsWith("\n"));
+  const stepOf = (line: string): number => Number(/"current_steps":\s*(\d+)/.exec(line)?.[1] ?? Infinity);
+  return lines.filter((line) => stepOf(line) <= step).join("");
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;

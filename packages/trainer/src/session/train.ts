@@ -32,12 +32,13 @@ import { freshState, type RunFacts, type RunState } from "../state.ts";
 import {
   checkpointToResume,
   hashData,
-  identityOf,
   loadTrained,
   restore,
   saveCheckpoint,
   type CheckpointContext,
+  type Resume,
 } from "./checkpoint.ts";
+import { identityOf } from "./identity.ts";
 import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { evaluationRows, loadText, loadTexts, tokenize } from "./load-text.ts";
 import { predict } from "./predict.ts";
@@ -73,7 +74,7 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
   const folder = config.outputDir;
   if (folder === undefined) throw new UserError("output_dir: is missing; name the folder that the run writes to");
   checkRunFolder(config);
-  const resume = checkpointToResume(config);
+  const resume = checkpointToResume(config, emit);
   const base = openBase(config);
   const engine = Engine.open({
     device: config.device,
@@ -93,7 +94,7 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
     const lock = lockFolder(folder);
     try {
       await removeLeftovers(folder);
-      const log = withTrainerLog(folder, resume === undefined, emit);
+      const log = withTrainerLog(folder, resume?.step ?? 0, emit);
       const session = { config, emit: log, engine, text, loaded, folder };
       const trained = examples === undefined ? undefined : await train(session, examples, evalExamples, resume, stop);
       const outcome: RunOutcome = trained ?? { reason: "finished", metrics: {} };
@@ -121,7 +122,7 @@ async function train(
   session: Session,
   examples: TokenizedDataset,
   evalExamples: TokenizedDataset | undefined,
-  resume: string | undefined,
+  resume: Resume | undefined,
   stop: () => boolean,
 ): Promise<RunOutcome> {
   const { config, emit, engine, loaded, folder, text } = session;
@@ -137,7 +138,11 @@ async function train(
     optimizer,
     config,
     facts,
-    identity: identityOf(config, examples.length, hashData(examples)),
+    identity: identityOf(config, {
+      backend: engine.backend.name,
+      rows: examples.length,
+      data: hashData(examples),
+    }),
   };
   try {
     const state = resume === undefined ? freshState() : restore(context, resume);
