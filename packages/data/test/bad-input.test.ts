@@ -240,6 +240,14 @@ describe("nothing to train on", () => {
     expect(report).toMatchObject({ rows: 3, examples: 3, unlabelledRows: 1, droppedRows: 0 });
   });
 
+  test.each([
+    [{ cutoffLen: 1 }, "a block of 1 token has no next token to learn"],
+    [{ cutoffLen: 2, packing: true }, "a block of 1 token has no next token to learn"],
+  ])("is refused when no block of pre-training has a second token (%j)", (options, says) => {
+    const run = (): unknown => tokenizeRows(rowsOf([GOOD]), encoder, { ...TOKENIZE, stage: "pt", ...options });
+    expect(failure(run).message).toContain(says);
+  });
+
   test("is refused when the texts of pre-training do not fill a block", () => {
     expect(failure(() => tokenizeRows(rowsOf([GOOD]), encoder, { ...TOKENIZE, stage: "pt" })).message).toContain(
       "do not fill one block",
