@@ -17,6 +17,10 @@ export type Identity = Readonly<Record<string, JsonValue>>;
 type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full";
+const ofVirtual = ({ finetuningType }: RunConfig): boolean =>
+  finetuningType === "prompt_tuning" || finetuningType === "prefix_tuning";
+const ofPrefixTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prefix_tuning";
+const ofPromptTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prompt_tuning";
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
@@ -43,6 +47,11 @@ const rules = {
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
   createNewAdapter: ofAdapter,
+  numVirtualTokens: ofVirtual,
+  prefixProjection: ofPrefixTuning,
+  encoderHiddenSize: ofPrefixTuning,
+  promptTuningInit: ofPromptTuning,
+  promptTuningInitText: ofPromptTuning,
   seed: "always",
   dataSeed: "always",
   perDeviceTrainBatchSize: "always",

@@ -5,10 +5,12 @@ import {
   writeAdapterFolder,
   writeFileAtomic,
   writeModelWeights,
+  writeSafetensors,
   type TensorToWrite,
 } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import type { CausalLM, Parameter } from "@welltempered/nn";
+import type { Adapter } from "@welltempered/peft";
 import type { DType, Engine } from "@welltempered/tensor";
 import type { Tokenizer } from "@welltempered/tokenizer";
 import { join } from "node:path";
@@ -33,7 +35,10 @@ export async function saveTrained(
     });
     return;
   }
-  const tensors = [...loaded.adapter.tensors()].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
+  const { adapter } = loaded;
+  const written = (parameters: Iterable<readonly [string, Parameter]>): TensorToWrite[] =>
+    [...parameters].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
+  const tensors = written(adapter.derivedTensors() ?? adapter.tensors());
   const method = config.useRslora ? "rsLoRA" : loaded.adapter.config.peftType;
   const body = `An adapter (${method}) of ${config.modelNameOrPath}, trained on ${config.dataset.join(", ")} with welltempered.`;
   const readme = modelCard({
@@ -43,9 +48,14 @@ export async function saveTrained(
     title: "Adapter",
     body,
   });
-  await writeAdapterFolder(folder, { config: loaded.adapter.toJson(config.modelNameOrPath), tensors, readme });
+  await writeAdapterFolder(folder, { config: adapter.toJson(config.modelNameOrPath), tensors, readme });
+  if (adapter.isDerived) await writeSafetensors(join(folder, trainedFile(adapter)), written(adapter.tensors()));
   await saveTokenizer(folder, tokenizer);
 }
+
+/** Where the parameters lie that train; peft's file may hold what they make instead. */
+export const trainedFile = ({ isDerived }: Adapter): string =>
+  isDerived ? "prompt_encoder.safetensors" : "adapter_model.safetensors";
 
 export interface SaveModelOptions {
   dtype: SavedDtype;
