@@ -2,17 +2,19 @@
 
 import { Embedding, Linear, Parameter, RmsNorm, type CausalLM, type Module } from "@welltempered/nn";
 import type { Shape, Tensor } from "@welltempered/tensor";
+import { isOfAdapters, type BottleneckConfig } from "./bottleneck/config.ts";
+import { bottleneck } from "./bottleneck/method.ts";
 import { AdapterError } from "./errors.ts";
 import type { LoraConfig } from "./lora/config.ts";
 import { lora } from "./lora/method.ts";
-import type { AdapterLayer, AttachedMethod, Attachment, Json, Method } from "./method.ts";
+import type { AdapterLayer, AdapterLibrary, AttachedMethod, Attachment, Json, Method } from "./method.ts";
 import type { PrefixTuningConfig } from "./prefix-tuning/config.ts";
 import { prefixTuning } from "./prefix-tuning/method.ts";
 import type { PromptTuningConfig } from "./prompt-tuning/config.ts";
 import { promptTuning } from "./prompt-tuning/method.ts";
 import { chooseModules, chooseProjections, leafNames } from "./targets.ts";
 
-export type AdapterConfig = LoraConfig | PrefixTuningConfig | PromptTuningConfig;
+export type AdapterConfig = BottleneckConfig | LoraConfig | PrefixTuningConfig | PromptTuningConfig;
 type AnyMethod<C extends AdapterConfig> = Method<C> | AttachedMethod<C>;
 
 /** `peft_type` → method: one line each. */
@@ -20,7 +22,11 @@ const methods = {
   LORA: lora,
   PREFIX_TUNING: prefixTuning,
   PROMPT_TUNING: promptTuning,
+  BOTTLENECK: bottleneck,
 } as const satisfies { [T in AdapterConfig["peftType"]]: AnyMethod<Extract<AdapterConfig, { peftType: T }>> };
+
+/** What `peft_type` may be; files of another library have none. */
+const peftTypes = Object.keys(methods).filter((type) => type !== "BOTTLENECK");
 
 const isKnown = (type: unknown): type is AdapterConfig["peftType"] =>
   typeof type === "string" && Object.hasOwn(methods, type);
@@ -30,9 +36,9 @@ const methodOf = (type: AdapterConfig["peftType"]): AnyMethod<AdapterConfig> =>
 
 /** Reads an `adapter_config.json`. @throws {AdapterError} naming the key */
 export function readAdapterConfig(json: Json): AdapterConfig {
-  const type = json["peft_type"];
+  const type = isOfAdapters(json) ? "BOTTLENECK" : json["peft_type"];
   if (!isKnown(type))
-    throw new AdapterError(`peft_type is ${JSON.stringify(type)}; supported is ${Object.keys(methods).join(", ")}`);
+    throw new AdapterError(`peft_type is ${JSON.stringify(type)}; supported is ${peftTypes.join(", ")}`);
   return methodOf(type).read(json);
 }
 
@@ -78,9 +84,14 @@ export class Adapter {
     }
   }
 
-  /** What an adapter file holds where it is not what trains: see `Attachment`. */
+  /** What an adapter file holds where it is not what trains; the caller disposes of it. */
   derivedTensors(): readonly (readonly [name: string, parameter: Parameter])[] | undefined {
     return this.#attached?.fileTensors?.();
+  }
+
+  /** The library whose file format the adapter has. */
+  get library(): AdapterLibrary {
+    return methodOf(this.config.peftType).library ?? "peft";
   }
 
   /** Whether checkpoints need a file of their own for what trains. */

@@ -22,7 +22,12 @@ export interface AdapterLayer extends Projection {
   merge(): Linear;
 }
 
+/** A Python library that loads what we write. */
+export type AdapterLibrary = "peft" | "adapters";
+
 export interface ConfigFormat<C extends MethodConfig> {
+  /** Whose file format it is, where not peft's. */
+  library?: AdapterLibrary;
   /** Reads an `adapter_config.json` of peft. @throws {AdapterError} naming the key */
   read(json: Json): C;
   /** The `adapter_config.json` that peft 0.21 writes. */
@@ -47,6 +52,6 @@ export interface AttachedMethod<C extends MethodConfig> extends ConfigFormat<C> 
 export interface Attachment {
   /** What trains, under the whole names of the adapter's file. */
   adapterTensors(): readonly (readonly [name: string, parameter: Parameter])[];
-  /** What the file holds where that is made from what trains; it is made anew with each call. */
+  /** What the file holds where that is made from what trains: made anew with each call, the caller disposes of it. */
   fileTensors?(): readonly (readonly [name: string, parameter: Parameter])[];
 }

@@ -4,7 +4,7 @@ import { loadConfig } from "@welltempered/config";
 import { KvCache, packRows, type CausalLM } from "@welltempered/nn";
 import { Engine } from "@welltempered/tensor";
 import { loadModel, openBase, runExport, runTraining } from "@welltempered/trainer";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -37,6 +37,8 @@ const methods: [name: string, words: readonly string[]][] = [
   ["prompt tuning", ["finetuning_type=prompt_tuning", "num_virtual_tokens=3"]],
   ["prefix tuning", ["finetuning_type=prefix_tuning", "num_virtual_tokens=3"]],
   ["a projected prefix", ["finetuning_type=prefix_tuning", "num_virtual_tokens=3", "prefix_projection=true"]],
+  ["Pfeiffer adapters", ["finetuning_type=pfeiffer"]],
+  ["Houlsby adapters", ["finetuning_type=houlsby", "reduction_factor=8"]],
 ];
 
 const silent = (): void => undefined;
@@ -59,6 +61,9 @@ function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const largest = Array.from(b).reduce((max, value) => Math.max(max, Math.abs(value)), 0);
   return Array.from(a).reduce((max, value, at) => Math.max(max, Math.abs(value - (b[at] ?? 0))), 0) / largest;
 }
+
+const weightsOf = (folder: string): string =>
+  existsSync(join(folder, "adapter.safetensors")) ? "adapter.safetensors" : "adapter_model.safetensors";
 
 async function run(folder: string, words: readonly string[], stopAfter = Infinity): Promise<string> {
   let asked = 0;
@@ -108,7 +113,7 @@ describe.each(methods)("%s", (name, words) => {
     expect(await run(whole, packed)).toBe("finished");
     expect(await run(again, packed, 4)).toBe("stopped");
     expect(await run(again, [...packed, "resume_from_checkpoint=true"])).toBe("finished");
-    const read = (folder: string) => readFileSync(join(folder, "adapter_model.safetensors")).toString("base64");
+    const read = (folder: string) => readFileSync(join(folder, weightsOf(folder))).toString("base64");
     expect(read(again) === read(whole)).toBe(true);
     const log = (folder: string) =>
       (

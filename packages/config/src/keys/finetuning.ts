@@ -1,7 +1,7 @@
 import { choice, flag, integer, list, optional, real, text } from "../kinds.ts";
 import type { KeyTable, WrittenFinetuning } from "../written.ts";
 
-const finetuningTypes = ["lora", "prompt_tuning", "prefix_tuning", "full"] as const;
+const finetuningTypes = ["lora", "prompt_tuning", "prefix_tuning", "houlsby", "pfeiffer", "full"] as const;
 
 export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   stage: choice("sft", ["sft", "pt"], "Supervised fine-tuning, or (continued) pre-training on plain text."),
@@ -18,6 +18,14 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   prompt_tuning_init_text: optional(text("The text, repeated or cut to num_virtual_tokens tokens.")),
   prefix_projection: flag(false, "A small network makes the keys and values of the prefix while training."),
   encoder_hidden_size: optional(integer(64, { min: 1, max: 65_536 }, "Width of that network; the keys' by default.")),
+  reduction_factor: real(16, { min: 0, max: 65_536, above: true }, "How much narrower than the model a bottleneck is."),
+  non_linearity: optional(
+    choice(
+      "relu",
+      ["relu", "swish", "tanh"],
+      "Inside a bottleneck; relu for pfeiffer and swish for houlsby by default.",
+    ),
+  ),
   disable_shuffling: flag(false, "Rows in the order of the file."),
   early_stopping_steps: optional(
     integer(1, { min: 1, max: 1e9 }, "Stop after this many evaluations without a better metric."),

@@ -61,8 +61,6 @@ export class PrefixEncoder extends PrefixTuning {
   embedding: Embedding;
   first: Linear;
   second: Linear;
-  /** What the network makes, as the file was last asked for. */
-  prompt_embeddings: Parameter | undefined;
 
   constructor(engine: Engine, sizes: PrefixSizes, hidden: number) {
     super(sizes);
@@ -91,10 +89,7 @@ export class PrefixEncoder extends PrefixTuning {
 
   fileTensors(): [name: string, parameter: Parameter][] {
     const { engine } = this.embedding.weight.tensor;
-    const made = engine.noGrad(() => engine.scope(() => new Parameter(this.table())));
-    this.prompt_embeddings?.dispose();
-    this.prompt_embeddings = made;
-    return [["prompt_embeddings", made]];
+    return [["prompt_embeddings", engine.noGrad(() => engine.scope(() => new Parameter(this.table())))]];
   }
 }
 

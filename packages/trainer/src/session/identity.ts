@@ -20,6 +20,8 @@ const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !==
 const ofVirtual = ({ finetuningType }: RunConfig): boolean =>
   finetuningType === "prompt_tuning" || finetuningType === "prefix_tuning";
 const ofPrefixTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prefix_tuning";
+const ofBottleneck = ({ finetuningType }: RunConfig): boolean =>
+  finetuningType === "houlsby" || finetuningType === "pfeiffer";
 const ofPromptTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prompt_tuning";
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
@@ -47,6 +49,8 @@ const rules = {
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
   createNewAdapter: ofAdapter,
+  reductionFactor: ofBottleneck,
+  nonLinearity: ofBottleneck,
   numVirtualTokens: ofVirtual,
   prefixProjection: ofPrefixTuning,
   encoderHiddenSize: ofPrefixTuning,

@@ -23,7 +23,7 @@ import { Adapter, AdapterError, isMergeable, readAdapterConfig, type AdapterConf
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
-import { prefixSizes, promptSizes } from "./prompt-sizes.ts";
+import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
 
 export interface LoadedModel {
   model: CausalLM;
@@ -207,6 +207,8 @@ const newConfigs = {
       inferenceMode: false,
     };
   },
+  houlsby: (config, record) => bottleneckConfig("houlsby", config, record),
+  pfeiffer: (config, record) => bottleneckConfig("pfeiffer", config, record),
 } as const satisfies Record<Exclude<FinetuningType, "full">, NewConfig>;
 
 const placesOf = ({

@@ -1,8 +1,8 @@
-// What peft writes into the configuration of a prefix about the model that it is for.
+// What the configurations of adapters that wrap nothing say about the model that they are for.
 
 import type { RunConfig } from "@welltempered/config";
 import type { ConfigRecord } from "@welltempered/models";
-import { noModules, type PromptTuningConfig } from "@welltempered/peft";
+import { noModules, presets, type BottleneckConfig, type PromptTuningConfig } from "@welltempered/peft";
 
 type PromptSizes = Pick<
   PromptTuningConfig,
@@ -30,4 +30,23 @@ export function prefixSizes(config: RunConfig, record: ConfigRecord): PromptSize
   const heads = size(record, "num_key_value_heads") ?? numAttentionHeads;
   const headDim = size(record, "head_dim") ?? (tokenDim ?? 0) / (numAttentionHeads ?? 1);
   return { ...sizes, numAttentionHeads: heads, tokenDim: headDim * (heads ?? 1) };
+}
+
+export function bottleneckConfig(
+  preset: keyof typeof presets,
+  { reductionFactor, nonLinearity }: RunConfig,
+  record: ConfigRecord,
+): BottleneckConfig {
+  const [modelClass] = Array.isArray(record["architectures"]) ? (record["architectures"] as unknown[]) : [];
+  return {
+    ...noModules,
+    ...presets[preset],
+    peftType: "BOTTLENECK",
+    name: preset,
+    reductionFactor,
+    ...(nonLinearity === undefined ? {} : { nonLinearity }),
+    hiddenSize: size(record, "hidden_size"),
+    modelType: typeof record["model_type"] === "string" ? record["model_type"] : "llama",
+    modelClass: typeof modelClass === "string" ? modelClass : "LlamaForCausalLM",
+  };
 }
