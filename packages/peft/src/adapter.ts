@@ -50,7 +50,6 @@ export class Adapter {
   readonly #model: CausalLM;
   readonly #layers: ReadonlyMap<string, AdapterLayer>;
   readonly #copies: ReadonlyMap<string, Module & { weight: Parameter; bias?: Parameter | undefined }>;
-
   readonly #attached: Attachment | undefined;
 
   /** `tokenize` is for methods that may start from a text. @throws {AdapterError} */

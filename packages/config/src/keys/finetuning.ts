@@ -18,7 +18,7 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   prompt_tuning_init_text: optional(text("The text, repeated or cut to num_virtual_tokens tokens.")),
   prefix_projection: flag(false, "A small network makes the keys and values of the prefix while training."),
   encoder_hidden_size: optional(integer(64, { min: 1, max: 65_536 }, "Width of that network; the keys' by default.")),
-  reduction_factor: real(16, { min: 0, max: 65_536, above: true }, "How much narrower than the model a bottleneck is."),
+  reduction_factor: real(16, { min: 0.0625, max: 65_536 }, "How much narrower than the model a bottleneck is."),
   non_linearity: optional(
     choice(
       "relu",

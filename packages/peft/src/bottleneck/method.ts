@@ -21,7 +21,7 @@ function attach(model: CausalLM, config: BottleneckConfig): Attachment {
     const layer = new Bottleneck(engine, {
       path,
       hiddenSize,
-      width: Math.max(1, Math.floor(hiddenSize / config.reductionFactor)),
+      width: widthOf(hiddenSize, config.reductionFactor),
       activation: activations[config.nonLinearity],
       readsSum: config.readsSum,
     });
@@ -32,6 +32,14 @@ function attach(model: CausalLM, config: BottleneckConfig): Attachment {
   if (tensors.length === 0)
     throw new AdapterError("this model has no place for a bottleneck adapter; use another method");
   return { adapterTensors: () => tensors };
+}
+
+/** As `adapters` rounds it. @throws {AdapterError} where it would be out of all proportion */
+function widthOf(hiddenSize: number, reductionFactor: number): number {
+  const width = Math.max(1, Math.floor(hiddenSize / reductionFactor));
+  if (width > 16 * hiddenSize)
+    throw new AdapterError(`reduction_factor is ${reductionFactor}; it must be at least 1/16`);
+  return width;
 }
 
 function* named({ adapter_down: down, adapter_up: up }: Bottleneck): Generator<[string, Parameter | undefined]> {
