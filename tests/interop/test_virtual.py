@@ -72,9 +72,10 @@ def test_curve_of_a_peft_adapter(name: str, tmp_path: Path, monkeypatch: pytest.
     ours = our_run(tmp_path, 0.03, 1.0, adapter_name_or_path=str(tmp_path / "adapter"), finetuning_type=OURS[name]["finetuning_type"], max_steps=30)
     compare(ours, theirs, learned=0.98)
     model.save_pretrained(tmp_path / "final")
-    mine, other = (load_file(tmp_path / folder / "adapter_model.safetensors") for folder in ("ours", "final"))
+    start, mine, other = (load_file(tmp_path / folder / "adapter_model.safetensors") for folder in ("adapter", "ours", "final"))
     assert mine.keys() == other.keys()
     for key in other:
+        assert relative(other[key], start[key]) > 0.1, "the reference hardly moved: the comparison would be empty"
         assert relative(mine[key], other[key]) <= 1e-4, key
 
 
@@ -94,6 +95,7 @@ def test_curve_of_a_projected_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyP
     mine, other = load_file(tmp_path / "ours" / "prompt_encoder.safetensors"), theirs.prompt_encoder["default"].state_dict()
     assert mine.keys() == other.keys()
     for key in other:
+        assert relative(other[key], start[key]) > 0.03, "the reference hardly moved: the comparison would be empty"
         assert relative(mine[key], other[key]) <= 1e-4, key
 
 
