@@ -97,6 +97,16 @@ const elementwise: Make[] = [
   },
   (draw) => {
     const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const [g, x] = [draw.floats(shape), draw.floats(shape, 4)];
+    const run: Case["run"] = (k, t) =>
+      (["relu", "silu", "tanh"] as const).flatMap((kind) => [
+        k.activate(kind, x(k, t)),
+        k.activateBackward(kind, g(k, t), x(k, t)),
+      ]);
+    return { name: `activate [${shape}]`, run };
+  },
+  (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
     const x = draw.floats(shape);
     const p = draw.pick([0, 0.05, 0.5, 0.9]);
     return { name: `dropout ${p} [${shape}]`, run: (k, t) => [k.dropout(x(k, t), p, key)] };

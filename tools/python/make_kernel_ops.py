@@ -54,6 +54,10 @@ h, w = leaf(6, 5), leaf(9, 5)
 record("linearCrossEntropy", {"h": h, "w": w}, F.cross_entropy(h @ w.T, labels, reduction="sum")[None], {"labels": labels})
 record("linearLogProb", {"h": h, "w": w}, -F.cross_entropy(h @ w.T, labels, reduction="none"), {"labels": labels})
 
+for kind in ("relu", "silu", "tanh"):
+    x = leaf(4, 7)
+    record(kind, {"x": x}, getattr(torch, kind)(x) if kind != "silu" else F.silu(x))
+
 out = Path(__file__).parents[2] / "fixtures" / "kernels"
 out.mkdir(parents=True, exist_ok=True)
 (out / "torch-ops.json").write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")

@@ -7,7 +7,7 @@ use kernels::blocks::Codec;
 use kernels::dtype::DType;
 use kernels::error::{KernelError, Result as Checked};
 use kernels::host::Host;
-use kernels::maths::{AdamW, Binary, Layout, Sgd};
+use kernels::maths::{Activation, AdamW, Binary, Layout, Sgd};
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
@@ -53,6 +53,15 @@ fn binary_kind(name: &str) -> Checked<Binary> {
         "sub" => Ok(Binary::Sub),
         "mul" => Ok(Binary::Mul),
         _ => Err(KernelError::argument("binary", format!("there is no kind {name:?}; use add, sub or mul"))),
+    }
+}
+
+fn activation_kind(op: &'static str, name: &str) -> Checked<Activation> {
+    match name {
+        "relu" => Ok(Activation::Relu),
+        "silu" => Ok(Activation::Silu),
+        "tanh" => Ok(Activation::Tanh),
+        _ => Err(KernelError::argument(op, format!("there is no kind {name:?}; use relu, silu or tanh"))),
     }
 }
 
@@ -302,6 +311,18 @@ impl NativeBackend {
     pub fn swiglu_backward(&self, g: f64, gate: f64, up: f64) -> Result<Vec<f64>> {
         let op = "swigluBackward";
         self.on(op, |b| b.swiglu_backward(slot(op, g)?, slot(op, gate)?, slot(op, up)?).map(numbers))
+    }
+
+    #[napi]
+    pub fn activate(&self, kind: String, x: f64) -> Result<f64> {
+        let op = "activate";
+        self.on(op, |b| b.activate(activation_kind(op, &kind)?, slot(op, x)?).map(number))
+    }
+
+    #[napi]
+    pub fn activate_backward(&self, kind: String, g: f64, x: f64) -> Result<f64> {
+        let op = "activateBackward";
+        self.on(op, |b| b.activate_backward(activation_kind(op, &kind)?, slot(op, g)?, slot(op, x)?).map(number))
     }
 
     #[napi]

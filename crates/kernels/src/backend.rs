@@ -4,7 +4,7 @@
 use crate::blocks::Codec;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::maths::{AdamW, Binary, Layout, Sgd};
+use crate::maths::{Activation, AdamW, Binary, Layout, Sgd};
 use crate::rng::Key;
 use crate::store::Slot;
 
@@ -49,6 +49,8 @@ pub trait Layers {
     fn rope(&mut self, x: Slot, cos: Slot, sin: Slot, head_dim: usize, inverse: bool) -> Result<Slot>;
     fn swiglu(&mut self, gate: Slot, up: Slot) -> Result<Slot>;
     fn swiglu_backward(&mut self, g: Slot, gate: Slot, up: Slot) -> Result<[Slot; 2]>;
+    fn activate(&mut self, kind: Activation, x: Slot) -> Result<Slot>;
+    fn activate_backward(&mut self, kind: Activation, g: Slot, x: Slot) -> Result<Slot>;
 }
 
 /// Inputs of the attention forward pass.

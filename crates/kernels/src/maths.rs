@@ -1,7 +1,7 @@
 //! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
 //! Shapes have been checked by the caller (`host`) and no extent is 0. Outputs have the right length and arrive zeroed,
 //! but those that are assigned element by element hold anything: binary, scale, take_rows, rms_norm, rope, swiglu,
-//! swiglu_backward, dropout.
+//! swiglu_backward, activate, activate_backward, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
 use crate::rng::Key;
@@ -66,6 +66,13 @@ pub enum Binary {
     Add,
     Sub,
     Mul,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activation {
+    Relu,
+    Silu,
+    Tanh,
 }
 
 /// Keys of one query segment: see `AttentionLayout` in packages/kernels/src/backend.ts.
@@ -158,6 +165,8 @@ pub trait Maths<R: Real>: Send + Sync {
 
     fn swiglu(&self, gate: &[R], up: &[R], y: &mut [R]);
     fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]);
+    fn activate(&self, kind: Activation, x: &[R], y: &mut [R]);
+    fn activate_backward(&self, kind: Activation, g: &[R], x: &[R], dx: &mut [R]);
 
     /// h `[N,D]`, w `[V,D]`; returns the sum. dh, dw are gradients of the sum.
     #[allow(clippy::too_many_arguments)]

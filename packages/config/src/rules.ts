@@ -41,11 +41,19 @@ export function checkRules(values: WrittenConfig, purpose: Purpose, positions: P
 
 function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
   const full = v.finetuningType === "full";
+  const attached = ["prompt_tuning", "prefix_tuning", "houlsby", "pfeiffer"].includes(v.finetuningType);
+  const fromText = v.finetuningType === "prompt_tuning" && v.promptTuningInit === "TEXT";
   // prettier-ignore
   return [
     [v.modelNameOrPath === "", "model_name_or_path", "model_name_or_path is missing", "name a model folder or .gguf file"],
     [full && v.adapterNameOrPath.length > 0, "adapter_name_or_path", "an adapter with finetuning_type: full", "use finetuning_type: lora"],
     [v.finetuningType !== "lora" && v.useRslora, "use_rslora", `use_rslora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
+    [attached && v.additionalTarget.length > 0, "additional_target", `additional_target with finetuning_type: ${v.finetuningType}`, "remove it"],
+    [v.finetuningType !== "prefix_tuning" && v.prefixProjection, "prefix_projection", `prefix_projection with finetuning_type: ${v.finetuningType}`, "use finetuning_type: prefix_tuning"],
+    [!v.prefixProjection && v.encoderHiddenSize !== undefined, "encoder_hidden_size", "encoder_hidden_size without prefix_projection", "remove it"],
+    [!["houlsby", "pfeiffer"].includes(v.finetuningType) && v.nonLinearity !== undefined, "non_linearity", `non_linearity with finetuning_type: ${v.finetuningType}`, "use finetuning_type: houlsby or pfeiffer"],
+    [fromText && !v.promptTuningInitText, "prompt_tuning_init", "prompt_tuning_init: TEXT without a text", "set prompt_tuning_init_text"],
+    [!fromText && v.promptTuningInitText !== undefined, "prompt_tuning_init_text", "prompt_tuning_init_text is not used", "set finetuning_type: prompt_tuning and prompt_tuning_init: TEXT"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
   ];

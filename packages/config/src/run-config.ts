@@ -2,7 +2,7 @@
 // Plain data: it crosses a worker boundary by structured clone. A key that may be absent is `undefined`, a list that is absent is empty.
 
 export type Stage = "sft" | "pt";
-export type FinetuningType = "lora" | "full";
+export type FinetuningType = "lora" | "prompt_tuning" | "prefix_tuning" | "houlsby" | "pfeiffer" | "full";
 export type IntervalStrategy = "no" | "steps" | "epoch";
 export type SaveStrategy = IntervalStrategy | "best";
 export type InferDtype = "auto" | "float16" | "bfloat16" | "float32";
@@ -72,6 +72,15 @@ export interface FinetuningConfig {
   additionalTarget: string[];
   useRslora: boolean;
   createNewAdapter: boolean;
+  numVirtualTokens: number;
+  promptTuningInit: "RANDOM" | "TEXT";
+  promptTuningInitText: string | undefined;
+  prefixProjection: boolean;
+  /** Undefined: as wide as the keys of a layer. */
+  encoderHiddenSize: number | undefined;
+  reductionFactor: number;
+  /** Undefined: relu for `pfeiffer`, swish for `houlsby`. */
+  nonLinearity: "relu" | "swish" | "tanh" | undefined;
   disableShuffling: boolean;
   earlyStoppingSteps: number | undefined;
   plotLoss: boolean;

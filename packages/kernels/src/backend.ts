@@ -30,6 +30,7 @@ export interface RngKey {
 
 export type MatmulLayout = "nn" | "nt" | "tn";
 export type BinaryKind = "add" | "sub" | "mul";
+export type ActivationKind = "relu" | "silu" | "tanh";
 
 /** AdamW with decoupled decay (Loshchilov & Hutter 2019), torch's order of operations. */
 export interface AdamWOptions {
@@ -140,6 +141,10 @@ export interface KernelBackend {
   /** silu(gate) ⊙ up */
   swiglu(gate: Slot, up: Slot): Slot;
   swigluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot];
+  /** f(x), elementwise: max(x, 0), x·σ(x) or tanh x. */
+  activate(kind: ActivationKind, x: Slot): Slot;
+  /** g · f′(x); relu′(0) = 0. */
+  activateBackward(kind: ActivationKind, g: Slot, x: Slot): Slot;
   /**
    * −Σ log softmax(h·wᵀ)[label] over rows whose label is not −100, in chunks that never hold all logits.
    * h [N,D], w [V,D], labels i32 [N] → [sum [1], dh?, dw?]: the gradients of the sum, made in the same pass when asked for.

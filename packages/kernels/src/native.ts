@@ -1,6 +1,7 @@
 // The Rust backend behind the contract. Each method hands over its arguments and turns what is thrown into KernelError.
 
 import type {
+  ActivationKind,
   AdamWOptions,
   AttentionLayout,
   BinaryKind,
@@ -194,6 +195,14 @@ export class NativeBackend implements KernelBackend {
 
   swigluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot] {
     return call("swigluBackward", () => this.#native.swigluBackward(g, gate, up));
+  }
+
+  activate(kind: ActivationKind, x: Slot): Slot {
+    return call("activate", () => this.#native.activate(kind, x));
+  }
+
+  activateBackward(kind: ActivationKind, g: Slot, x: Slot): Slot {
+    return call("activateBackward", () => this.#native.activateBackward(kind, g, x));
   }
 
   linearCrossEntropy(h: Slot, w: Slot, labels: Slot, needsH: boolean, needsW: boolean): Slot[] {

@@ -71,6 +71,8 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   ],
   swiglu: (k) => [floats(k, 2, 3), floats(k, 2, 3)],
   swigluBackward: (k) => [floats(k, 2, 3), floats(k, 2, 3), floats(k, 2, 3)],
+  activate: (k) => ["tanh", floats(k, 2, 3)],
+  activateBackward: (k) => ["relu", floats(k, 2, 3), floats(k, 2, 3)],
   linearCrossEntropy: (k) => [...head(k), true, true],
   linearLogProb: (k) => head(k),
   linearLogProbBackward: (k) => [floats(k, 3), ...head(k), floats(k, 3), true, true],

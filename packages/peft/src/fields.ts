@@ -20,6 +20,14 @@ export function positive(json: Json, key: string): number {
   return value;
 }
 
+/** A whole number of at least 1. */
+export function count(json: Json, key: string, max = 65_536): number {
+  const value = json[key];
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > max)
+    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be a whole number from 1 to ${max}`);
+  return value;
+}
+
 export function fraction(json: Json, key: string): number {
   const value = json[key] ?? 0;
   if (typeof value !== "number" || !(value >= 0 && value < 1))

@@ -1,7 +1,9 @@
 import {
+  activate,
   add,
   attention,
   cast,
+  concatRows,
   dropout,
   linear,
   linearAdd,
@@ -10,6 +12,7 @@ import {
   matmul,
   mul,
   recompute,
+  reshape,
   residualAdd,
   rmsNorm,
   rope,
@@ -64,6 +67,13 @@ describe("gradients equal finite differences in f64", () => {
   check("rmsNorm with a frozen weight", [input(1, 3, 5), { ...input(2, 5), frozen: true }], (x, w) =>
     rmsNorm(x, w, 1e-5),
   );
+  check("concatRows", [input(1, 2, 3), input(2, 4, 3)], concatRows);
+  check("concatRows below a frozen table", [{ ...input(1, 2, 3), frozen: true }, input(2, 4, 3)], concatRows);
+  check("reshape", [input(1, 3, 4)], (x) => reshape(x, [2, 6]));
+  check("reshape of a shared input", [input(1, 3, 4)], (x) => residualAdd(reshape(x, [6, 2]), reshape(x, [6, 2])));
+  check("relu", [input(1, 3, 4)], (x) => activate("relu", x));
+  check("silu", [input(1, 3, 4)], (x) => activate("silu", x));
+  check("tanh", [input(1, 3, 4)], (x) => activate("tanh", x));
   check("swiglu", [input(1, 3, 4), input(2, 3, 4)], swiglu);
   check("dropout", [input(1, 5, 7)], (x) => dropout(x, 0.4, streamOf("test")));
   check("rope", [input(1, 3, 8)], (x) => rope(x, ropeTable(ids(engine, 0, 5, 2), Float64Array.of(1, 0.3)), 4));

@@ -1,5 +1,6 @@
 //! The maths in SIMD on several threads, f32. Work is cut by shape alone, so any number of threads gives the same bits.
 
+mod activation;
 mod attention;
 mod attention_backward;
 mod elementwise;
@@ -18,7 +19,7 @@ mod tests;
 
 pub use simd::Isa;
 
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd};
 use crate::rng::Key;
 use pool::Pool;
 
@@ -150,6 +151,14 @@ impl Maths<f32> for Cpu {
 
     fn swiglu_backward(&self, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
         elementwise::swiglu_backward(self.isa, &self.pool, g, gate, up, dgate, dup);
+    }
+
+    fn activate(&self, kind: Activation, x: &[f32], y: &mut [f32]) {
+        activation::forward(self.isa, &self.pool, kind, x, y);
+    }
+
+    fn activate_backward(&self, kind: Activation, g: &[f32], x: &[f32], dx: &mut [f32]) {
+        activation::backward(self.isa, &self.pool, kind, g, x, dx);
     }
 
     fn linear_cross_entropy(

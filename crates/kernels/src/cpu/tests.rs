@@ -2,7 +2,7 @@
 //! maths makes in f32; and the same bits on one, two and three threads.
 
 use super::{Cpu, Isa};
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
 use crate::reference::Naive;
 use crate::rng::Key;
 
@@ -88,6 +88,26 @@ fn elementwise<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
     let (dgate, dup) = y[6..].split_at_mut(1);
     maths.swiglu_backward(&g, &wide, &b, &mut dgate[0], &mut dup[0]);
     joined(&y.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn activations<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
+    let (g, x) = (numbers::<R>(length, 1), numbers::<R>(length, 2));
+    let wide: Vec<R> = x.iter().map(|&x| x * R::from_f64(20.0)).collect();
+    let mut all = Vec::new();
+    for kind in [Activation::Relu, Activation::Silu, Activation::Tanh] {
+        let (mut y, mut dx) = (zeros::<R>(length), zeros::<R>(length));
+        maths.activate(kind, &wide, &mut y);
+        maths.activate_backward(kind, &g, &wide, &mut dx);
+        all.extend(joined(&[&y, &dx]));
+    }
+    all
+}
+
+#[test]
+fn activations_and_their_gradients_are_right() {
+    for length in [1, 7, 100, 70_000] {
+        conforms!(activations(length));
+    }
 }
 
 fn sums<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {

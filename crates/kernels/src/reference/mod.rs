@@ -1,5 +1,6 @@
 //! The maths as obvious loops: what every other backend is judged by. Sums are taken in `R`, in order.
 
+mod activation;
 mod attention;
 mod elementwise;
 mod loss;
@@ -10,7 +11,7 @@ mod rope;
 mod rows;
 mod swiglu;
 
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
 use crate::rng::Key;
 
 pub struct Naive;
@@ -97,6 +98,14 @@ impl<R: Real> Maths<R> for Naive {
 
     fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]) {
         swiglu::backward(g, gate, up, dgate, dup);
+    }
+
+    fn activate(&self, kind: Activation, x: &[R], y: &mut [R]) {
+        activation::forward(kind, x, y);
+    }
+
+    fn activate_backward(&self, kind: Activation, g: &[R], x: &[R], dx: &mut [R]) {
+        activation::backward(kind, g, x, dx);
     }
 
     fn linear_cross_entropy(

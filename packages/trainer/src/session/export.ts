@@ -6,7 +6,7 @@ import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
 import { Engine } from "@welltempered/tensor";
 import { existsSync, readdirSync } from "node:fs";
-import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
 import { saveModel, type SavedDtype } from "./save-model.ts";
@@ -17,6 +17,7 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
   if (folder === undefined) throw new UserError("export_dir: is missing; name the folder to write");
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new UserError(`export_dir: ${folder} is not empty; choose another folder`);
+  checkMergeable(config.adapterNameOrPath);
   const base = openBase(config);
   const engine = Engine.open({
     device: config.device,

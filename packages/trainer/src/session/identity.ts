@@ -17,6 +17,12 @@ export type Identity = Readonly<Record<string, JsonValue>>;
 type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full";
+const ofVirtual = ({ finetuningType }: RunConfig): boolean =>
+  finetuningType === "prompt_tuning" || finetuningType === "prefix_tuning";
+const ofPrefixTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prefix_tuning";
+const ofBottleneck = ({ finetuningType }: RunConfig): boolean =>
+  finetuningType === "houlsby" || finetuningType === "pfeiffer";
+const ofPromptTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prompt_tuning";
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
@@ -43,6 +49,13 @@ const rules = {
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
   createNewAdapter: ofAdapter,
+  reductionFactor: ofBottleneck,
+  nonLinearity: ofBottleneck,
+  numVirtualTokens: ofVirtual,
+  prefixProjection: ofPrefixTuning,
+  encoderHiddenSize: ofPrefixTuning,
+  promptTuningInit: ofPromptTuning,
+  promptTuningInitText: ofPromptTuning,
   seed: "always",
   dataSeed: "always",
   perDeviceTrainBatchSize: "always",

@@ -19,10 +19,11 @@ import {
   type ConfigRecord,
 } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
-import { Adapter, AdapterError, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
+import { Adapter, AdapterError, isMergeable, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
+import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
 
 export interface LoadedModel {
   model: CausalLM;
@@ -39,6 +40,8 @@ export interface LoadOptions {
   config: RunConfig;
   /** Tokens of the longest micro-batch, for the memory estimate; 0 where nothing trains. */
   batchTokens: number;
+  /** Ids of a text as the model's tokenizer makes them, for adapters that may start from one. */
+  tokenize?: (text: string) => readonly number[];
 }
 
 /** Opens the model that the configuration names. Close `weights` when done. */
@@ -77,9 +80,10 @@ function openScratch(path: string): OpenModel {
 /** Builds the model, merges or attaches adapters, and marks what trains. */
 export function loadModel(
   base: ReturnType<typeof openBase>,
-  { engine, config, batchTokens }: LoadOptions,
+  { engine, config, batchTokens, tokenize }: LoadOptions,
 ): LoadedModel {
   const { architecture, weights } = base;
+  checkMergeable(toMerge(config));
   const expected = architecture.expectedWeights();
   if (!config.trainFromScratch)
     checkWeights(
@@ -94,7 +98,7 @@ export function loadModel(
     : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
   const model = architecture.build(engine, source);
   const full = config.finetuningType === "full";
-  const adapter = full ? undefined : attach(engine, model, config);
+  const adapter = full ? undefined : attach(engine, model, config, { record: base.config, tokenize });
   if (full && config.doTrain) trainEverything(engine, model);
   return { model, adapter, config: base.config, storedDtype: storedDtype(weights) };
 }
@@ -121,13 +125,42 @@ function storedDtype(weights: WeightSource): LoadedModel["storedDtype"] {
   return dtypes.has("f16") && !dtypes.has("f32") ? "float16" : "float32";
 }
 
-/** Merges all adapters but the last, which trains on (or is merged too, where a new one is asked for). */
-function attach(engine: Engine, model: CausalLM, config: RunConfig): Adapter | undefined {
-  const paths = config.adapterNameOrPath;
-  const last = config.createNewAdapter ? undefined : paths.at(-1);
-  for (const path of last === undefined ? paths : paths.slice(0, -1)) loadAdapter(engine, model, path).merge();
-  if (last !== undefined) return loadAdapter(engine, model, last);
-  return config.doTrain ? newAdapter(model, config) : undefined;
+const lastOf = ({ adapterNameOrPath, createNewAdapter }: RunConfig): string | undefined =>
+  createNewAdapter ? undefined : adapterNameOrPath.at(-1);
+
+/** All adapters but the last, which trains on; it too where a new one is asked for. */
+const toMerge = (config: RunConfig): string[] =>
+  lastOf(config) === undefined ? config.adapterNameOrPath : config.adapterNameOrPath.slice(0, -1);
+
+/** Refuses adapters that cannot be merged before the model is loaded. @throws {UserError} naming the first */
+export function checkMergeable(paths: readonly string[]): void {
+  for (const path of paths) {
+    const folder = readAdapterFolder(path);
+    folder.weights.close();
+    const config = named(() => readAdapterConfig(folder.config), path);
+    if (!isMergeable(config))
+      throw new UserError(
+        `${path}: ${config.peftType} has no place in the base weights and cannot be merged; keep the folder beside the model and name it last in adapter_name_or_path`,
+      );
+  }
+}
+
+/** What a new adapter is made from beside the configuration. */
+interface Origin {
+  record: ConfigRecord;
+  tokenize: LoadOptions["tokenize"] | undefined;
+}
+
+function attach(engine: Engine, model: CausalLM, config: RunConfig, origin: Origin): Adapter | undefined {
+  for (const path of toMerge(config)) loadAdapter(engine, model, path).merge();
+  const last = lastOf(config);
+  if (last === undefined) return config.doTrain ? newAdapter(model, config, origin) : undefined;
+  const adapter = loadAdapter(engine, model, last);
+  if (config.doTrain && ![...adapter.tensors()].some(([, { trainable }]) => trainable))
+    throw new UserError(
+      `${last}: holds the result of prefix_projection and not what trains; train a new adapter, or continue a checkpoint with resume_from_checkpoint`,
+    );
+  return adapter;
 }
 
 function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
@@ -144,6 +177,8 @@ function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
   }
 }
 
+type NewConfig = (config: RunConfig, record: ConfigRecord) => AdapterConfig;
+
 /** `finetuning_type` → the configuration of a new adapter. */
 const newConfigs = {
   lora: (config) => ({
@@ -156,7 +191,25 @@ const newConfigs = {
     rankPattern: {},
     alphaPattern: {},
   }),
-} as const satisfies Record<Exclude<FinetuningType, "full">, (config: RunConfig) => AdapterConfig>;
+  prompt_tuning: (config, record) => ({
+    peftType: "PROMPT_TUNING",
+    ...promptSizes(config, record),
+    init: config.promptTuningInit,
+    initText: config.promptTuningInitText ?? null,
+  }),
+  prefix_tuning: (config, record) => {
+    const sizes = prefixSizes(config, record);
+    return {
+      peftType: "PREFIX_TUNING",
+      ...sizes,
+      prefixProjection: config.prefixProjection,
+      encoderHiddenSize: config.encoderHiddenSize ?? sizes.tokenDim,
+      inferenceMode: false,
+    };
+  },
+  houlsby: (config, record) => bottleneckConfig("houlsby", config, record),
+  pfeiffer: (config, record) => bottleneckConfig("pfeiffer", config, record),
+} as const satisfies Record<Exclude<FinetuningType, "full">, NewConfig>;
 
 const placesOf = ({
   loraTarget,
@@ -166,10 +219,11 @@ const placesOf = ({
   modulesToSave: additionalTarget,
 });
 
-function newAdapter(model: CausalLM, config: RunConfig): Adapter | undefined {
+function newAdapter(model: CausalLM, config: RunConfig, { record, tokenize }: Origin): Adapter | undefined {
   const { finetuningType } = config;
   if (finetuningType === "full") return undefined;
-  return named(() => new Adapter(model, newConfigs[finetuningType](config)), "lora_target");
+  const where = finetuningType === "lora" ? "lora_target" : finetuningType;
+  return named(() => new Adapter(model, newConfigs[finetuningType](config, record), tokenize), where);
 }
 
 function trainEverything(engine: Engine, model: CausalLM): void {
