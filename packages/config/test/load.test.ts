@@ -171,7 +171,7 @@ describe("one wrong line", () => {
     [
       "a refused flag",
       "use_dora: true",
-      "5:1: use_dora: true is not supported by this version; remove it: the only adapters are LoRA and rsLoRA",
+      "5:1: use_dora: true is not supported by this version; remove it: there is no such tuning method",
     ],
     ["a refused choice", "stage: dpo", '5:8: stage: "dpo" is not allowed; use one of sft, pt'],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],

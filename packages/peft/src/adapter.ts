@@ -3,16 +3,25 @@
 import { Embedding, Linear, Parameter, RmsNorm, type CausalLM, type Module } from "@welltempered/nn";
 import type { Shape, Tensor } from "@welltempered/tensor";
 import { AdapterError } from "./errors.ts";
+import type { BoftConfig } from "./boft/config.ts";
+import { boft } from "./boft/method.ts";
+import type { Ia3Config } from "./ia3/config.ts";
+import { ia3 } from "./ia3/method.ts";
 import type { LoraConfig } from "./lora/config.ts";
 import { lora } from "./lora/method.ts";
 import type { AdapterLayer, Json, Method } from "./method.ts";
+import type { OftConfig } from "./oft/config.ts";
+import { oft } from "./oft/method.ts";
 import { chooseModules, chooseProjections, leafNames } from "./targets.ts";
 
-export type AdapterConfig = LoraConfig;
+export type AdapterConfig = LoraConfig | Ia3Config | OftConfig | BoftConfig;
 
 /** `peft_type` → method: one line each. */
 const methods = {
   LORA: lora,
+  IA3: ia3,
+  OFT: oft,
+  BOFT: boft,
 } as const satisfies { [T in AdapterConfig["peftType"]]: Method<Extract<AdapterConfig, { peftType: T }>> };
 
 const isKnown = (type: unknown): type is AdapterConfig["peftType"] =>

@@ -1,5 +1,11 @@
 export { Adapter, readAdapterConfig, type AdapterConfig } from "./adapter.ts";
 export { AdapterError } from "./errors.ts";
+export { type BoftConfig } from "./boft/config.ts";
+export { BoftLinear } from "./boft/layer.ts";
+export { type Ia3Config } from "./ia3/config.ts";
+export { Ia3Linear } from "./ia3/layer.ts";
 export { type LoraConfig } from "./lora/config.ts";
 export { LoraLinear } from "./lora/layer.ts";
 export type { AdapterLayer, Json, Method, MethodConfig } from "./method.ts";
+export { type OftConfig } from "./oft/config.ts";
+export { OftLinear } from "./oft/layer.ts";

@@ -17,6 +17,10 @@ export type Identity = Readonly<Record<string, JsonValue>>;
 type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full";
+const ofMethod =
+  (...types: RunConfig["finetuningType"][]) =>
+  ({ finetuningType }: RunConfig): boolean =>
+    types.includes(finetuningType);
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
@@ -42,6 +46,17 @@ const rules = {
   loraTarget: ofAdapter,
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
+  ia3Target: ofMethod("ia3"),
+  feedforwardModules: ofMethod("ia3"),
+  oftTarget: ofMethod("oft"),
+  oftRank: ofMethod("oft"),
+  oftBlockSize: ofMethod("oft"),
+  useCayleyNeumann: ofMethod("oft"),
+  numCayleyNeumannTerms: ofMethod("oft"),
+  boftTarget: ofMethod("boft"),
+  boftBlockSize: ofMethod("boft"),
+  boftBlockNum: ofMethod("boft"),
+  boftNButterflyFactor: ofMethod("boft"),
   createNewAdapter: ofAdapter,
   seed: "always",
   dataSeed: "always",

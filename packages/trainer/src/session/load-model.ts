@@ -156,20 +156,49 @@ const newConfigs = {
     rankPattern: {},
     alphaPattern: {},
   }),
+  ia3: (config) => ({
+    peftType: "IA3",
+    ...placesOf(config, config.ia3Target),
+    feedforwardModules: config.feedforwardModules,
+  }),
+  oft: (config) => ({
+    peftType: "OFT",
+    ...placesOf(config, config.oftTarget),
+    r: config.oftRank,
+    blockSize: config.oftBlockSize,
+    neumannTerms: config.useCayleyNeumann ? config.numCayleyNeumannTerms : undefined,
+  }),
+  boft: (config) => ({
+    peftType: "BOFT",
+    ...placesOf(config, config.boftTarget),
+    blockSize: config.boftBlockSize,
+    blockNum: config.boftBlockNum,
+    factors: config.boftNButterflyFactor,
+  }),
 } as const satisfies Record<Exclude<FinetuningType, "full">, (config: RunConfig) => AdapterConfig>;
 
-const placesOf = ({
-  loraTarget,
-  additionalTarget,
-}: RunConfig): Pick<AdapterConfig, "targetModules" | "modulesToSave"> => ({
-  targetModules: loraTarget.includes("all") ? "all-linear" : loraTarget,
-  modulesToSave: additionalTarget,
+/** Methods whose targets have a key of their own; the others share LoRA's. */
+const ownTargets: Partial<Record<FinetuningType, string>> = {
+  ia3: "ia3_target",
+  oft: "oft_target",
+  boft: "boft_target",
+};
+
+const placesOf = (
+  config: RunConfig,
+  targets = config.loraTarget,
+): Pick<AdapterConfig, "targetModules" | "modulesToSave"> => ({
+  targetModules: targets.includes("all") ? "all-linear" : targets,
+  modulesToSave: config.additionalTarget,
 });
 
 function newAdapter(model: CausalLM, config: RunConfig): Adapter | undefined {
   const { finetuningType } = config;
   if (finetuningType === "full") return undefined;
-  return named(() => new Adapter(model, newConfigs[finetuningType](config)), "lora_target");
+  return named(
+    () => new Adapter(model, newConfigs[finetuningType](config)),
+    ownTargets[finetuningType] ?? "lora_target",
+  );
 }
 
 function trainEverything(engine: Engine, model: CausalLM): void {
