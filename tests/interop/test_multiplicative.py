@@ -129,6 +129,20 @@ def test_an_adapter_of_peft_loads_and_merges_here(name: str, tmp_path: Path) -> 
     check_here(tmp_path, tmp_path / "adapter", theirs)
 
 
+@pytest.mark.parametrize("name", ["ia3", "oft", "boft"])
+def test_a_base_kept_in_bf16_gives_the_logits_of_its_numbers(name: str, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    case = CASES[name]
+    save_tiny(tmp_path / "whole", seed=5, **case.model)
+    case.fresh(tmp_path / "whole").save_pretrained(tmp_path / "adapter")
+    save_tiny(tmp_path / "model", seed=5, **case.model).bfloat16().save_pretrained(tmp_path / "model")
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    theirs = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    assert_close(our_logits(tmp_path / "model", ROWS, tmp_path, adapter=tmp_path / "adapter"), logits_of(theirs, ROWS), 1e-5)
+
+
 def check_here(folder: Path, adapter: Path, theirs) -> None:
     """Our logits with the adapter and our merged weights against peft's."""
     assert_close(our_logits(folder / "model", ROWS, folder, adapter=adapter), logits_of(theirs, ROWS), 1e-5)

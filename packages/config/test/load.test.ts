@@ -245,6 +245,21 @@ describe("one wrong line", () => {
       "6:23: an adapter with finetuning_type: full; use finetuning_type: lora",
     ],
     [
+      "both ways to cut OFT's blocks",
+      "finetuning_type: oft\noft_rank: 4",
+      "6:11: oft_rank 4 with oft_block_size 32; set one of them to 0, the other above it",
+    ],
+    [
+      "neither way to cut BOFT's blocks",
+      "finetuning_type: boft\nboft_block_size: 0",
+      "boft_block_num 0 with boft_block_size 0; set one of them to 0, the other above it",
+    ],
+    [
+      "a feed-forward module that is no target",
+      "finetuning_type: ia3\nfeedforward_modules: up_proj",
+      "6:22: feedforward_modules names up_proj, which ia3_target does not; name it in both; with ia3_target: all, write feedforward_modules: []",
+    ],
+    [
       "an unknown schedule option",
       "lr_scheduler_kwargs: {power: 1}",
       '5:22: lr_scheduler_kwargs: linear has no "power"; it takes none',
