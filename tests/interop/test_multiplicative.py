@@ -129,6 +129,38 @@ def test_an_adapter_of_peft_loads_and_merges_here(name: str, tmp_path: Path) -> 
     check_here(tmp_path, tmp_path / "adapter", theirs)
 
 
+def butterfly(matrices: torch.Tensor) -> torch.Tensor:
+    """R of boft_R [factors, blocks, b, b] in f64, written from the paper: block j of a run joins pieces half a run apart."""
+    _, blocks, size, _ = matrices.shape
+    product, eye, half = torch.eye(blocks * size).double(), torch.eye(size).double(), size // 2
+    for factor, of_factor in enumerate(matrices.double()):
+        turn = torch.eye(blocks * size).double()
+        for block, matrix in enumerate(of_factor):
+            run, j = divmod(block, 2**factor)
+            first = (run * 2 ** (factor + 1) + j) * half
+            second = first + 2**factor * half
+            channels = torch.cat([torch.arange(first, first + half), torch.arange(second, second + half)])
+            skew = (matrix - matrix.T) / 2
+            turn[channels[:, None], channels] = (eye - skew) @ torch.linalg.inv(eye + skew)
+        product = turn @ product
+    return product
+
+
+@pytest.mark.parametrize("name", ["boft, three factors"])
+def test_merged_butterflies_equal_a_rewrite_in_f64(name: str, tmp_path: Path) -> None:
+    save_tiny(tmp_path / "model", seed=3)
+    CASES[name].fresh(tmp_path / "model").save_pretrained(tmp_path / "adapter")
+    temper("export", f"model_name_or_path={tmp_path / 'model'}", f"adapter_name_or_path={tmp_path / 'adapter'}", "template=chatml",
+           f"export_dir={tmp_path / 'merged'}", "infer_dtype=float32", cwd=tmp_path)
+    adapter, before, after = (load_file(tmp_path / path) for path in ("adapter/adapter_model.safetensors", "model/model.safetensors", "merged/model.safetensors"))
+    keys = [key.removesuffix(".boft_s") for key in adapter if key.endswith(".boft_s")]
+    assert len(keys) == 6
+    for key in keys:
+        weight = f"{key.removeprefix('base_model.model.')}.weight"
+        exact = adapter[f"{key}.boft_s"].double() * (before[weight].double() @ butterfly(adapter[f"{key}.boft_R"]).T)
+        assert (after[weight] - exact).abs().max() <= 1e-6 * exact.abs().max(), key
+
+
 @pytest.mark.parametrize("name", ["ia3", "oft", "boft"])
 def test_a_base_kept_in_bf16_gives_the_logits_of_its_numbers(name: str, tmp_path: Path) -> None:
     from peft import PeftModel
