@@ -180,6 +180,29 @@ const layers: Make[] = [
   },
 ];
 
+const rotations: Make[] = [
+  (draw) => {
+    const [n, size, count] = [draw.pick(ROWS), draw.pick([1, 2, 4, 7, 16, 33, 48]), draw.pick([0, 1, 3, 20])];
+    const [triangles, matrices] = [draw.floats([count, (size * (size - 1)) / 2]), draw.floats([count, size ** 2])];
+    const [x, g] = [draw.floats([n, count * size]), draw.floats([n, count * size])];
+    const run: Case["run"] = (k, t) => {
+      const q = k.skewBlocks(triangles(k, t), size);
+      const [y, p] = [k.cayleyBlocks(q), k.skewBlocks(matrices(k, t), size)];
+      const products = (["nn", "nt"] as const).map((layout) => k.matmulBlocks(layout, x(k, t), y, size));
+      const backward = [true, false].map((packed) => k.skewBlocksBackward(p, packed));
+      return [q, y, p, ...products, ...backward, k.matmulBlocks("tn", x(k, t), g(k, t), size)];
+    };
+    return { name: `rotations of ${count} blocks of ${size}, ${n} rows`, run };
+  },
+  (draw) => {
+    const [n, d] = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    // 1009 is prime and above every d: a permutation.
+    const [x, order] = [draw.floats([n, d]), draw.ints(d, (i) => (i * 1009) % d)];
+    const run: Case["run"] = (k, t) => [false, true].map((inverse) => k.permuteColumns(x(k, t), order(k), inverse));
+    return { name: `permuteColumns [${n},${d}]`, run };
+  },
+];
+
 /** Layouts of the kinds the library makes: packed rows, rows behind a shared prefix, decoding against a cache. */
 function layoutOf(kind: string, draw: Draw): { numbers: number[]; queries: number; keys: number } {
   const lengths = Array.from({ length: 1 + draw.below(4) }, () => 1 + draw.pick([0, 1, 4, 30, 64, 100]));
@@ -293,7 +316,16 @@ const exact: Make[] = [
   },
 ];
 
-const families: Make[] = [...elementwise, ...rows, ...layers, ...attention, ...losses, ...optimizers, ...exact];
+const families: Make[] = [
+  ...elementwise,
+  ...rows,
+  ...layers,
+  ...attention,
+  ...losses,
+  ...optimizers,
+  ...exact,
+  ...rotations,
+];
 const DRAWS = 16;
 
 export const cases: Case[] = families.flatMap((make, family) =>

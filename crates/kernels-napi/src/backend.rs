@@ -326,6 +326,39 @@ impl NativeBackend {
     }
 
     #[napi]
+    pub fn skew_blocks(&self, a: f64, size: f64) -> Result<f64> {
+        let op = "skewBlocks";
+        self.on(op, |b| b.skew_blocks(slot(op, a)?, extent(op, "size", size)?).map(number))
+    }
+
+    #[napi]
+    pub fn skew_blocks_backward(&self, g: f64, packed: bool) -> Result<f64> {
+        let op = "skewBlocksBackward";
+        self.on(op, |b| b.skew_blocks_backward(slot(op, g)?, packed).map(number))
+    }
+
+    #[napi]
+    pub fn cayley_blocks(&self, q: f64) -> Result<f64> {
+        let op = "cayleyBlocks";
+        self.on(op, |b| b.cayley_blocks(slot(op, q)?).map(number))
+    }
+
+    #[napi]
+    pub fn matmul_blocks(&self, layout_name: String, a: f64, b: f64, size: f64) -> Result<f64> {
+        let op = "matmulBlocks";
+        self.on(op, |backend| {
+            let size = extent(op, "size", size)?;
+            backend.matmul_blocks(layout(&layout_name)?, slot(op, a)?, slot(op, b)?, size).map(number)
+        })
+    }
+
+    #[napi]
+    pub fn permute_columns(&self, x: f64, order: f64, inverse: bool) -> Result<f64> {
+        let op = "permuteColumns";
+        self.on(op, |b| b.permute_columns(slot(op, x)?, slot(op, order)?, inverse).map(number))
+    }
+
+    #[napi]
     pub fn linear_cross_entropy(&self, h: f64, w: f64, labels: f64, needs_h: bool, needs_w: bool) -> Result<Vec<f64>> {
         let op = "linearCrossEntropy";
         let needs = Needs { h: needs_h, w: needs_w };

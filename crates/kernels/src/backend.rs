@@ -53,6 +53,15 @@ pub trait Layers {
     fn activate_backward(&mut self, kind: Activation, g: Slot, x: Slot) -> Result<Slot>;
 }
 
+/// Block-diagonal matrices.
+pub trait Rotations {
+    fn skew_blocks(&mut self, a: Slot, size: usize) -> Result<Slot>;
+    fn skew_blocks_backward(&mut self, g: Slot, packed: bool) -> Result<Slot>;
+    fn cayley_blocks(&mut self, q: Slot) -> Result<Slot>;
+    fn matmul_blocks(&mut self, layout: Layout, a: Slot, b: Slot, size: usize) -> Result<Slot>;
+    fn permute_columns(&mut self, x: Slot, order: Slot, inverse: bool) -> Result<Slot>;
+}
+
 /// Inputs of the attention forward pass.
 #[derive(Clone, Copy)]
 pub struct Attention {
@@ -120,7 +129,7 @@ pub trait Optimizers {
         -> Result<()>;
 }
 
-pub trait Backend: Memory + Elementwise + Rows + Layers + Attend + Losses + Random + Optimizers {
+pub trait Backend: Memory + Elementwise + Rows + Layers + Rotations + Attend + Losses + Random + Optimizers {
     fn name(&self) -> &str;
     /// One line about the machine.
     fn description(&self) -> &str;

@@ -56,6 +56,30 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [!fromText && v.promptTuningInitText !== undefined, "prompt_tuning_init_text", "prompt_tuning_init_text is not used", "set finetuning_type: prompt_tuning and prompt_tuning_init: TEXT"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
+    ...ia3Rules(v),
+    ...rotationRules(v),
+  ];
+}
+
+function ia3Rules(v: WrittenConfig): Rule[] {
+  const stray =
+    v.finetuningType === "ia3" ? v.feedforwardModules.find((name) => !v.ia3Target.includes(name)) : undefined;
+  // prettier-ignore
+  return [
+    [v.ia3Target.length === 0, "ia3_target", "ia3_target is empty", "name modules, or write all"],
+    [stray !== undefined, "feedforward_modules", `feedforward_modules names ${stray}, which ia3_target does not`, "name it in both; with ia3_target: all, write feedforward_modules: []"],
+  ];
+}
+
+function rotationRules(v: WrittenConfig): Rule[] {
+  const [oft, boft] = [v.finetuningType === "oft", v.finetuningType === "boft"];
+  const both = "set one of them to 0, the other above it";
+  // prettier-ignore
+  return [
+    [v.oftTarget.length === 0, "oft_target", "oft_target is empty", "name modules, or write all"],
+    [v.boftTarget.length === 0, "boft_target", "boft_target is empty", "name modules, or write all"],
+    [oft && (v.oftRank === 0) === (v.oftBlockSize === 0), "oft_rank", `oft_rank ${v.oftRank} with oft_block_size ${v.oftBlockSize}`, both],
+    [boft && (v.boftBlockNum === 0) === (v.boftBlockSize === 0), "boft_block_num", `boft_block_num ${v.boftBlockNum} with boft_block_size ${v.boftBlockSize}`, both],
   ];
 }
 

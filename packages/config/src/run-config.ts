@@ -2,7 +2,19 @@
 // Plain data: it crosses a worker boundary by structured clone. A key that may be absent is `undefined`, a list that is absent is empty.
 
 export type Stage = "sft" | "pt";
-export type FinetuningType = "lora" | "prompt_tuning" | "prefix_tuning" | "houlsby" | "pfeiffer" | "full";
+/** Adapters by the name of their method; `full` trains every weight. */
+export const finetuningTypes = [
+  "lora",
+  "ia3",
+  "oft",
+  "boft",
+  "prompt_tuning",
+  "prefix_tuning",
+  "houlsby",
+  "pfeiffer",
+  "full",
+] as const;
+export type FinetuningType = (typeof finetuningTypes)[number];
 export type IntervalStrategy = "no" | "steps" | "epoch";
 export type SaveStrategy = IntervalStrategy | "best";
 export type InferDtype = "auto" | "float16" | "bfloat16" | "float32";
@@ -71,6 +83,22 @@ export interface FinetuningConfig {
   loraTarget: string[];
   additionalTarget: string[];
   useRslora: boolean;
+  ia3Target: string[];
+  /** Names among `ia3Target` whose input is rescaled instead of their output. */
+  feedforwardModules: string[];
+  oftTarget: string[];
+  /** Number of blocks; 0 where `oftBlockSize` decides. */
+  oftRank: number;
+  /** Inputs of a block; 0 where `oftRank` decides. */
+  oftBlockSize: number;
+  useCayleyNeumann: boolean;
+  numCayleyNeumannTerms: number;
+  boftTarget: string[];
+  /** Inputs of a block; 0 where `boftBlockNum` decides. */
+  boftBlockSize: number;
+  /** Number of blocks; 0 where `boftBlockSize` decides. */
+  boftBlockNum: number;
+  boftNButterflyFactor: number;
   createNewAdapter: boolean;
   numVirtualTokens: number;
   promptTuningInit: "RANDOM" | "TEXT";

@@ -25,6 +25,14 @@ const ourOwn = [
   "encoder_hidden_size",
   "reduction_factor",
   "non_linearity",
+  "ia3_target",
+  "feedforward_modules",
+  "use_cayley_neumann",
+  "num_cayley_neumann_terms",
+  "boft_target",
+  "boft_block_size",
+  "boft_block_num",
+  "boft_n_butterfly_factor",
 ];
 /** Where ours differs from LlamaFactory on purpose. */
 const deviations: Record<string, unknown> = { split_special_tokens: true };

@@ -205,6 +205,26 @@ export class NativeBackend implements KernelBackend {
     return call("activateBackward", () => this.#native.activateBackward(kind, g, x));
   }
 
+  skewBlocks(a: Slot, size: number): Slot {
+    return call("skewBlocks", () => this.#native.skewBlocks(a, size));
+  }
+
+  skewBlocksBackward(g: Slot, packed: boolean): Slot {
+    return call("skewBlocksBackward", () => this.#native.skewBlocksBackward(g, packed));
+  }
+
+  cayleyBlocks(q: Slot): Slot {
+    return call("cayleyBlocks", () => this.#native.cayleyBlocks(q));
+  }
+
+  matmulBlocks(layout: MatmulLayout, a: Slot, b: Slot, size: number): Slot {
+    return call("matmulBlocks", () => this.#native.matmulBlocks(layout, a, b, size));
+  }
+
+  permuteColumns(x: Slot, order: Slot, inverse: boolean): Slot {
+    return call("permuteColumns", () => this.#native.permuteColumns(x, order, inverse));
+  }
+
   linearCrossEntropy(h: Slot, w: Slot, labels: Slot, needsH: boolean, needsW: boolean): Slot[] {
     return call("linearCrossEntropy", () => this.#native.linearCrossEntropy(h, w, labels, needsH, needsW));
   }

@@ -68,6 +68,17 @@ const runs: Record<string, Run> = {
       ["dv", dv],
     ];
   },
+  rotations(k, at) {
+    const [x, g, rotation] = [at("x"), at("g"), k.cayleyBlocks(k.skewBlocks(at("a"), 3))];
+    const y = k.matmulBlocks("nn", x, rotation, 3);
+    k.accumulate(y, x, 1);
+    const dx = k.matmulBlocks("nt", g, rotation, 3);
+    k.accumulate(dx, g, 1);
+    return [
+      ["y", y],
+      ["dx", dx],
+    ];
+  },
   linearCrossEntropy(k, at, integers) {
     const made = k.linearCrossEntropy(at("h"), at("w"), integers("labels"), true, true);
     const [sum, dh, dw] = made as [Slot, Slot, Slot];

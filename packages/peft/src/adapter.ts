@@ -5,21 +5,37 @@ import type { Shape, Tensor } from "@welltempered/tensor";
 import { isOfAdapters, type BottleneckConfig } from "./bottleneck/config.ts";
 import { bottleneck } from "./bottleneck/method.ts";
 import { AdapterError } from "./errors.ts";
+import type { BoftConfig } from "./boft/config.ts";
+import { boft } from "./boft/method.ts";
+import type { Ia3Config } from "./ia3/config.ts";
+import { ia3 } from "./ia3/method.ts";
 import type { LoraConfig } from "./lora/config.ts";
 import { lora } from "./lora/method.ts";
 import type { AdapterLayer, AdapterLibrary, AttachedMethod, Attachment, Json, Method } from "./method.ts";
+import type { OftConfig } from "./oft/config.ts";
+import { oft } from "./oft/method.ts";
 import type { PrefixTuningConfig } from "./prefix-tuning/config.ts";
 import { prefixTuning } from "./prefix-tuning/method.ts";
 import type { PromptTuningConfig } from "./prompt-tuning/config.ts";
 import { promptTuning } from "./prompt-tuning/method.ts";
 import { chooseModules, chooseProjections, leafNames } from "./targets.ts";
 
-export type AdapterConfig = BottleneckConfig | LoraConfig | PrefixTuningConfig | PromptTuningConfig;
+export type AdapterConfig =
+  | BoftConfig
+  | BottleneckConfig
+  | Ia3Config
+  | LoraConfig
+  | OftConfig
+  | PrefixTuningConfig
+  | PromptTuningConfig;
 type AnyMethod<C extends AdapterConfig> = Method<C> | AttachedMethod<C>;
 
 /** `peft_type` → method: one line each. */
 const methods = {
   LORA: lora,
+  IA3: ia3,
+  OFT: oft,
+  BOFT: boft,
   PREFIX_TUNING: prefixTuning,
   PROMPT_TUNING: promptTuning,
   BOTTLENECK: bottleneck,

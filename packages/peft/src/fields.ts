@@ -35,6 +35,21 @@ export function fraction(json: Json, key: string): number {
   return value;
 }
 
+/** A whole number of at least `min`; `fallback` where the key is missing. */
+export function whole(json: Json, key: string, { fallback, min }: { fallback: number; min: number }): number {
+  const value = json[key] ?? fallback;
+  if (!Number.isSafeInteger(value) || (value as number) < min)
+    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be a whole number from ${min}`);
+  return value as number;
+}
+
+export function flag(json: Json, key: string, fallback: boolean): boolean {
+  const value = json[key] ?? fallback;
+  if (typeof value !== "boolean")
+    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be true or false`);
+  return value;
+}
+
 export function names(value: unknown, key: string): readonly string[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value) || value.some((item) => typeof item !== "string"))

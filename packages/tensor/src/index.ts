@@ -23,5 +23,6 @@ export { linear, linearAdd, matmul } from "./ops/linear.ts";
 export { reshape } from "./ops/reshape.ts";
 export { rmsNorm } from "./ops/rms-norm.ts";
 export { rope, ropeTable, type RopeTable } from "./ops/rope.ts";
+export { cayleyBlocks, matmulBlocks, permuteColumns, skewBlocks } from "./ops/rotations.ts";
 export { swiglu } from "./ops/swiglu.ts";
 export { takeRows } from "./ops/take-rows.ts";

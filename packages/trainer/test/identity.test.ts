@@ -100,6 +100,11 @@ it("a best metric is not compared with another metric", () => {
 it("settings of another method do not matter", () => {
   const full = { finetuning_type: "full", optim: "sgd" };
   expect(differences(identity(full), identity({ ...full, lora_rank: 2, adam_beta1: 0.5 }))).toEqual([]);
+  const oft = { finetuning_type: "oft", oft_block_size: 16 };
+  expect(differences(identity(oft), identity({ ...oft, boft_block_size: 8, ia3_target: "k_proj,down_proj" }))).toEqual(
+    [],
+  );
+  expect(differences(identity(oft), identity({ ...oft, oft_block_size: 8 }))).toEqual(["oft_block_size 16 → 8"]);
   expect(differences(identity(full), identity({ ...full, optim_args: "momentum=0.9" }))).toEqual([
     'optim_args {"momentum":0,"nesterov":false} → {"momentum":0.9,"nesterov":false}',
   ]);

@@ -11,6 +11,7 @@ mod optimizer;
 mod pool;
 mod random;
 mod rope;
+mod rotations;
 mod rows;
 mod simd;
 mod skinny;
@@ -159,6 +160,26 @@ impl Maths<f32> for Cpu {
 
     fn activate_backward(&self, kind: Activation, g: &[f32], x: &[f32], dx: &mut [f32]) {
         activation::backward(self.isa, &self.pool, kind, g, x, dx);
+    }
+
+    fn skew_blocks(&self, a: &[f32], size: usize, q: &mut [f32]) {
+        crate::reference::rotations::skew(a, size, q);
+    }
+
+    fn skew_blocks_backward(&self, g: &[f32], size: usize, da: &mut [f32]) {
+        crate::reference::rotations::skew_backward(g, size, da);
+    }
+
+    fn cayley_blocks(&self, q: &[f32], size: usize, y: &mut [f32]) {
+        rotations::cayley(&self.pool, q, size, y);
+    }
+
+    fn matmul_blocks(&self, layout: Layout, a: &[f32], b: &[f32], width: usize, size: usize, c: &mut [f32]) {
+        rotations::matmul(self.isa, &self.pool, layout, a, b, width, size, c);
+    }
+
+    fn permute_columns(&self, x: &[f32], order: &[i32], inverse: bool, y: &mut [f32]) {
+        rotations::permute_columns(&self.pool, x, order, inverse, y);
     }
 
     fn linear_cross_entropy(

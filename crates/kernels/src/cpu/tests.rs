@@ -110,6 +110,43 @@ fn activations_and_their_gradients_are_right() {
     }
 }
 
+fn rotations<R: Real>(maths: &dyn Maths<R>, [n, size, count]: [usize; 3]) -> Vec<f64> {
+    let width = count * size;
+    let (a, x, g) = (numbers::<R>(count * size * size, 1), numbers::<R>(n * width, 2), numbers::<R>(n * width, 3));
+    let (mut q, mut y) = (zeros::<R>(size * width), zeros::<R>(size * width));
+    maths.skew_blocks(&a, size, &mut q);
+    maths.cayley_blocks(&q, size, &mut y);
+    let mut products = [zeros::<R>(n * width), zeros(n * width), zeros(size * width)];
+    maths.matmul_blocks(Layout::Nn, &x, &y, width, size, &mut products[0]);
+    maths.matmul_blocks(Layout::Nt, &x, &y, width, size, &mut products[1]);
+    maths.matmul_blocks(Layout::Tn, &x, &g, width, size, &mut products[2]);
+    let [nn, nt, tn] = &products;
+    joined(&[&q, &y, nn, nt, tn])
+}
+
+#[test]
+fn rotations_of_awkward_sizes_are_right() {
+    for shape in [[1, 1, 1], [3, 2, 5], [7, 4, 36], [130, 33, 3], [250, 32, 18], [5, 70, 2]] {
+        conforms!(rotations(shape));
+    }
+}
+
+fn permuted<R: Real>(maths: &dyn Maths<R>, [n, d]: [usize; 2]) -> Vec<f64> {
+    let x = numbers::<R>(n * d, 1);
+    let order: Vec<i32> = (0..d).map(|i| (i * 1009 % d) as i32).collect();
+    let (mut y, mut z) = (zeros::<R>(n * d), zeros::<R>(n * d));
+    maths.permute_columns(&x, &order, false, &mut y);
+    maths.permute_columns(&x, &order, true, &mut z);
+    joined(&[&y, &z])
+}
+
+#[test]
+fn permuted_columns_are_right() {
+    for shape in [[1, 1], [3, 50], [300, 257]] {
+        conforms!(permuted(shape));
+    }
+}
+
 fn sums<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {
     let x = numbers::<R>(rows * d, 1);
     let (mut columns, mut y) = (zeros::<R>(d), zeros::<R>(rows * d));

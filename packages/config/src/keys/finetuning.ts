@@ -1,7 +1,6 @@
 import { choice, flag, integer, list, optional, real, text } from "../kinds.ts";
+import { finetuningTypes } from "../run-config.ts";
 import type { KeyTable, WrittenFinetuning } from "../written.ts";
-
-const finetuningTypes = ["lora", "prompt_tuning", "prefix_tuning", "houlsby", "pfeiffer", "full"] as const;
 
 export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   stage: choice("sft", ["sft", "pt"], "Supervised fine-tuning, or (continued) pre-training on plain text."),
@@ -12,6 +11,21 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   lora_target: list(["all"], "Modules that get an adapter, or all: every linear layer but the head."),
   additional_target: list([], "Modules that are trained in full and saved with the adapter."),
   use_rslora: flag(false, "Rank-stabilised scale alpha / √r instead of alpha / r."),
+  ia3_target: list(["k_proj", "v_proj", "down_proj"], "Modules that (IA)³ rescales."),
+  feedforward_modules: list(["down_proj"], "Modules among ia3_target whose input is rescaled, not their output."),
+  oft_target: list(["all"], "Modules that OFT rotates, or all: every linear layer but the head."),
+  oft_rank: integer(0, { min: 0, max: 65_536 }, "Number of OFT's blocks; 0 where oft_block_size decides."),
+  oft_block_size: integer(32, { min: 0, max: 65_536 }, "Inputs of one block of OFT; 0 where oft_rank decides."),
+  use_cayley_neumann: flag(true, "OFT's rotations from a few terms of a series, not from exact inverses."),
+  num_cayley_neumann_terms: integer(5, { min: 2, max: 64 }, "Terms of that series."),
+  boft_target: list(["all"], "Modules that BOFT rotates, or all: every linear layer but the head."),
+  boft_block_size: integer(4, { min: 0, max: 65_536 }, "Inputs of one block of BOFT; 0 where boft_block_num decides."),
+  boft_block_num: integer(0, { min: 0, max: 65_536 }, "Number of BOFT's blocks; 0 where boft_block_size decides."),
+  boft_n_butterfly_factor: integer(
+    1,
+    { min: 1, max: 32 },
+    "Rotations in a row, each over channels twice as far apart; peft loads more than 1 with its CUDA extension only.",
+  ),
   create_new_adapter: flag(false, "Merge every given adapter and train a new one."),
   num_virtual_tokens: integer(20, { min: 1, max: 8192 }, "Length of what stands in front of every sequence."),
   prompt_tuning_init: choice("RANDOM", ["RANDOM", "TEXT"], "Virtual tokens start at random, or from a text."),

@@ -23,6 +23,10 @@ const ofPrefixTuning = ({ finetuningType }: RunConfig): boolean => finetuningTyp
 const ofBottleneck = ({ finetuningType }: RunConfig): boolean =>
   finetuningType === "houlsby" || finetuningType === "pfeiffer";
 const ofPromptTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prompt_tuning";
+const ofMethod =
+  (...types: RunConfig["finetuningType"][]) =>
+  ({ finetuningType }: RunConfig): boolean =>
+    types.includes(finetuningType);
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
@@ -48,6 +52,17 @@ const rules = {
   loraTarget: ofAdapter,
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
+  ia3Target: ofMethod("ia3"),
+  feedforwardModules: ofMethod("ia3"),
+  oftTarget: ofMethod("oft"),
+  oftRank: ofMethod("oft"),
+  oftBlockSize: ofMethod("oft"),
+  useCayleyNeumann: ofMethod("oft"),
+  numCayleyNeumannTerms: ofMethod("oft"),
+  boftTarget: ofMethod("boft"),
+  boftBlockSize: ofMethod("boft"),
+  boftBlockNum: ofMethod("boft"),
+  boftNButterflyFactor: ofMethod("boft"),
   createNewAdapter: ofAdapter,
   reductionFactor: ofBottleneck,
   nonLinearity: ofBottleneck,

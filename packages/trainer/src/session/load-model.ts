@@ -191,6 +191,25 @@ const newConfigs = {
     rankPattern: {},
     alphaPattern: {},
   }),
+  ia3: (config) => ({
+    peftType: "IA3",
+    ...placesOf(config, config.ia3Target),
+    feedforwardModules: config.feedforwardModules,
+  }),
+  oft: (config) => ({
+    peftType: "OFT",
+    ...placesOf(config, config.oftTarget),
+    r: config.oftRank,
+    blockSize: config.oftBlockSize,
+    neumannTerms: config.useCayleyNeumann ? config.numCayleyNeumannTerms : undefined,
+  }),
+  boft: (config) => ({
+    peftType: "BOFT",
+    ...placesOf(config, config.boftTarget),
+    blockSize: config.boftBlockSize,
+    blockNum: config.boftBlockNum,
+    factors: config.boftNButterflyFactor,
+  }),
   prompt_tuning: (config, record) => ({
     peftType: "PROMPT_TUNING",
     ...promptSizes(config, record),
@@ -211,18 +230,25 @@ const newConfigs = {
   pfeiffer: (config, record) => bottleneckConfig("pfeiffer", config, record),
 } as const satisfies Record<Exclude<FinetuningType, "full">, NewConfig>;
 
-const placesOf = ({
-  loraTarget,
-  additionalTarget,
-}: RunConfig): Pick<AdapterConfig, "targetModules" | "modulesToSave"> => ({
-  targetModules: loraTarget.includes("all") ? "all-linear" : loraTarget,
-  modulesToSave: additionalTarget,
+/** Methods whose targets have a key of their own; the others share LoRA's. */
+const ownTargets: Partial<Record<FinetuningType, string>> = {
+  ia3: "ia3_target",
+  oft: "oft_target",
+  boft: "boft_target",
+};
+
+const placesOf = (
+  config: RunConfig,
+  targets = config.loraTarget,
+): Pick<AdapterConfig, "targetModules" | "modulesToSave"> => ({
+  targetModules: targets.includes("all") ? "all-linear" : targets,
+  modulesToSave: config.additionalTarget,
 });
 
 function newAdapter(model: CausalLM, config: RunConfig, { record, tokenize }: Origin): Adapter | undefined {
   const { finetuningType } = config;
   if (finetuningType === "full") return undefined;
-  const where = finetuningType === "lora" ? "lora_target" : finetuningType;
+  const where = ownTargets[finetuningType] ?? (finetuningType === "lora" ? "lora_target" : finetuningType);
   return named(() => new Adapter(model, newConfigs[finetuningType](config, record), tokenize), where);
 }
 
