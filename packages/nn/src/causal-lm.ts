@@ -1,6 +1,7 @@
 import type { Tensor } from "@welltempered/tensor";
 import type { KvCache, KvCacheOptions } from "./kv-cache.ts";
 import type { Linear } from "./linear.ts";
+import { neftune } from "./neftune.ts";
 import { Module, type Parameter } from "./module.ts";
 import type { PackedRows } from "./rows.ts";
 
@@ -13,13 +14,20 @@ export abstract class CausalLM extends Module {
   abstract readonly cacheShape: Pick<KvCacheOptions, "layers" | "width">;
   /** The output projection; its weight is the embedding's own parameter where the head is tied. */
   abstract readonly lm_head: Linear;
-  /** Token ids [N] → [N,D]. Virtual tokens and noise act between this and `decode`. */
+  /** α of NEFTune's noise while training; 0 is none. */
+  neftuneAlpha = 0;
+  /**
+   * Token ids [N] → [N,D], what transformers' embedding module gives: scaled where that module scales, and not yet where
+   * the model does. Virtual tokens and noise act between this and `decode`.
+   */
   abstract embed(tokens: Int32Array): Tensor;
   /** Embedded rows [N,D] → hidden states [N,D] after the final norm. Advances the cache. */
   abstract decode(embedded: Tensor, rows: PackedRows, cache?: KvCache): Tensor;
 
   forward(rows: PackedRows, cache?: KvCache): Tensor {
-    return this.decode(this.embed(rows.tokens), rows, cache);
+    const embedded = this.embed(rows.tokens);
+    const noisy = this.training && this.neftuneAlpha > 0 ? neftune(embedded, rows, this.neftuneAlpha) : embedded;
+    return this.decode(noisy, rows, cache);
   }
 
   /** [V,D] */

@@ -11,18 +11,13 @@ import {
 } from "@welltempered/checkpoint";
 import type { FinetuningType, RunConfig } from "@welltempered/config";
 import { UserError } from "@welltempered/formats";
-import {
-  architectureOf,
-  initialWeights,
-  ModelConfigError,
-  type Architecture,
-  type ConfigRecord,
-} from "@welltempered/models";
+import { architectureOf, initialWeights, ModelConfigError, type ConfigRecord } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
 import { Adapter, AdapterError, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
+import { trainsVocabulary, type Base } from "./vocabulary.ts";
 
 export interface LoadedModel {
   model: CausalLM;
@@ -42,7 +37,7 @@ export interface LoadOptions {
 }
 
 /** Opens the model that the configuration names. Close `weights` when done. */
-export function openBase(config: RunConfig): OpenModel & { architecture: Architecture } {
+export function openBase(config: RunConfig): Base {
   const opened = config.trainFromScratch ? openScratch(config.modelNameOrPath) : openModel(config.modelNameOrPath);
   const record = scaledRope(opened.config, config);
   return {
@@ -75,12 +70,9 @@ function openScratch(path: string): OpenModel {
 }
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */
-export function loadModel(
-  base: ReturnType<typeof openBase>,
-  { engine, config, batchTokens }: LoadOptions,
-): LoadedModel {
-  const { architecture, weights } = base;
-  const expected = architecture.expectedWeights();
+export function loadModel(base: Base, { engine, config, batchTokens }: LoadOptions): LoadedModel {
+  const { architecture, vocabulary, weights } = base;
+  const expected = (vocabulary?.stored ?? architecture).expectedWeights();
   if (!config.trainFromScratch)
     checkWeights(
       weights,
@@ -92,9 +84,11 @@ export function loadModel(
   const source = config.trainFromScratch
     ? initialWeights(engine, range)
     : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
-  const model = architecture.build(engine, source);
+  const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
   const full = config.finetuningType === "full";
-  const adapter = full ? undefined : attach(engine, model, config);
+  const adapter = full
+    ? undefined
+    : attach(engine, model, vocabulary === undefined ? config : trainsVocabulary(config, model));
   if (full && config.doTrain) trainEverything(engine, model);
   return { model, adapter, config: base.config, storedDtype: storedDtype(weights) };
 }
