@@ -33,6 +33,7 @@ const methods: [name: string, words: readonly string[]][] = [
       "learning_rate=0.02",
     ],
   ],
+  ["LoRA with noise on a grown vocabulary", [...lora, "add_special_tokens=<|new|>", "neftune_noise_alpha=5"]],
   ["plain text", ["stage=pt", "dataset=text", "cutoff_len=16", "finetuning_type=full"]],
 ];
 
