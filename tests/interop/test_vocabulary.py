@@ -2,13 +2,14 @@
 
 import json
 import math
+import subprocess
 import warnings
 from pathlib import Path
 
 import pytest
 import test_curves
 import torch
-from conftest import TOKENIZER, our_logits, save_tiny, temper
+from conftest import ROOT, TOKENIZER, our_logits, save_tiny, temper
 from safetensors.torch import load_file
 from test_adapters import TARGETS, assert_close, logits_of, train_config
 from test_curves import compare, our_run, reference_run, tokenized
@@ -73,6 +74,11 @@ def test_an_adapter_on_a_grown_vocabulary(tied: bool, tmp_path: Path) -> None:
     assert_close(our_logits(tmp_path / "merged", ROWS, tmp_path), logits, 1e-5)
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").encode(text) == theirs.encode(text)
 
+    plain = [f"model_name_or_path={tmp_path / 'model'}", f"adapter_name_or_path={saves}", f"export_dir={tmp_path / 'no'}", "template=chatml"]
+    refused = subprocess.run(["node", str(ROOT / "packages/cli/bin/temper.js"), "export", *plain], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {saves}: was trained with {AFTER} rows of vocabulary, the model has {BEFORE}; give the resize_vocab")
+
     # Training goes on from the adapter: at learning rate 0 it ends as it began.
     temper("train", str(config), f"adapter_name_or_path={saves}", f"output_dir={tmp_path / 'more'}", "learning_rate=0", cwd=tmp_path)
     more = load_file(tmp_path / "more" / "adapter_model.safetensors")
@@ -84,6 +90,7 @@ def test_a_curve_from_a_peft_adapter_on_a_grown_vocabulary(tmp_path: Path, monke
     from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoTokenizer
 
+    warnings.filterwarnings("ignore", message="Setting `save_embedding_layers`")
     words = ["river cloud", "lantern"]
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     tokenizer.add_tokens(words)
@@ -94,7 +101,8 @@ def test_a_curve_from_a_peft_adapter_on_a_grown_vocabulary(tmp_path: Path, monke
     save_tiny(tmp_path / "model", seed=21)
     lora = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM", modules_to_save=["embed_tokens", "lm_head"])
     torch.manual_seed(22)
-    get_peft_model(resized(tmp_path / "model", BEFORE + 1), lora).save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    get_peft_model(resized(tmp_path / "model", BEFORE + 1), lora).save_pretrained(tmp_path / "adapter")
+    assert "base_model.model.lm_head.original_module.weight" in load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     model = PeftModel.from_pretrained(resized(tmp_path / "model", BEFORE + 1), tmp_path / "adapter", is_trainable=True)
     theirs = reference_run(model, tmp_path / "theirs", 2e-2, 1.0)
     ours = our_run(tmp_path, 2e-2, 1.0, adapter_name_or_path=str(tmp_path / "adapter"), add_tokens=",".join(words))

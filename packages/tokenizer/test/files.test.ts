@@ -210,7 +210,9 @@ describe("files", () => {
 
   it("follow tokens that are added, which are ordinary text or control tokens", () => {
     const size = llama3Style().vocabSize;
-    const changed = llama3Style().withAddedTokens(["new word", "otherworldly"], false).withAddedTokens(["<|fresh|>"], true);
+    const changed = llama3Style()
+      .withAddedTokens(["new word", "otherworldly"], false)
+      .withAddedTokens(["<|fresh|>"], true);
     const read = createTokenizer(changed.files);
     expect(read.vocabSize).toBe(size + 3);
     expect(read.encode("new word<|fresh|>")[0]).toBe(size);

@@ -17,7 +17,7 @@ import { Adapter, AdapterError, readAdapterConfig, type AdapterConfig } from "@w
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
-import { trainsVocabulary, type Base } from "./vocabulary.ts";
+import { checkVocabulary, trainsVocabulary, writtenAgain, type Base } from "./vocabulary.ts";
 
 export interface LoadedModel {
   model: CausalLM;
@@ -129,7 +129,9 @@ function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
   try {
     return named(() => {
       const adapter = new Adapter(model, readAdapterConfig(folder.config));
-      checkWeights(folder.weights, shapesOf(adapter.expected()));
+      const expected = adapter.expected();
+      checkVocabulary(folder, expected);
+      checkWeights(folder.weights, shapesOf(expected), { optional: writtenAgain(folder) });
       adapter.load((name) => cast(engine.adopt(loadTensor(engine.backend, folder.weights, name)), "f32"));
       return adapter;
     }, path);

@@ -1,12 +1,13 @@
 // Tokens that the configuration adds, and the rows that embedding and head get for them: LlamaFactory's `resize_vocab`.
 
-import type { OpenModel } from "@welltempered/checkpoint";
+import type { AdapterFolder, OpenModel } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import type { TemplateChoice } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
+import { UserError } from "@welltempered/formats";
 import { architectureOf, type Architecture, type Weights } from "@welltempered/models";
 import { Embedding, type CausalLM } from "@welltempered/nn";
-import type { Engine } from "@welltempered/tensor";
+import type { Engine, Shape } from "@welltempered/tensor";
 import type { Tokenizer } from "@welltempered/tokenizer";
 import { growTable, type NewRows } from "./new-rows.ts";
 
@@ -58,6 +59,13 @@ export function resizeVocab(base: Base, text: RunText, config: RunConfig, emit: 
   const before = Number(base.config["vocab_size"]);
   const { vocabSize } = text.tokenizer;
   const stored = base.architecture;
+  if (startsAdapter(config) && config.additionalTarget.length === 0)
+    emit({
+      type: "notice",
+      level: "warning",
+      message:
+        "resize_vocab: embedding and head are trained in full and saved with the adapter; additional_target says otherwise",
+    });
   if (vocabSize <= before) return { ...base, vocabulary: { stored, grow: (_engine, load) => load } };
   const after = Math.ceil(vocabSize / multiple) * multiple;
   const record = { ...base.config, vocab_size: after };
@@ -76,6 +84,9 @@ export function resizeVocab(base: Base, text: RunText, config: RunConfig, emit: 
     vocabulary: { stored, grow: (engine, load) => grownWeights(engine, load, { stored, architecture, rows }) },
   };
 }
+
+const startsAdapter = ({ doTrain, finetuningType, adapterNameOrPath, createNewAdapter }: RunConfig): boolean =>
+  doTrain && finetuningType !== "full" && (adapterNameOrPath.length === 0 || createNewAdapter);
 
 /** The new rows whose tokens have a description, and the tokens of it that the checkpoint has rows for. */
 function describedRows(
@@ -128,3 +139,24 @@ export function trainsVocabulary(config: RunConfig, model: CausalLM): RunConfig 
   );
   return { ...config, additionalTarget: modules.map(([path]) => path.slice(path.lastIndexOf(".") + 1)) };
 }
+
+/** An adapter with embedding or head of another vocabulary than the model's. @throws {UserError} */
+export function checkVocabulary({ path, weights }: AdapterFolder, expected: ReadonlyMap<string, Shape>): void {
+  for (const [name, [rows]] of expected) {
+    const held =
+      /\.(embed_tokens|lm_head)\.weight$/.test(name) && weights.has(name) ? weights.info(name).shape[0] : rows;
+    if (held !== rows)
+      throw new UserError(
+        `${path}: was trained with ${held} rows of vocabulary, the model has ${rows}; give the resize_vocab, add_tokens, add_special_tokens and template of that run`,
+      );
+  }
+}
+
+/** On a resized vocabulary peft writes layers that are trained in full under two more names; the plain one holds the trained weight. */
+export const writtenAgain = ({ weights }: AdapterFolder): Set<string> =>
+  new Set(
+    weights.names().filter((name) => {
+      const plain = name.replace(/\.(modules_to_save|original_module)\.(?=\w+$)/, ".");
+      return plain !== name && weights.has(plain);
+    }),
+  );
