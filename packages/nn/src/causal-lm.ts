@@ -1,8 +1,8 @@
 import type { Tensor } from "@welltempered/tensor";
 import type { KvCache, KvCacheOptions } from "./kv-cache.ts";
 import type { Linear } from "./linear.ts";
-import { neftune } from "./neftune.ts";
 import { Module, type Parameter } from "./module.ts";
+import { neftune } from "./neftune.ts";
 import type { PackedRows } from "./rows.ts";
 
 /**

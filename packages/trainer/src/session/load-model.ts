@@ -85,6 +85,7 @@ export function loadModel(base: Base, { engine, config, batchTokens }: LoadOptio
     ? initialWeights(engine, range)
     : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
+  model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
   const full = config.finetuningType === "full";
   const adapter = full
     ? undefined

@@ -90,7 +90,6 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
     const evalExamples = config.doEval && held.length > 0 ? tokenize(held, text, config, emit) : undefined;
     const batchTokens = examples === undefined ? 0 : longestBatch(examples, config);
     const loaded = loadModel(resizeVocab(base, text, config, emit), { engine, config, batchTokens });
-    loaded.model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
     base.weights.close();
     prepareRunFolder(folder);
     const lock = lockFolder(folder);
