@@ -88,7 +88,11 @@ export function resizeVocab(base: Base, text: RunText, config: RunConfig, emit: 
 const startsAdapter = ({ doTrain, finetuningType, adapterNameOrPath, createNewAdapter }: RunConfig): boolean =>
   doTrain && finetuningType !== "full" && (adapterNameOrPath.length === 0 || createNewAdapter);
 
-/** The new rows whose tokens have a description, and the tokens of it that the checkpoint has rows for. */
+/**
+ * The new rows whose tokens have a description, and the tokens of it that the checkpoint has rows for. LlamaFactory
+ * counts the padding to 64 as tokens too and so leaves out the last old ones, and takes the first new rows whatever their
+ * tokens; where neither matters the rows are the same.
+ */
 function describedRows(
   { tokenizer }: RunText,
   { newSpecialTokensConfig, splitSpecialTokens, initSpecialTokens }: RunConfig,
