@@ -1,5 +1,6 @@
 // Rules between keys (LlamaFactory's, where they concern supported keys), and defaults that follow from other keys.
 import { ConfigError, shown } from "./errors.ts";
+import { readDescriptions } from "./special-tokens.ts";
 import type { RunConfig, SchedulerName } from "./run-config.ts";
 import type { WrittenConfig } from "./written.ts";
 
@@ -172,6 +173,10 @@ export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
     packingAsked: v.packing === true || v.neatPacking,
     doEval: v.doEval || v.evalStrategy !== "no",
     doSample: v.doSample && v.temperature > 0,
+    newSpecialTokensConfig: readDescriptions(
+      v.newSpecialTokensConfig,
+      positions.get("new_special_tokens_config") ?? "",
+    ),
     optim: v.optim === "sgd" ? "sgd" : "adamw_torch",
     optimArgs: sgdOptions(v.optimArgs, positions.get("optim_args") ?? ""),
     lrSchedulerKwargs: v.lrSchedulerKwargs ?? {},

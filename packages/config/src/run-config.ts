@@ -42,6 +42,14 @@ export interface ModelConfig {
   adapterNameOrPath: string[];
   /** Special tokens in user text stay plain text. `false` reproduces LlamaFactory's default. */
   splitSpecialTokens: boolean;
+  /** Embedding and head get rows for tokens that have none; implied by tokens that the next keys add. */
+  resizeVocab: boolean;
+  addTokens: string[];
+  /** Not used where `newSpecialTokensConfig` names any. */
+  addSpecialTokens: string[];
+  /** Resolved: special token → description, as the file says; empty without one. */
+  newSpecialTokensConfig: Record<string, string>;
+  initSpecialTokens: "noise_init" | "desc_init" | "desc_init_w_noise";
   trainFromScratch: boolean;
   ropeScaling: RopeScaling | undefined;
   inferDtype: InferDtype;
@@ -136,6 +144,8 @@ export interface TrainingConfig {
   adamEpsilon: number;
   /** 0 switches clipping off. */
   maxGradNorm: number;
+  /** α of NEFTune's noise; undefined is off. */
+  neftuneNoiseAlpha: number | undefined;
   numTrainEpochs: number;
   /** −1: `numTrainEpochs` decides. */
   maxSteps: number;

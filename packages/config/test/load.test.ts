@@ -141,6 +141,21 @@ resume_from_checkpoint: null
     });
   });
 
+  it("reads the special tokens of another file, with what they mean", () => {
+    const tokens = file("<svg>: a drawing begins\n'</svg>': a drawing ends\n", "tokens.yaml");
+    const { config } = loadConfig([file(`${baseText}new_special_tokens_config: ${tokens}\n`)]);
+    expect(config.newSpecialTokensConfig).toEqual({ "<svg>": "a drawing begins", "</svg>": "a drawing ends" });
+    expect(makeConfig(base).config.newSpecialTokensConfig).toEqual({});
+    const broken = file("<svg>: [1]\n", "broken.yaml");
+    expect(() => loadConfig([file(`${baseText}new_special_tokens_config: ${broken}\n`)])).toThrow(
+      'broken.yaml:1:8: "<svg>": a list of 1 is no description; write a text',
+    );
+    const empty = file("", "empty.yaml");
+    expect(() => loadConfig([file(`${baseText}new_special_tokens_config: ${empty}\n`)])).toThrow(
+      "names no token; add one",
+    );
+  });
+
   it("accepts a refused key at the value that switches it off, and ignores it in silence", () => {
     const { warnings } = makeConfig({
       ...base,

@@ -2,6 +2,7 @@ import type { Tensor } from "@welltempered/tensor";
 import type { KeyValueStore, KvCache, KvCacheOptions } from "./kv-cache.ts";
 import type { Linear } from "./linear.ts";
 import { Module, type Parameter } from "./module.ts";
+import { neftune } from "./neftune.ts";
 import type { Prefix } from "./prefix.ts";
 import { shifted, type PackedRows } from "./rows.ts";
 
@@ -16,18 +17,29 @@ export abstract class CausalLM extends Module {
   abstract readonly lm_head: Linear;
   /** What every sequence continues, where a PEFT method put something there. */
   prefix: Prefix | undefined;
-  /** Token ids [N] → [N,D]. Virtual tokens and noise act between this and `decode`. */
+  /** α of NEFTune's noise while training; 0 is none. */
+  neftuneAlpha = 0;
+  /**
+   * Token ids [N] → [N,D], what transformers' embedding module gives: scaled where that module scales, and not yet where
+   * the model does.
+   */
   abstract embed(tokens: Int32Array): Tensor;
   /** Embedded rows [N,D] → hidden states [N,D] after the final norm. Advances the store. */
   abstract decode(embedded: Tensor, rows: PackedRows, store?: KeyValueStore): Tensor;
 
+  /** Rows as `embed` gives them, with NEFTune's noise while training; virtual tokens have none.  → [N,D] */
+  embedRows(rows: PackedRows): Tensor {
+    const embedded = this.embed(rows.tokens);
+    return this.training && this.neftuneAlpha > 0 ? neftune(embedded, rows, this.neftuneAlpha) : embedded;
+  }
+
   /** Hidden states [N,D] of the rows, those of a prefix not among them. */
   forward(rows: PackedRows, cache?: KvCache): Tensor {
     const { prefix } = this;
-    if (prefix === undefined) return this.decode(this.embed(rows.tokens), rows, cache);
+    if (prefix === undefined) return this.decode(this.embedRows(rows), rows, cache);
     if (cache === undefined) return prefix.forward(this, rows);
     if (!cache.prefixFilled) cache.fillPrefix(() => prefix.fill(this, cache));
-    return this.decode(this.embed(rows.tokens), shifted(rows, prefix.length), cache);
+    return this.decode(this.embedRows(rows), shifted(rows, prefix.length), cache);
   }
 
   /** [V,D] */

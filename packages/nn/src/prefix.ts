@@ -22,7 +22,7 @@ export abstract class VirtualTokens extends Prefix {
   abstract embedded(): Tensor;
 
   forward(model: CausalLM, rows: PackedRows): Tensor {
-    const embedded = concatRows(this.embedded(), model.embed(rows.tokens));
+    const embedded = concatRows(this.embedded(), model.embedRows(rows));
     const hidden = model.decode(embedded, continued(rows, this.length));
     return takeRows(hidden, hidden.engine.tensor(numbersFrom(this.length, rows.tokens.length)));
   }
@@ -46,7 +46,7 @@ export abstract class KeyValuePrefix extends Prefix {
 
   forward(model: CausalLM, rows: PackedRows): Tensor {
     const store = new PrefixStore(model.headWeight.tensor.engine, this.length, this.open());
-    return model.decode(model.embed(rows.tokens), shifted(rows, this.length), store);
+    return model.decode(model.embedRows(rows), shifted(rows, this.length), store);
   }
 
   fill(model: CausalLM, cache: KvCache): void {

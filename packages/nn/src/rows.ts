@@ -19,6 +19,8 @@ export interface PackedRows {
   /** Position of each row in its sequence [N]. */
   positions: Int32Array;
   segments: readonly Segment[];
+  /** What a framework with padding would pad each row to; the longest row's length where it is left out. */
+  paddedLength?: number;
 }
 
 /** Sequences that do not see each other, positions from 0. */

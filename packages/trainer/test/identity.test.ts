@@ -56,6 +56,11 @@ it.each<[Record<string, unknown>, string[]]>([
   [{ mask_history: true }, ["mask_history false → true"]],
   [{ split_special_tokens: false }, ["split_special_tokens true → false"]],
   [{ disable_shuffling: true }, ["disable_shuffling false → true"]],
+  [{ resize_vocab: true }, ["resize_vocab false → true"]],
+  [{ add_tokens: "a" }, ['add_tokens [] → ["a"]']],
+  [{ add_special_tokens: "a" }, ['add_special_tokens [] → ["a"]']],
+  [{ init_special_tokens: "desc_init" }, ["init_special_tokens noise_init → desc_init"]],
+  [{ neftune_noise_alpha: 5 }, ["neftune_noise_alpha none → 5"]],
   [{ rope_scaling: "linear" }, ["rope_scaling none → linear"]],
   [{ include_num_input_tokens_seen: true }, ["include_num_input_tokens_seen no → all"]],
 ])("a continuation with %j is another run", (settings, expected) => {

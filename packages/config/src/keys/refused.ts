@@ -40,11 +40,7 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
   }],
   ["the only loss is cross-entropy", {
     use_dft_loss: false, use_asft_loss: false, asft_alpha: 0.1, use_eaft_loss: false, eaft_alpha: 1,
-    label_smoothing_factor: 0, neftune_noise_alpha: null, moe_aux_loss_coef: null,
-  }],
-  ["the vocabulary cannot be extended", {
-    resize_vocab: false, add_tokens: null, add_special_tokens: null, new_special_tokens_config: null,
-    init_special_tokens: "noise_init",
+    label_smoothing_factor: 0, moe_aux_loss_coef: null,
   }],
   ["runs use one process on one CPU", {
     deepspeed: null, fsdp: null, fsdp_config: null, accelerator_config: null, parallelism_config: null,

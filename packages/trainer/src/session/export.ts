@@ -10,6 +10,7 @@ import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-mo
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
 import { saveModel, type SavedDtype } from "./save-model.ts";
+import { resizeVocab } from "./vocabulary.ts";
 
 /** @throws {UserError} with the exit code of the command */
 export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
@@ -24,7 +25,11 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
     ...(config.threads === undefined ? {} : { threads: config.threads }),
   });
   const text = await loadText(base, config, emit);
-  const loaded = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0 });
+  const loaded = loadModel(resizeVocab(base, text, config, emit), {
+    engine,
+    config: { ...config, doTrain: false },
+    batchTokens: 0,
+  });
   base.weights.close();
   try {
     loaded.adapter?.merge();

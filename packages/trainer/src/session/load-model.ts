@@ -11,19 +11,14 @@ import {
 } from "@welltempered/checkpoint";
 import type { FinetuningType, RunConfig } from "@welltempered/config";
 import { UserError } from "@welltempered/formats";
-import {
-  architectureOf,
-  initialWeights,
-  ModelConfigError,
-  type Architecture,
-  type ConfigRecord,
-} from "@welltempered/models";
+import { architectureOf, initialWeights, ModelConfigError, type ConfigRecord } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
 import { Adapter, AdapterError, isMergeable, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
 import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
+import { checkVocabulary, trainsVocabulary, writtenAgain, type Base } from "./vocabulary.ts";
 
 export interface LoadedModel {
   model: CausalLM;
@@ -45,7 +40,7 @@ export interface LoadOptions {
 }
 
 /** Opens the model that the configuration names. Close `weights` when done. */
-export function openBase(config: RunConfig): OpenModel & { architecture: Architecture } {
+export function openBase(config: RunConfig): Base {
   const opened = config.trainFromScratch ? openScratch(config.modelNameOrPath) : openModel(config.modelNameOrPath);
   const record = scaledRope(opened.config, config);
   return {
@@ -78,13 +73,10 @@ function openScratch(path: string): OpenModel {
 }
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */
-export function loadModel(
-  base: ReturnType<typeof openBase>,
-  { engine, config, batchTokens, tokenize }: LoadOptions,
-): LoadedModel {
-  const { architecture, weights } = base;
+export function loadModel(base: Base, { engine, config, batchTokens, tokenize }: LoadOptions): LoadedModel {
+  const { architecture, vocabulary, weights } = base;
   checkMergeable(toMerge(config));
-  const expected = architecture.expectedWeights();
+  const expected = (vocabulary?.stored ?? architecture).expectedWeights();
   if (!config.trainFromScratch)
     checkWeights(
       weights,
@@ -96,9 +88,11 @@ export function loadModel(
   const source = config.trainFromScratch
     ? initialWeights(engine, range)
     : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
-  const model = architecture.build(engine, source);
+  const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
+  model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
   const full = config.finetuningType === "full";
-  const adapter = full ? undefined : attach(engine, model, config, { record: base.config, tokenize });
+  const trained = vocabulary === undefined ? config : trainsVocabulary(config, model);
+  const adapter = full ? undefined : attach(engine, model, trained, { record: base.config, tokenize });
   if (full && config.doTrain) trainEverything(engine, model);
   return { model, adapter, config: base.config, storedDtype: storedDtype(weights) };
 }
@@ -168,7 +162,9 @@ function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
   try {
     return named(() => {
       const adapter = new Adapter(model, readAdapterConfig(folder.config));
-      checkWeights(folder.weights, shapesOf(adapter.expected()));
+      const expected = adapter.expected();
+      checkVocabulary(folder, expected);
+      checkWeights(folder.weights, shapesOf(expected), { optional: writtenAgain(folder) });
       adapter.load((name) => cast(engine.adopt(loadTensor(engine.backend, folder.weights, name)), "f32"));
       return adapter;
     }, path);
