@@ -1,6 +1,7 @@
 export type {
   AdamWOptions,
   AttentionLayout,
+  AttentionOptions,
   BinaryKind,
   BlockCodec,
   DType,
