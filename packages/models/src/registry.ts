@@ -4,16 +4,25 @@ import { llama } from "./llama.ts";
 import type { Architecture } from "./model.ts";
 
 /** `model_type` → architecture: one line each. */
-const architectures = { llama } as const satisfies Record<string, (config: ConfigRecord) => Architecture>;
+const architectures = {
+  llama,
+} as const satisfies Record<string, (config: ConfigRecord) => Architecture>;
 
 /** Class names that transformers writes into `architectures`. */
-const classNames: Readonly<Record<string, keyof typeof architectures>> = { LlamaForCausalLM: "llama" };
+const classNames: Readonly<Record<string, keyof typeof architectures>> = {
+  LlamaForCausalLM: "llama",
+};
+
+/** An architecture by the names that config.json has for it. */
+export interface NamedArchitecture extends Architecture {
+  readonly names: { readonly architectures: readonly string[]; readonly model_type: string };
+}
 
 /**
  * The architecture that a config.json describes. Python files that `auto_map` names are never looked at.
  * @throws {ModelConfigError} for an architecture that is not known, or a value that cannot be
  */
-export function architectureOf(config: ConfigRecord): Architecture {
+export function architectureOf(config: ConfigRecord): NamedArchitecture {
   const listed = config["architectures"];
   const className: unknown = Array.isArray(listed) ? listed[0] : undefined;
   const type =
@@ -28,5 +37,9 @@ export function architectureOf(config: ConfigRecord): Architecture {
   if (typeof type !== "string" || !Object.hasOwn(architectures, type)) {
     throw new ModelConfigError("model_type", `is ${show(type)}; supported is ${Object.keys(architectures).join(", ")}`);
   }
-  return architectures[type as keyof typeof architectures](config);
+  const names = {
+    architectures: Object.keys(classNames).filter((name) => classNames[name] === type),
+    model_type: type,
+  };
+  return { ...architectures[type as keyof typeof architectures](config), names };
 }

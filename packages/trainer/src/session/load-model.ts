@@ -15,8 +15,8 @@ import {
   architectureOf,
   initialWeights,
   ModelConfigError,
-  type Architecture,
   type ConfigRecord,
+  type NamedArchitecture,
 } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
 import { Adapter, AdapterError, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
@@ -30,6 +30,7 @@ export interface LoadedModel {
   adapter: Adapter | undefined;
   /** config.json as the model was built with it. */
   config: ConfigRecord;
+  floatFields: NamedArchitecture["floatFields"];
   /** Weights that the checkpoint holds in half precision. */
   storedDtype: "float32" | "bfloat16" | "float16";
 }
@@ -42,7 +43,7 @@ export interface LoadOptions {
 }
 
 /** Opens the model that the configuration names. Close `weights` when done. */
-export function openBase(config: RunConfig): OpenModel & { architecture: Architecture } {
+export function openBase(config: RunConfig): OpenModel & { architecture: NamedArchitecture } {
   const opened = config.trainFromScratch ? openScratch(config.modelNameOrPath) : openModel(config.modelNameOrPath);
   const record = scaledRope(opened.config, config);
   return {
@@ -85,18 +86,19 @@ export function loadModel(
     checkWeights(
       weights,
       shapesOf(expected),
-      base.config["tie_word_embeddings"] === true ? { optional: new Set(["lm_head.weight"]) } : {},
+      expected.has("lm_head.weight") ? {} : { optional: new Set(["lm_head.weight"]) },
     );
   checkMemory(needed(config, expected, weights, batchTokens), availableMemory(), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
-    ? initialWeights(engine, range)
+    ? initialWeights(engine, range, architecture.freshNorm)
     : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
   const model = architecture.build(engine, source);
   const full = config.finetuningType === "full";
   const adapter = full ? undefined : attach(engine, model, config);
   if (full && config.doTrain) trainEverything(engine, model);
-  return { model, adapter, config: base.config, storedDtype: storedDtype(weights) };
+  const { names, floatFields } = architecture;
+  return { model, adapter, config: { ...names, ...base.config }, floatFields, storedDtype: storedDtype(weights) };
 }
 
 const shapesOf = (expected: ReadonlyMap<string, Shape>): Map<string, { shape: Shape }> =>
