@@ -2,15 +2,18 @@ import { ModelConfigError } from "./errors.ts";
 import { show, type ConfigRecord } from "./fields.ts";
 import { llama } from "./llama.ts";
 import type { Architecture } from "./model.ts";
+import { qwen2 } from "./qwen2.ts";
 
 /** `model_type` → architecture: one line each. */
 const architectures = {
   llama,
+  qwen2,
 } as const satisfies Record<string, (config: ConfigRecord) => Architecture>;
 
 /** Class names that transformers writes into `architectures`. */
 const classNames: Readonly<Record<string, keyof typeof architectures>> = {
   LlamaForCausalLM: "llama",
+  Qwen2ForCausalLM: "qwen2",
 };
 
 /** An architecture by the names that config.json has for it. */
