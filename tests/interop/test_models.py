@@ -17,6 +17,8 @@ QWEN_WINDOW = dict(use_sliding_window=True, sliding_window=6, max_window_layers=
 MODELS = {
     "qwen2, a window in the second layer": dict(kind="Qwen2", **QWEN_WINDOW),
     "qwen2, tied": dict(kind="Qwen2", tie_word_embeddings=True, num_key_value_heads=1, rms_norm_eps=1e-6),
+    "qwen3, a window in the second layer": dict(kind="Qwen3", head_dim=10, **QWEN_WINDOW),
+    "qwen3, tied, biases": dict(kind="Qwen3", head_dim=16, tie_word_embeddings=True, attention_bias=True, num_key_value_heads=6),
 }
 TRAINED = [name for name in MODELS if name.split(",")[0] not in {other.split(",")[0] for other in list(MODELS)[: list(MODELS).index(name)]}]
 ROWS = [[3, 17, 250, 99, 5, 61, 300, 12, 8, 8, 41, 77, 2, 390], [12, 8, 8, 41]]

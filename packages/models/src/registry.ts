@@ -3,17 +3,20 @@ import { show, type ConfigRecord } from "./fields.ts";
 import { llama } from "./llama.ts";
 import type { Architecture } from "./model.ts";
 import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
 
 /** `model_type` → architecture: one line each. */
 const architectures = {
   llama,
   qwen2,
+  qwen3,
 } as const satisfies Record<string, (config: ConfigRecord) => Architecture>;
 
 /** Class names that transformers writes into `architectures`. */
 const classNames: Readonly<Record<string, keyof typeof architectures>> = {
   LlamaForCausalLM: "llama",
   Qwen2ForCausalLM: "qwen2",
+  Qwen3ForCausalLM: "qwen3",
 };
 
 /** An architecture by the names that config.json has for it. */
