@@ -19,6 +19,8 @@ MODELS = {
     "qwen2, tied": dict(kind="Qwen2", tie_word_embeddings=True, num_key_value_heads=1, rms_norm_eps=1e-6),
     "qwen3, a window in the second layer": dict(kind="Qwen3", head_dim=10, **QWEN_WINDOW),
     "qwen3, tied, biases": dict(kind="Qwen3", head_dim=16, tie_word_embeddings=True, attention_bias=True, num_key_value_heads=6),
+    "mistral, a window of 5": dict(kind="Mistral", sliding_window=5),
+    "mistral, no window, wide heads": dict(kind="Mistral", sliding_window=None, head_dim=24, tie_word_embeddings=True),
 }
 TRAINED = [name for name in MODELS if name.split(",")[0] not in {other.split(",")[0] for other in list(MODELS)[: list(MODELS).index(name)]}]
 ROWS = [[3, 17, 250, 99, 5, 61, 300, 12, 8, 8, 41, 77, 2, 390], [12, 8, 8, 41]]

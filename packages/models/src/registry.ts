@@ -1,6 +1,7 @@
 import { ModelConfigError } from "./errors.ts";
 import { show, type ConfigRecord } from "./fields.ts";
 import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
 import type { Architecture } from "./model.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
@@ -8,6 +9,7 @@ import { qwen3 } from "./qwen3.ts";
 /** `model_type` → architecture: one line each. */
 const architectures = {
   llama,
+  mistral,
   qwen2,
   qwen3,
 } as const satisfies Record<string, (config: ConfigRecord) => Architecture>;
@@ -15,6 +17,7 @@ const architectures = {
 /** Class names that transformers writes into `architectures`. */
 const classNames: Readonly<Record<string, keyof typeof architectures>> = {
   LlamaForCausalLM: "llama",
+  MistralForCausalLM: "mistral",
   Qwen2ForCausalLM: "qwen2",
   Qwen3ForCausalLM: "qwen3",
 };
