@@ -21,6 +21,8 @@ MODELS = {
     "qwen3, tied, biases": dict(kind="Qwen3", head_dim=16, tie_word_embeddings=True, attention_bias=True, num_key_value_heads=6),
     "mistral, a window of 5": dict(kind="Mistral", sliding_window=5),
     "mistral, no window, wide heads": dict(kind="Mistral", sliding_window=None, head_dim=24, tie_word_embeddings=True),
+    "phi3, half of each head turns, a window of 9": dict(kind="Phi3", sliding_window=9, rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
+    "phi3, tied": dict(kind="Phi3", num_key_value_heads=6, tie_word_embeddings=True),
 }
 TRAINED = [name for name in MODELS if name.split(",")[0] not in {other.split(",")[0] for other in list(MODELS)[: list(MODELS).index(name)]}]
 ROWS = [[3, 17, 250, 99, 5, 61, 300, 12, 8, 8, 41, 77, 2, 390], [12, 8, 8, 41]]

@@ -3,6 +3,7 @@ import { show, type ConfigRecord } from "./fields.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import type { Architecture } from "./model.ts";
+import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
 
@@ -10,6 +11,7 @@ import { qwen3 } from "./qwen3.ts";
 const architectures = {
   llama,
   mistral,
+  phi3,
   qwen2,
   qwen3,
 } as const satisfies Record<string, (config: ConfigRecord) => Architecture>;
@@ -18,6 +20,7 @@ const architectures = {
 const classNames: Readonly<Record<string, keyof typeof architectures>> = {
   LlamaForCausalLM: "llama",
   MistralForCausalLM: "mistral",
+  Phi3ForCausalLM: "phi3",
   Qwen2ForCausalLM: "qwen2",
   Qwen3ForCausalLM: "qwen3",
 };
