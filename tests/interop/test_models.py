@@ -13,6 +13,7 @@ from conftest import temper
 from safetensors.torch import load_file
 
 QWEN_WINDOW = dict(use_sliding_window=True, sliding_window=6, max_window_layers=1)
+GEMMA = dict(kind="Gemma2", head_dim=16, query_pre_attn_scalar=24, sliding_window=7)
 # Two configurations of each kind; rows are longer than the windows. The first of a kind is trained too.
 MODELS = {
     "qwen2, a window in the second layer": dict(kind="Qwen2", **QWEN_WINDOW),
@@ -23,6 +24,9 @@ MODELS = {
     "mistral, no window, wide heads": dict(kind="Mistral", sliding_window=None, head_dim=24, tie_word_embeddings=True),
     "phi3, half of each head turns, a window of 9": dict(kind="Phi3", sliding_window=9, rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
     "phi3, tied": dict(kind="Phi3", num_key_value_heads=6, tie_word_embeddings=True),
+    "gemma2, untied, low caps": dict(**GEMMA, tie_word_embeddings=False, attn_logit_softcapping=2.0, final_logit_softcapping=4.0),
+    "gemma2, tied, windows in the last layer": dict(**GEMMA, tie_word_embeddings=True, attention_bias=True, layer_types=["full_attention", "sliding_attention"]),
+    "gemma2, no caps": dict(**GEMMA, num_key_value_heads=6, attn_logit_softcapping=None, final_logit_softcapping=None),
 }
 TRAINED = [name for name in MODELS if name.split(",")[0] not in {other.split(",")[0] for other in list(MODELS)[: list(MODELS).index(name)]}]
 ROWS = [[3, 17, 250, 99, 5, 61, 300, 12, 8, 8, 41, 77, 2, 390], [12, 8, 8, 41]]

@@ -1,5 +1,6 @@
 import { ModelConfigError } from "./errors.ts";
 import { show, type ConfigRecord } from "./fields.ts";
+import { gemma2 } from "./gemma2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import type { Architecture } from "./model.ts";
@@ -9,6 +10,7 @@ import { qwen3 } from "./qwen3.ts";
 
 /** `model_type` → architecture: one line each. */
 const architectures = {
+  gemma2,
   llama,
   mistral,
   phi3,
@@ -18,6 +20,7 @@ const architectures = {
 
 /** Class names that transformers writes into `architectures`. */
 const classNames: Readonly<Record<string, keyof typeof architectures>> = {
+  Gemma2ForCausalLM: "gemma2",
   LlamaForCausalLM: "llama",
   MistralForCausalLM: "mistral",
   Phi3ForCausalLM: "phi3",
