@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import our_logits, save_tiny
+from conftest import our_logits, save_tiny, temper
 from test_adapters import assert_close, logits_of, train_config
 from test_curves import compare as compare_curves
 from test_curves import our_run, reference_run, relative
 from test_logits import compare
-from conftest import temper
 from safetensors.torch import load_file
 
 QWEN_WINDOW = dict(use_sliding_window=True, sliding_window=6, max_window_layers=1)
@@ -28,7 +27,7 @@ MODELS = {
     "gemma2, tied, windows in the last layer": dict(**GEMMA, tie_word_embeddings=True, attention_bias=True, layer_types=["full_attention", "sliding_attention"]),
     "gemma2, no caps": dict(**GEMMA, num_key_value_heads=6, attn_logit_softcapping=None, final_logit_softcapping=None),
 }
-TRAINED = [name for name in MODELS if name.split(",")[0] not in {other.split(",")[0] for other in list(MODELS)[: list(MODELS).index(name)]}]
+TRAINED = list({name.split(",")[0]: name for name in reversed(MODELS)}.values())
 ROWS = [[3, 17, 250, 99, 5, 61, 300, 12, 8, 8, 41, 77, 2, 390], [12, 8, 8, 41]]
 STEPS = 20
 
