@@ -74,9 +74,9 @@ const elementwise: Make[] = [
     const run: Case["run"] = (k, t) => {
       const acc = y(k, t);
       k.accumulate(acc, x(k, t), -0.75);
-      return [k.scale(x(k, t), 1.7), k.scaleBy(x(k, t), s(k, t)), acc];
+      return [k.scale(x(k, t), 1.7), k.scaleBy(x(k, t), s(k, t)), k.softCap(x(k, t), 0.6), acc];
     };
-    return { name: `scale, scaleBy, accumulate [${shape}]`, run };
+    return { name: `scale, scaleBy, softCap, accumulate [${shape}]`, run };
   },
   (draw) => {
     const shape = [draw.pick([...ROWS, 1000]), draw.pick(COLUMNS)];
@@ -92,8 +92,10 @@ const elementwise: Make[] = [
     const run: Case["run"] = (k, t) => [
       k.swiglu(gate(k, t), up(k, t)),
       ...k.swigluBackward(g(k, t), gate(k, t), up(k, t)),
+      k.geglu(gate(k, t), up(k, t)),
+      ...k.gegluBackward(g(k, t), gate(k, t), up(k, t)),
     ];
-    return { name: `swiglu [${shape}]`, run };
+    return { name: `swiglu, geglu [${shape}]`, run };
   },
   (draw) => {
     const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
@@ -137,6 +139,15 @@ const rows: Make[] = [
     };
     return { name: `writeRows ${n} of [${n + 5},${d}]`, run };
   },
+  (draw) => {
+    const [n, widths] = [draw.pick(ROWS), [draw.pick(COLUMNS), draw.pick([0, 5]), draw.pick(COLUMNS)]];
+    const x = draw.floats([n, widths.reduce((sum, width) => sum + width, 0)]);
+    const run: Case["run"] = (k, t) => {
+      const parts = k.splitColumns(x(k, t), widths);
+      return [...parts, k.joinColumns(parts.toReversed())];
+    };
+    return { name: `splitColumns, joinColumns ${n} rows of ${widths}`, run };
+  },
 ];
 
 const layers: Make[] = [
@@ -157,12 +168,13 @@ const layers: Make[] = [
   },
   (draw) => {
     const [n, d] = [draw.pick(ROWS), draw.pick([...COLUMNS, 576])];
-    const [g, x, w] = [draw.floats([n, d]), draw.floats([n, d], 3), draw.floats([d])];
+    const heads = draw.pick([1, 1, 3]);
+    const [g, x, w] = [draw.floats([n, heads * d]), draw.floats([n, heads * d], 3), draw.floats([d])];
     const run: Case["run"] = (k, t) => {
       const [y, rstd] = k.rmsNorm(x(k, t), w(k, t), 1e-5);
       return [y, rstd, ...k.rmsNormBackward(g(k, t), x(k, t), w(k, t), rstd, true)];
     };
-    return { name: `rmsNorm [${n},${d}]`, run };
+    return { name: `rmsNorm [${n},${heads}·${d}]`, run };
   },
   (draw) => {
     const [n, heads, headDim] = [draw.pick(ROWS), draw.pick([1, 3]), draw.pick([2, 6, 16, 64])];
@@ -237,13 +249,15 @@ const attention: Make[] = [
     const [kk, v] = [draw.floats([keys, keyHeads * headDim]), draw.floats([keys, keyHeads * headDim])];
     const layout = draw.ints(numbers.length, (i) => numbers[i] as number);
     const scale = headDim ** -0.5;
+    const [window, softCap] = [draw.pick([0, 0, 2, 7, 70, 1000]), draw.pick([0, 0, 0.8, 50])];
     const run: Case["run"] = (k, t) => {
       const inputs = [q(k, t), kk(k, t), v(k, t)] as const;
-      const [o, lse] = k.attention(...inputs, layout(k), headDim, scale);
-      return [o, lse, ...k.attentionBackward(g(k, t), ...inputs, o, lse, layout(k), headDim, scale)];
+      const options = { headDim, scale, window, softCap };
+      const [o, lse] = k.attention(...inputs, layout(k), options);
+      return [o, lse, ...k.attentionBackward(g(k, t), ...inputs, o, lse, layout(k), options)];
     };
     return {
-      name: `attention ${kind} ${queries}×${keys}, ${keyHeads * group}/${keyHeads} heads of ${headDim}`,
+      name: `attention ${kind} ${queries}×${keys}, ${keyHeads * group}/${keyHeads} heads of ${headDim}, window ${window}, cap ${softCap}`,
       run,
     };
   },
@@ -254,24 +268,26 @@ const losses: Make[] = [
     const [n, d, vocab] = [draw.pick(ROWS), draw.pick(COLUMNS), draw.pick([1, 2, 33, 257, 1000])];
     const [h, w] = [draw.floats([n, d]), draw.floats([vocab, d])];
     const labels = draw.ints(n, () => (draw.below(4) === 0 ? -100 : draw.below(vocab)));
+    const cap = draw.pick([0, 3]);
     const run: Case["run"] = (k, t) => [
-      ...k.linearCrossEntropy(h(k, t), w(k, t), labels(k), true, true),
-      ...k.linearCrossEntropy(h(k, t), w(k, "bf16"), labels(k), true, false),
-      ...k.linearCrossEntropy(h(k, t), w(k, t), labels(k), false, false),
+      ...k.linearCrossEntropy(h(k, t), w(k, t), labels(k), cap, true, true),
+      ...k.linearCrossEntropy(h(k, t), w(k, "bf16"), labels(k), cap, true, false),
+      ...k.linearCrossEntropy(h(k, t), w(k, t), labels(k), cap, false, false),
     ];
-    return { name: `linearCrossEntropy ${n}×${d}×${vocab}`, run };
+    return { name: `linearCrossEntropy ${n}×${d}×${vocab}, cap ${cap}`, run };
   },
   (draw) => {
     const [n, d, vocab] = [draw.pick(ROWS), draw.pick(COLUMNS), draw.pick([1, 2, 33, 257, 1000])];
     const [g, h, w] = [draw.floats([n]), draw.floats([n, d]), draw.floats([vocab, d])];
     const some = draw.ints(n, () => (draw.below(4) === 0 ? -100 : draw.below(vocab)));
     const all = draw.ints(n, () => draw.below(vocab));
+    const cap = draw.pick([0, 3]);
     const run: Case["run"] = (k, t) => {
-      const [logp, lse] = k.linearLogProb(h(k, t), w(k, t), some(k));
-      const gradients = k.linearLogProbBackward(g(k, t), h(k, t), w(k, t), some(k), lse, true, true);
-      return [logp, ...gradients, ...k.linearLogProb(h(k, t), w(k, "f16"), all(k))];
+      const [logp, lse] = k.linearLogProb(h(k, t), w(k, t), some(k), cap);
+      const gradients = k.linearLogProbBackward(g(k, t), h(k, t), w(k, t), some(k), cap, lse, true, true);
+      return [logp, ...gradients, ...k.linearLogProb(h(k, t), w(k, "f16"), all(k), cap)];
     };
-    return { name: `linearLogProb ${n}×${d}×${vocab}`, run };
+    return { name: `linearLogProb ${n}×${d}×${vocab}, cap ${cap}`, run };
   },
 ];
 

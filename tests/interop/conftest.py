@@ -51,6 +51,8 @@ def save_tiny(folder: Path, seed: int = 0, kind: str = "Llama", **overrides):
     settings.update(overrides)
     torch.manual_seed(seed)
     config = getattr(transformers, f"{kind}Config")(**settings)
+    # Its other attention implementations leave the soft cap out.
+    config._attn_implementation = "eager" if kind == "Gemma2" else "sdpa"
     model = getattr(transformers, f"{kind}ForCausalLM")(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -64,11 +66,11 @@ def save_tiny(folder: Path, seed: int = 0, kind: str = "Llama", **overrides):
     return model
 
 
-def our_logits(model: Path, rows: list[list[int]], folder: Path, adapter: Path | None = None) -> list[torch.Tensor]:
-    """f32 logits [len(row), V] of each row from tests/interop/logits.mjs."""
+def our_logits(model: Path, rows: list[list[int]], folder: Path, adapter: Path | None = None, cached: bool = False) -> list[torch.Tensor]:
+    """f32 logits [len(row), V] of each row from tests/interop/logits.mjs; `cached` as generation computes them."""
     request, answer = folder / "rows.json", folder / "logits.bin"
     request.write_text(json.dumps(rows))
-    node_script("logits.mjs", str(model), str(request), str(answer), *([str(adapter)] if adapter else []))
+    node_script("logits.mjs", str(model), str(request), str(answer), *([str(adapter)] if adapter else []), *(["cached"] if cached else []))
     flat = torch.frombuffer(bytearray(answer.read_bytes()), dtype=torch.float32)
     vocabulary = flat.numel() // sum(map(len, rows))
     return list(flat.view(-1, vocabulary).split([len(row) for row in rows]))

@@ -1,14 +1,32 @@
-"""A transformers model in float64 throughout: its RMSNorm and RoPE otherwise compute in float32 whatever the weights are."""
+"""A transformers model in float64 throughout: its RMSNorm, RoPE and softmax otherwise compute in float32 whatever the weights are."""
 
 import copy
 import math
 import types
 
 import torch
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 
 def rms_norm(self, hidden):
     return self.weight * hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+
+
+def gemma_rms_norm(self, hidden):
+    return (1 + self.weight) * hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + self.eps)
+
+
+def attention(module, query, key, value, mask, scaling, softcap=None, **_):
+    key, value = (x.repeat_interleave(module.num_key_value_groups, 1) for x in (key, value))
+    scores = query @ key.mT * scaling
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    return ((scores + mask).softmax(-1) @ value).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("float64", attention)
+AttentionMaskInterface.register("float64", eager_mask)
 
 
 def frequencies(config, dim: int, length: int) -> torch.Tensor:
@@ -32,6 +50,7 @@ def frequencies(config, dim: int, length: int) -> torch.Tensor:
 
 def rotary(self, x, position_ids):
     dim = getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
+    dim = int(dim * self.config.rope_parameters.get("partial_rotary_factor", 1.0))
     inverse = frequencies(self.config, dim, int(position_ids.max()) + 1)
     angles = position_ids[..., None].double() * inverse
     both = torch.cat((angles, angles), dim=-1)
@@ -39,12 +58,13 @@ def rotary(self, x, position_ids):
 
 
 def in_float64(model):
-    """A float64 copy of a transformers model with norms and rotations in float64."""
+    """A float64 copy of a transformers model with norms, rotations and softmax in float64."""
     exact = copy.deepcopy(model).double()
+    exact.set_attn_implementation("float64")
     for module in exact.modules():
         kind = type(module).__name__
         if kind.endswith("RMSNorm"):
-            module.forward = types.MethodType(rms_norm, module)
+            module.forward = types.MethodType(gemma_rms_norm if kind.startswith("Gemma") else rms_norm, module)
         elif kind.endswith("RotaryEmbedding"):
             module.forward = types.MethodType(rotary, module)
     return exact

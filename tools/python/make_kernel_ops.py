@@ -65,6 +65,25 @@ skew, eye = skew - skew.mT, torch.eye(3)
 rotation = torch.linalg.solve(eye + skew, eye - skew, left=False)
 record("rotations", {"a": a, "x": x}, torch.einsum("nrk,rkc->nrc", x, rotation))
 
+# What Gemma 2 adds; after all others, whose numbers stay.
+gate, up = leaf(4, 7), leaf(4, 7)
+record("geglu", {"gate": gate, "up": up}, F.gelu(gate, approximate="tanh") * up)
+
+q, k, v = leaf(10, 4, 8), leaf(10, 2, 8), leaf(10, 2, 8)
+outputs = []
+for rows in (slice(0, 4), slice(4, 10)):
+    queries, keys, values = (t[rows].transpose(0, 1) for t in (q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)))
+    scores = 0.7 * torch.tanh(queries @ keys.mT * 8**-0.5 / 0.7)
+    distance = torch.arange(scores.shape[-1])[:, None] - torch.arange(scores.shape[-1])
+    weights = scores.masked_fill((distance < 0) | (distance >= 3), -torch.inf).softmax(-1)
+    outputs.append((weights @ values).transpose(0, 1))
+record("attention in a window of 3, capped at 0.7", {"q": q, "k": k, "v": v}, torch.cat(outputs))
+
+h, w = leaf(6, 5), leaf(9, 5)
+capped = lambda: 1.5 * torch.tanh(h @ w.T / 1.5)  # noqa: E731
+record("linearCrossEntropy capped at 1.5", {"h": h, "w": w}, F.cross_entropy(capped(), labels, reduction="sum")[None], {"labels": labels})
+record("linearLogProb capped at 1.5", {"h": h, "w": w}, -F.cross_entropy(capped(), labels, reduction="none"), {"labels": labels})
+
 out = Path(__file__).parents[2] / "fixtures" / "kernels"
 out.mkdir(parents=True, exist_ok=True)
 (out / "torch-ops.json").write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")

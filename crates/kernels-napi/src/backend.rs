@@ -23,6 +23,14 @@ pub struct AdamWOptions {
 }
 
 #[napi(object)]
+pub struct AttentionOptions {
+    pub head_dim: f64,
+    pub scale: f64,
+    pub window: f64,
+    pub soft_cap: f64,
+}
+
+#[napi(object)]
 pub struct SgdOptions {
     pub lr: f64,
     pub momentum: f64,
@@ -203,6 +211,12 @@ impl NativeBackend {
     }
 
     #[napi]
+    pub fn soft_cap(&self, x: f64, cap: f64) -> Result<f64> {
+        let op = "softCap";
+        self.on(op, |b| b.soft_cap(slot(op, x)?, cap).map(number))
+    }
+
+    #[napi]
     pub fn accumulate(&self, acc: f64, x: f64, factor: f64) -> Result<()> {
         let op = "accumulate";
         self.on(op, |b| b.accumulate(slot(op, acc)?, slot(op, x)?, factor))
@@ -234,6 +248,21 @@ impl NativeBackend {
     pub fn write_rows(&self, dst: f64, ids: f64, src: f64) -> Result<()> {
         let op = "writeRows";
         self.on(op, |b| b.write_rows(slot(op, dst)?, slot(op, ids)?, slot(op, src)?))
+    }
+
+    #[napi]
+    pub fn split_columns(&self, x: f64, widths: Vec<f64>) -> Result<Vec<f64>> {
+        let op = "splitColumns";
+        self.on(op, |b| {
+            let widths = widths.iter().map(|&width| extent(op, "a width", width)).collect::<Checked<Vec<_>>>()?;
+            b.split_columns(slot(op, x)?, &widths).map(numbers)
+        })
+    }
+
+    #[napi]
+    pub fn join_columns(&self, parts: Vec<f64>) -> Result<f64> {
+        let op = "joinColumns";
+        self.on(op, |b| b.join_columns(&slots(op, &parts)?).map(number))
     }
 
     #[napi]
@@ -275,9 +304,9 @@ impl NativeBackend {
     }
 
     #[napi]
-    pub fn attention(&self, q: f64, k: f64, v: f64, layout: f64, head_dim: f64, scale: f64) -> Result<Vec<f64>> {
+    pub fn attention(&self, q: f64, k: f64, v: f64, layout: f64, options: AttentionOptions) -> Result<Vec<f64>> {
         let op = "attention";
-        self.on(op, |b| b.attention(attention_inputs(op, [q, k, v, layout], head_dim, scale)?).map(numbers))
+        self.on(op, |b| b.attention(attention_inputs(op, [q, k, v, layout], &options)?).map(numbers))
     }
 
     #[napi]
@@ -291,12 +320,11 @@ impl NativeBackend {
         o: f64,
         lse: f64,
         layout: f64,
-        head_dim: f64,
-        scale: f64,
+        options: AttentionOptions,
     ) -> Result<Vec<f64>> {
         let op = "attentionBackward";
         self.on(op, |b| {
-            let inputs = attention_inputs(op, [q, k, v, layout], head_dim, scale)?;
+            let inputs = attention_inputs(op, [q, k, v, layout], &options)?;
             b.attention_backward(slot(op, g)?, inputs, slot(op, o)?, slot(op, lse)?).map(numbers)
         })
     }
@@ -359,16 +387,37 @@ impl NativeBackend {
     }
 
     #[napi]
-    pub fn linear_cross_entropy(&self, h: f64, w: f64, labels: f64, needs_h: bool, needs_w: bool) -> Result<Vec<f64>> {
-        let op = "linearCrossEntropy";
-        let needs = Needs { h: needs_h, w: needs_w };
-        self.on(op, |b| b.linear_cross_entropy(head(op, h, w, labels)?, needs).map(numbers))
+    pub fn geglu(&self, gate: f64, up: f64) -> Result<f64> {
+        let op = "geglu";
+        self.on(op, |b| b.geglu(slot(op, gate)?, slot(op, up)?).map(number))
     }
 
     #[napi]
-    pub fn linear_log_prob(&self, h: f64, w: f64, labels: f64) -> Result<Vec<f64>> {
+    pub fn geglu_backward(&self, g: f64, gate: f64, up: f64) -> Result<Vec<f64>> {
+        let op = "gegluBackward";
+        self.on(op, |b| b.geglu_backward(slot(op, g)?, slot(op, gate)?, slot(op, up)?).map(numbers))
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments)]
+    pub fn linear_cross_entropy(
+        &self,
+        h: f64,
+        w: f64,
+        labels: f64,
+        soft_cap: f64,
+        needs_h: bool,
+        needs_w: bool,
+    ) -> Result<Vec<f64>> {
+        let op = "linearCrossEntropy";
+        let needs = Needs { h: needs_h, w: needs_w };
+        self.on(op, |b| b.linear_cross_entropy(head(op, h, w, labels, soft_cap)?, needs).map(numbers))
+    }
+
+    #[napi]
+    pub fn linear_log_prob(&self, h: f64, w: f64, labels: f64, soft_cap: f64) -> Result<Vec<f64>> {
         let op = "linearLogProb";
-        self.on(op, |b| b.linear_log_prob(head(op, h, w, labels)?).map(numbers))
+        self.on(op, |b| b.linear_log_prob(head(op, h, w, labels, soft_cap)?).map(numbers))
     }
 
     #[napi]
@@ -379,6 +428,7 @@ impl NativeBackend {
         h: f64,
         w: f64,
         labels: f64,
+        soft_cap: f64,
         lse: f64,
         needs_h: bool,
         needs_w: bool,
@@ -386,7 +436,8 @@ impl NativeBackend {
         let op = "linearLogProbBackward";
         let needs = Needs { h: needs_h, w: needs_w };
         self.on(op, |b| {
-            b.linear_log_prob_backward(slot(op, g)?, head(op, h, w, labels)?, slot(op, lse)?, needs).map(numbers)
+            b.linear_log_prob_backward(slot(op, g)?, head(op, h, w, labels, soft_cap)?, slot(op, lse)?, needs)
+                .map(numbers)
         })
     }
 
@@ -465,20 +516,22 @@ impl NativeBackend {
     }
 }
 
-fn attention_inputs(op: &'static str, inputs: [f64; 4], head_dim: f64, scale: f64) -> Checked<Attention> {
+fn attention_inputs(op: &'static str, inputs: [f64; 4], options: &AttentionOptions) -> Checked<Attention> {
     let [q, k, v, layout] = inputs;
     Ok(Attention {
         q: slot(op, q)?,
         k: slot(op, k)?,
         v: slot(op, v)?,
         layout: slot(op, layout)?,
-        head_dim: extent(op, "headDim", head_dim)?,
-        scale,
+        head_dim: extent(op, "headDim", options.head_dim)?,
+        scale: options.scale,
+        window: extent(op, "window", options.window)?,
+        soft_cap: options.soft_cap,
     })
 }
 
-fn head(op: &'static str, h: f64, w: f64, labels: f64) -> Checked<Head> {
-    Ok(Head { h: slot(op, h)?, w: slot(op, w)?, labels: slot(op, labels)? })
+fn head(op: &'static str, h: f64, w: f64, labels: f64, soft_cap: f64) -> Checked<Head> {
+    Ok(Head { h: slot(op, h)?, w: slot(op, w)?, labels: slot(op, labels)?, soft_cap })
 }
 
 fn control(op: &'static str, step: f64, scale: f64, skip: f64) -> Checked<Control> {

@@ -30,6 +30,7 @@ pub trait Elementwise {
     fn binary(&mut self, kind: Binary, a: Slot, b: Slot) -> Result<Slot>;
     fn scale(&mut self, x: Slot, factor: f64) -> Result<Slot>;
     fn scale_by(&mut self, x: Slot, s: Slot) -> Result<Slot>;
+    fn soft_cap(&mut self, x: Slot, cap: f64) -> Result<Slot>;
     fn accumulate(&mut self, acc: Slot, x: Slot, factor: f64) -> Result<()>;
     fn sum(&mut self, x: Slot) -> Result<Slot>;
     fn sum_rows(&mut self, x: Slot) -> Result<Slot>;
@@ -39,6 +40,8 @@ pub trait Rows {
     fn take_rows(&mut self, table: Slot, ids: Slot) -> Result<Slot>;
     fn scatter_add_rows(&mut self, g: Slot, ids: Slot, rows: usize) -> Result<Slot>;
     fn write_rows(&mut self, dst: Slot, ids: Slot, src: Slot) -> Result<()>;
+    fn split_columns(&mut self, x: Slot, widths: &[usize]) -> Result<Vec<Slot>>;
+    fn join_columns(&mut self, parts: &[Slot]) -> Result<Slot>;
 }
 
 pub trait Layers {
@@ -47,6 +50,8 @@ pub trait Layers {
     fn rms_norm_backward(&mut self, g: Slot, x: Slot, w: Slot, rstd: Slot, needs_w: bool) -> Result<Vec<Slot>>;
     fn rope_table(&mut self, positions: Slot, frequencies: &[f64], scale: f64) -> Result<[Slot; 2]>;
     fn rope(&mut self, x: Slot, cos: Slot, sin: Slot, head_dim: usize, inverse: bool) -> Result<Slot>;
+    fn geglu(&mut self, gate: Slot, up: Slot) -> Result<Slot>;
+    fn geglu_backward(&mut self, g: Slot, gate: Slot, up: Slot) -> Result<[Slot; 2]>;
     fn swiglu(&mut self, gate: Slot, up: Slot) -> Result<Slot>;
     fn swiglu_backward(&mut self, g: Slot, gate: Slot, up: Slot) -> Result<[Slot; 2]>;
     fn activate(&mut self, kind: Activation, x: Slot) -> Result<Slot>;
@@ -71,6 +76,8 @@ pub struct Attention {
     pub layout: Slot,
     pub head_dim: usize,
     pub scale: f64,
+    pub window: usize,
+    pub soft_cap: f64,
 }
 
 pub trait Attend {
@@ -84,6 +91,7 @@ pub struct Head {
     pub h: Slot,
     pub w: Slot,
     pub labels: Slot,
+    pub soft_cap: f64,
 }
 
 /// Which gradients to make.

@@ -1,6 +1,7 @@
 //! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
 //! Shapes have been checked by the caller (`host`) and no extent is 0. Outputs have the right length and arrive zeroed,
-//! but those that are assigned element by element hold anything: binary, scale, take_rows, rms_norm, rope, swiglu,
+//! but those that are assigned element by element hold anything: binary, scale, soft_cap, take_rows, rms_norm, rope,
+//! geglu, geglu_backward, swiglu,
 //! swiglu_backward, activate, activate_backward, cayley_blocks, matmul_blocks, permute_columns, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
@@ -92,6 +93,21 @@ pub struct AttentionShape {
     pub key_heads: usize,
     pub head_dim: usize,
     pub scale: f64,
+    /// How many of the newest visible keys a query sees; 0: all of them.
+    pub window: usize,
+    /// Scores become cap · tanh(score / cap); 0: they stay.
+    pub soft_cap: f64,
+}
+
+impl AttentionShape {
+    /// The first key that a query sees of which the first `visible` are not after it.
+    pub fn first_seen(&self, visible: usize) -> usize {
+        if self.window == 0 {
+            0
+        } else {
+            visible.saturating_sub(self.window)
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +132,8 @@ pub trait Maths<R: Real>: Send + Sync {
     fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]);
     /// y = factor · x
     fn scale(&self, x: &[R], factor: R, y: &mut [R]);
+    /// y = cap · tanh(x / cap)
+    fn soft_cap(&self, x: &[R], cap: R, y: &mut [R]);
     /// acc += factor · x
     fn accumulate(&self, acc: &mut [R], x: &[R], factor: R);
     fn sum(&self, x: &[R]) -> R;
@@ -129,6 +147,7 @@ pub trait Maths<R: Real>: Send + Sync {
     #[allow(clippy::too_many_arguments)]
     fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]);
 
+    /// x `[N,H·D]`, w `[D]`, rstd `[N·H]`
     fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);
     fn rms_norm_backward(&self, g: &[R], x: &[R], w: &[R], rstd: &[R], dx: &mut [R], dw: Option<&mut [R]>);
 
@@ -177,8 +196,10 @@ pub trait Maths<R: Real>: Send + Sync {
     fn matmul_blocks(&self, layout: Layout, a: &[R], b: &[R], width: usize, size: usize, c: &mut [R]);
     /// `order` is a permutation of the columns.
     fn permute_columns(&self, x: &[R], order: &[i32], inverse: bool, y: &mut [R]);
+    fn geglu(&self, gate: &[R], up: &[R], y: &mut [R]);
+    fn geglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]);
 
-    /// h `[N,D]`, w `[V,D]`; returns the sum. dh, dw are gradients of the sum.
+    /// h `[N,D]`, w `[V,D]`; returns the sum. dh, dw are gradients of the sum. A `soft_cap` of 0 is none.
     #[allow(clippy::too_many_arguments)]
     fn linear_cross_entropy(
         &self,
@@ -187,6 +208,7 @@ pub trait Maths<R: Real>: Send + Sync {
         labels: &[i32],
         d: usize,
         vocab: usize,
+        soft_cap: R,
         dh: Option<&mut [R]>,
         dw: Option<&mut [R]>,
     ) -> R;
@@ -198,6 +220,7 @@ pub trait Maths<R: Real>: Send + Sync {
         labels: &[i32],
         d: usize,
         vocab: usize,
+        soft_cap: R,
         logp: &mut [R],
         lse: &mut [R],
     );
@@ -211,6 +234,7 @@ pub trait Maths<R: Real>: Send + Sync {
         lse: &[R],
         d: usize,
         vocab: usize,
+        soft_cap: R,
         dh: Option<&mut [R]>,
         dw: Option<&mut [R]>,
     );

@@ -109,7 +109,7 @@ async function lastLogits(model: CausalLM, rows: PackedRows, cache: KvCache): Pr
     engine.scope(() => {
       const hidden = model.forward(rows, cache);
       const last = engine.tensor(Int32Array.from(rows.segments, ({ start, length }) => start + length - 1));
-      return model.lm_head.forward(takeRows(hidden, last));
+      return model.logits(takeRows(hidden, last));
     }),
   );
   const numbers = await logits.read();

@@ -58,6 +58,16 @@ export interface SgdOptions {
  */
 export type AttentionLayout = Slot;
 
+export interface AttentionOptions {
+  headDim: number;
+  /** Multiplies the scores; usually 1/√headDim. */
+  scale: number;
+  /** How many of the keys that the layout gives a query, the newest, it sees; 0: all. */
+  window: number;
+  /** Scores become cap · tanh(score/cap) before the softmax; 0: they stay. */
+  softCap: number;
+}
+
 export interface KernelBackend {
   /** "cpu", "reference", …: the name `temper env` prints. */
   readonly name: string;
@@ -95,6 +105,8 @@ export interface KernelBackend {
   scale(x: Slot, factor: number): Slot;
   /** s[0] · x */
   scaleBy(x: Slot, s: Slot): Slot;
+  /** cap · tanh(x/cap) */
+  softCap(x: Slot, cap: number): Slot;
   /** acc += factor · x, in place. */
   accumulate(acc: Slot, x: Slot, factor: number): void;
   /** Sum of all elements → [1]. */
@@ -109,6 +121,10 @@ export interface KernelBackend {
   scatterAddRows(g: Slot, ids: Slot, rows: number): Slot;
   /** dst[ids[i]] = src[i], in place; the KV cache. */
   writeRows(dst: Slot, ids: Slot, src: Slot): void;
+  /** Columns of x [N, Σ widths], one part after another → [N, width] each. */
+  splitColumns(x: Slot, widths: readonly number[]): Slot[];
+  /** Parts [N, …] side by side → [N, Σ widths]. */
+  joinColumns(parts: readonly Slot[]): Slot;
 
   // ── layers ──────────────────────────────────────────────────────────────────────────────────────────────────────
   /**
@@ -116,7 +132,7 @@ export interface KernelBackend {
    * With `into` the product is added to that tensor in place and `into` is returned.
    */
   matmul(layout: MatmulLayout, a: Slot, b: Slot, alpha: number, into?: Slot): Slot;
-  /** y = x · rstd · w, rstd = 1/√(mean(x²)+ε).  x [N,D], w [D] → [y [N,D], rstd [N]] */
+  /** y = x · rstd · w, rstd = 1/√(mean(x²)+ε) of each D columns.  x [N,H·D], w [D] → [y [N,H·D], rstd [N·H]] */
   rmsNorm(x: Slot, w: Slot, epsilon: number): [y: Slot, rstd: Slot];
   /** → [dx] or [dx, dw] */
   rmsNormBackward(g: Slot, x: Slot, w: Slot, rstd: Slot, needsW: boolean): Slot[];
@@ -125,7 +141,7 @@ export interface KernelBackend {
   /** Rotates the first 2P channels of each head, halves paired (i, i+P).  x [N, H·headDim]; inverse = transpose. */
   rope(x: Slot, cos: Slot, sin: Slot, headDim: number, inverse: boolean): Slot;
   /** Softmax attention without a T×T buffer.  q [N,Hq·d], k v [M,Hk·d] → [o [N,Hq·d], lse [N,Hq]]; rows no segment names are 0. */
-  attention(q: Slot, k: Slot, v: Slot, layout: AttentionLayout, headDim: number, scale: number): [o: Slot, lse: Slot];
+  attention(q: Slot, k: Slot, v: Slot, layout: AttentionLayout, options: AttentionOptions): [o: Slot, lse: Slot];
   /** → [dq, dk, dv] */
   attentionBackward(
     g: Slot,
@@ -135,8 +151,7 @@ export interface KernelBackend {
     o: Slot,
     lse: Slot,
     layout: AttentionLayout,
-    headDim: number,
-    scale: number,
+    options: AttentionOptions,
   ): [dq: Slot, dk: Slot, dv: Slot];
   /** silu(gate) ⊙ up */
   swiglu(gate: Slot, up: Slot): Slot;
@@ -159,15 +174,28 @@ export interface KernelBackend {
   permuteColumns(x: Slot, order: Slot, inverse: boolean): Slot;
 
   // ── losses ──────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** gelu(gate) ⊙ up, gelu(x) = ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) */
+  geglu(gate: Slot, up: Slot): Slot;
+  gegluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot];
   /**
-   * −Σ log softmax(h·wᵀ)[label] over rows whose label is not −100, in chunks that never hold all logits.
+   * −Σ log softmax(cap(h·wᵀ))[label] over rows whose label is not −100, in chunks that never hold all logits.
    * h [N,D], w [V,D], labels i32 [N] → [sum [1], dh?, dw?]: the gradients of the sum, made in the same pass when asked for.
+   * cap(x) = softCap · tanh(x/softCap), or x where softCap is 0.
    */
-  linearCrossEntropy(h: Slot, w: Slot, labels: Slot, needsH: boolean, needsW: boolean): Slot[];
-  /** log softmax(h·wᵀ)[label] for each row, 0 where the label is −100 → [logp [N], lse [N]] */
-  linearLogProb(h: Slot, w: Slot, labels: Slot): [logp: Slot, lse: Slot];
+  linearCrossEntropy(h: Slot, w: Slot, labels: Slot, softCap: number, needsH: boolean, needsW: boolean): Slot[];
+  /** log softmax(cap(h·wᵀ))[label] for each row, 0 where the label is −100 → [logp [N], lse [N]] */
+  linearLogProb(h: Slot, w: Slot, labels: Slot, softCap: number): [logp: Slot, lse: Slot];
   /** g [N] → [dh?, dw?] */
-  linearLogProbBackward(g: Slot, h: Slot, w: Slot, labels: Slot, lse: Slot, needsH: boolean, needsW: boolean): Slot[];
+  linearLogProbBackward(
+    g: Slot,
+    h: Slot,
+    w: Slot,
+    labels: Slot,
+    softCap: number,
+    lse: Slot,
+    needsH: boolean,
+    needsW: boolean,
+  ): Slot[];
 
   // ── randomness (Philox4x32-10) ──────────────────────────────────────────────────────────────────────────────────
   /** Zero with probability p, else x/(1−p). The backward pass is the same call on the gradient. */

@@ -2,6 +2,7 @@ export type {
   ActivationKind,
   AdamWOptions,
   AttentionLayout,
+  AttentionOptions,
   BinaryKind,
   BlockCodec,
   DType,

@@ -4,6 +4,7 @@ import type {
   ActivationKind,
   AdamWOptions,
   AttentionLayout,
+  AttentionOptions,
   BinaryKind,
   BlockCodec,
   DType,
@@ -127,6 +128,10 @@ export class NativeBackend implements KernelBackend {
     return call("scaleBy", () => this.#native.scaleBy(x, s));
   }
 
+  softCap(x: Slot, cap: number): Slot {
+    return call("softCap", () => this.#native.softCap(x, cap));
+  }
+
   accumulate(acc: Slot, x: Slot, factor: number): void {
     call("accumulate", () => this.#native.accumulate(acc, x, factor));
   }
@@ -151,6 +156,14 @@ export class NativeBackend implements KernelBackend {
     call("writeRows", () => this.#native.writeRows(dst, ids, src));
   }
 
+  splitColumns(x: Slot, widths: readonly number[]): Slot[] {
+    return call("splitColumns", () => this.#native.splitColumns(x, [...widths]));
+  }
+
+  joinColumns(parts: readonly Slot[]): Slot {
+    return call("joinColumns", () => this.#native.joinColumns([...parts]));
+  }
+
   matmul(layout: MatmulLayout, a: Slot, b: Slot, alpha: number, into?: Slot): Slot {
     return call("matmul", () => this.#native.matmul(layout, a, b, alpha, into));
   }
@@ -171,8 +184,8 @@ export class NativeBackend implements KernelBackend {
     return call("rope", () => this.#native.rope(x, cos, sin, headDim, inverse));
   }
 
-  attention(q: Slot, k: Slot, v: Slot, layout: AttentionLayout, headDim: number, scale: number): [o: Slot, lse: Slot] {
-    return call("attention", () => this.#native.attention(q, k, v, layout, headDim, scale));
+  attention(q: Slot, k: Slot, v: Slot, layout: AttentionLayout, options: AttentionOptions): [o: Slot, lse: Slot] {
+    return call("attention", () => this.#native.attention(q, k, v, layout, options));
   }
 
   attentionBackward(
@@ -183,10 +196,9 @@ export class NativeBackend implements KernelBackend {
     o: Slot,
     lse: Slot,
     layout: AttentionLayout,
-    headDim: number,
-    scale: number,
+    options: AttentionOptions,
   ): [dq: Slot, dk: Slot, dv: Slot] {
-    return call("attentionBackward", () => this.#native.attentionBackward(g, q, k, v, o, lse, layout, headDim, scale));
+    return call("attentionBackward", () => this.#native.attentionBackward(g, q, k, v, o, lse, layout, options));
   }
 
   swiglu(gate: Slot, up: Slot): Slot {
@@ -225,17 +237,34 @@ export class NativeBackend implements KernelBackend {
     return call("permuteColumns", () => this.#native.permuteColumns(x, order, inverse));
   }
 
-  linearCrossEntropy(h: Slot, w: Slot, labels: Slot, needsH: boolean, needsW: boolean): Slot[] {
-    return call("linearCrossEntropy", () => this.#native.linearCrossEntropy(h, w, labels, needsH, needsW));
+  geglu(gate: Slot, up: Slot): Slot {
+    return call("geglu", () => this.#native.geglu(gate, up));
   }
 
-  linearLogProb(h: Slot, w: Slot, labels: Slot): [logp: Slot, lse: Slot] {
-    return call("linearLogProb", () => this.#native.linearLogProb(h, w, labels));
+  gegluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot] {
+    return call("gegluBackward", () => this.#native.gegluBackward(g, gate, up));
   }
 
-  linearLogProbBackward(g: Slot, h: Slot, w: Slot, labels: Slot, lse: Slot, needsH: boolean, needsW: boolean): Slot[] {
+  linearCrossEntropy(h: Slot, w: Slot, labels: Slot, softCap: number, needsH: boolean, needsW: boolean): Slot[] {
+    return call("linearCrossEntropy", () => this.#native.linearCrossEntropy(h, w, labels, softCap, needsH, needsW));
+  }
+
+  linearLogProb(h: Slot, w: Slot, labels: Slot, softCap: number): [logp: Slot, lse: Slot] {
+    return call("linearLogProb", () => this.#native.linearLogProb(h, w, labels, softCap));
+  }
+
+  linearLogProbBackward(
+    g: Slot,
+    h: Slot,
+    w: Slot,
+    labels: Slot,
+    softCap: number,
+    lse: Slot,
+    needsH: boolean,
+    needsW: boolean,
+  ): Slot[] {
     return call("linearLogProbBackward", () =>
-      this.#native.linearLogProbBackward(g, h, w, labels, lse, needsH, needsW),
+      this.#native.linearLogProbBackward(g, h, w, labels, softCap, lse, needsH, needsW),
     );
   }
 

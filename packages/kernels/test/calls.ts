@@ -4,6 +4,7 @@ import { put } from "./support.ts";
 export type Method = Exclude<keyof KernelBackend, "name" | "description">;
 
 export const key: RngKey = { seed: 2 ** 40 + 3, stream: 17, step: 5, micro: 1, rank: 2 };
+const attentionOptions = { headDim: 4, scale: 0.5, window: 2, softCap: 3 };
 export const adamwOptions = { lr: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 };
 export const sgdOptions = { lr: 0.1, momentum: 0.9, nesterov: false, weightDecay: 0.01 };
 
@@ -16,10 +17,11 @@ const floats = (k: KernelBackend, ...shape: number[]): Slot => {
   );
 };
 const ints = (k: KernelBackend, ...values: number[]): Slot => put(k, values, [values.length], "i32");
-const head = (k: KernelBackend): [h: Slot, w: Slot, labels: Slot] => [
+const head = (k: KernelBackend): [h: Slot, w: Slot, labels: Slot, softCap: number] => [
   floats(k, 3, 4),
   floats(k, 5, 4),
   ints(k, 0, -100, 4),
+  2,
 ];
 const steering = (k: KernelBackend): [step: Slot, scale: Slot, skip: Slot] => [
   put(k, [0], [1]),
@@ -46,18 +48,21 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   binary: (k) => ["add", floats(k, 2, 3), floats(k, 3)],
   scale: (k) => [floats(k, 2), 2],
   scaleBy: (k) => [floats(k, 2), floats(k, 1)],
+  softCap: (k) => [floats(k, 2, 3), 5],
   accumulate: (k) => [floats(k, 2), floats(k, 2), 0.5],
   sum: (k) => [floats(k, 2)],
   sumRows: (k) => [floats(k, 2, 3)],
   takeRows: (k) => [floats(k, 4, 3), ints(k, 3, 0, 3)],
   scatterAddRows: (k) => [floats(k, 3, 2), ints(k, 1, 0, 1), 4],
   writeRows: (k) => [floats(k, 4, 2), ints(k, 3, 0), floats(k, 2, 2)],
+  splitColumns: (k) => [floats(k, 2, 5), [2, 3]],
+  joinColumns: (k) => [[floats(k, 2, 2), floats(k, 2, 3)]],
   matmul: (k) => ["nn", floats(k, 2, 3), floats(k, 3, 4), 1, floats(k, 2, 4)],
   rmsNorm: (k) => [floats(k, 2, 3), floats(k, 3), 1e-5],
   rmsNormBackward: (k) => [floats(k, 2, 3), floats(k, 2, 3), floats(k, 3), floats(k, 2), true],
   ropeTable: (k) => [ints(k, 0, 1, 7), Float64Array.of(1, 0.1), 1],
   rope: (k) => [floats(k, 3, 8), floats(k, 3, 2), floats(k, 3, 2), 4, false],
-  attention: (k) => [floats(k, 3, 8), floats(k, 3, 4), floats(k, 3, 4), ints(k, 0, 3, 1, 0, 3), 4, 0.5],
+  attention: (k) => [floats(k, 3, 8), floats(k, 3, 4), floats(k, 3, 4), ints(k, 0, 3, 1, 0, 3), attentionOptions],
   attentionBackward: (k) => [
     floats(k, 3, 8),
     floats(k, 3, 8),
@@ -66,8 +71,7 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
     floats(k, 3, 8),
     floats(k, 3, 2),
     ints(k, 0, 3, 1, 0, 3),
-    4,
-    0.5,
+    attentionOptions,
   ],
   swiglu: (k) => [floats(k, 2, 3), floats(k, 2, 3)],
   swigluBackward: (k) => [floats(k, 2, 3), floats(k, 2, 3), floats(k, 2, 3)],
@@ -78,6 +82,8 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   cayleyBlocks: (k) => [k.skewBlocks(floats(k, 2, 3), 3)],
   matmulBlocks: (k) => ["nn", floats(k, 4, 6), floats(k, 3, 6), 3],
   permuteColumns: (k) => [floats(k, 2, 3), ints(k, 2, 0, 1), false],
+  geglu: (k) => [floats(k, 2, 3), floats(k, 2, 3)],
+  gegluBackward: (k) => [floats(k, 2, 3), floats(k, 2, 3), floats(k, 2, 3)],
   linearCrossEntropy: (k) => [...head(k), true, true],
   linearLogProb: (k) => head(k),
   linearLogProbBackward: (k) => [floats(k, 3), ...head(k), floats(k, 3), true, true],

@@ -56,18 +56,20 @@ const runs: Record<string, Run> = {
       ["dx", k.rope(at("g"), cos, sin, 8, true)],
     ];
   },
-  attention(k, at) {
-    const segments = put(k, layout, [layout.length], "i32");
-    const inputs = [at("q"), at("k"), at("v")] as const;
-    const [o, lse] = k.attention(...inputs, segments, 8, 8 ** -0.5);
-    const [dq, dk, dv] = k.attentionBackward(at("g"), ...inputs, o, lse, segments, 8, 8 ** -0.5);
+  geglu(k, at) {
+    const [dgate, dup] = k.gegluBackward(at("g"), at("gate"), at("up"));
     return [
-      ["y", o],
-      ["dq", dq],
-      ["dk", dk],
-      ["dv", dv],
+      ["y", k.geglu(at("gate"), at("up"))],
+      ["dgate", dgate],
+      ["dup", dup],
     ];
   },
+  attention: attending(0, 0),
+  "attention in a window of 3, capped at 0.7": attending(3, 0.7),
+  linearCrossEntropy: crossEntropy(0),
+  "linearCrossEntropy capped at 1.5": crossEntropy(1.5),
+  linearLogProb: logProb(0),
+  "linearLogProb capped at 1.5": logProb(1.5),
   rotations(k, at) {
     const [x, g, rotation] = [at("x"), at("g"), k.cayleyBlocks(k.skewBlocks(at("a"), 3))];
     const y = k.matmulBlocks("nn", x, rotation, 3);
@@ -79,26 +81,48 @@ const runs: Record<string, Run> = {
       ["dx", dx],
     ];
   },
-  linearCrossEntropy(k, at, integers) {
-    const made = k.linearCrossEntropy(at("h"), at("w"), integers("labels"), true, true);
+};
+
+function attending(window: number, softCap: number): Run {
+  return (k, at) => {
+    const segments = put(k, layout, [layout.length], "i32");
+    const inputs = [at("q"), at("k"), at("v")] as const;
+    const options = { headDim: 8, scale: 8 ** -0.5, window, softCap };
+    const [o, lse] = k.attention(...inputs, segments, options);
+    const [dq, dk, dv] = k.attentionBackward(at("g"), ...inputs, o, lse, segments, options);
+    return [
+      ["y", o],
+      ["dq", dq],
+      ["dk", dk],
+      ["dv", dv],
+    ];
+  };
+}
+
+function crossEntropy(softCap: number): Run {
+  return (k, at, integers) => {
+    const made = k.linearCrossEntropy(at("h"), at("w"), integers("labels"), softCap, true, true);
     const [sum, dh, dw] = made as [Slot, Slot, Slot];
     return [
       ["y", sum],
       ["dh", k.scaleBy(dh, at("g"))],
       ["dw", k.scaleBy(dw, at("g"))],
     ];
-  },
-  linearLogProb(k, at, integers) {
-    const [logp, lse] = k.linearLogProb(at("h"), at("w"), integers("labels"));
-    const made = k.linearLogProbBackward(at("g"), at("h"), at("w"), integers("labels"), lse, true, true);
+  };
+}
+
+function logProb(softCap: number): Run {
+  return (k, at, integers) => {
+    const [logp, lse] = k.linearLogProb(at("h"), at("w"), integers("labels"), softCap);
+    const made = k.linearLogProbBackward(at("g"), at("h"), at("w"), integers("labels"), softCap, lse, true, true);
     const [dh, dw] = made as [Slot, Slot];
     return [
       ["y", logp],
       ["dh", dh],
       ["dw", dw],
     ];
-  },
-};
+  };
+}
 
 /** Heads lie side by side in a row: [N, H, d] is stored as [N, H·d]. */
 const rowsOf = ({ shape }: Stored): number[] =>

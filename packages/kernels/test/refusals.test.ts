@@ -85,7 +85,9 @@ describe.each(["cpu", "reference"] as const)("the %s backend", (device) => {
   ])("refuses an attention layout with %s", (_, numbers, code) => {
     const q = k.alloc("f32", [3, 4]);
     const layout = put(k, numbers, [numbers.length], "i32");
-    expect(() => k.attention(q, q, q, layout, 4, 1)).toThrow(expect.objectContaining({ code }));
+    expect(() => k.attention(q, q, q, layout, { headDim: 4, scale: 1, window: 0, softCap: 0 })).toThrow(
+      expect.objectContaining({ code }),
+    );
   });
 
   it("changes no parameter when one of the group is refused", async () => {

@@ -4,10 +4,16 @@ import { ModelConfigError } from "./errors.ts";
 
 export type ConfigRecord = Readonly<Record<string, unknown>>;
 
-export function integerField(config: ConfigRecord, key: string, fallback?: number, max: number = 1 << 24): number {
+export function integerField(
+  config: ConfigRecord,
+  key: string,
+  fallback?: number,
+  max: number = 1 << 24,
+  min: number = 1,
+): number {
   const value = config[key] ?? fallback;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > max) {
-    throw new ModelConfigError(key, `is ${show(value)}; it must be a whole number from 1 to ${max}`);
+  if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+    throw new ModelConfigError(key, `is ${show(value)}; it must be a whole number from ${min} to ${max}`);
   }
   return value;
 }
@@ -24,6 +30,12 @@ export function booleanField(config: ConfigRecord, key: string, fallback: boolea
   const value = config[key] ?? fallback;
   if (typeof value !== "boolean") throw new ModelConfigError(key, `is ${show(value)}; it must be true or false`);
   return value;
+}
+
+/** A key that may only be missing or hold this value: another would change the maths. */
+export function onlyField(config: ConfigRecord, key: string, supported: string | number | boolean): void {
+  const value = config[key] ?? supported;
+  if (value !== supported) throw new ModelConfigError(key, `is ${show(value)}; supported is ${show(supported)}`);
 }
 
 export function recordField(config: ConfigRecord, key: string): ConfigRecord | undefined {

@@ -1,4 +1,4 @@
-import type { Tensor } from "@welltempered/tensor";
+import { softCap, type Tensor } from "@welltempered/tensor";
 import type { KeyValueStore, KvCache, KvCacheOptions } from "./kv-cache.ts";
 import type { Linear } from "./linear.ts";
 import { Module, type Parameter } from "./module.ts";
@@ -15,6 +15,8 @@ export abstract class CausalLM extends Module {
   abstract readonly cacheShape: Pick<KvCacheOptions, "layers" | "width">;
   /** The output projection; its weight is the embedding's own parameter where the head is tied. */
   abstract readonly lm_head: Linear;
+  /** Logits of the head become cap · tanh(logit/cap); 0: they stay. Losses that fuse the head take it along. */
+  readonly logitSoftCap: number = 0;
   /** What every sequence continues, where a PEFT method put something there. */
   prefix: Prefix | undefined;
   /** α of NEFTune's noise while training; 0 is none. */
@@ -40,6 +42,12 @@ export abstract class CausalLM extends Module {
     if (cache === undefined) return prefix.forward(this, rows);
     if (!cache.prefixFilled) cache.fillPrefix(() => prefix.fill(this, cache));
     return this.decode(this.embedRows(rows), shifted(rows, prefix.length), cache);
+  }
+
+  /** Hidden states [N,D] → logits [N,V]. */
+  logits(hidden: Tensor): Tensor {
+    const raw = this.lm_head.forward(hidden);
+    return this.logitSoftCap === 0 ? raw : softCap(raw, this.logitSoftCap);
   }
 
   /** [V,D] */

@@ -148,7 +148,7 @@ function trainableCopy(path: string, module: Module): Module & { weight: Paramet
   if (module instanceof Linear)
     return new Linear(copyOf(module.weight), module.bias === undefined ? undefined : copyOf(module.bias));
   if (module instanceof Embedding) return new Embedding(copyOf(module.weight));
-  if (module instanceof RmsNorm) return new RmsNorm(copyOf(module.weight), module.epsilon);
+  if (module instanceof RmsNorm) return new RmsNorm(copyOf(module.weight), module.epsilon, module.offset);
   throw new AdapterError(
     `${path} cannot be trained in full beside an adapter; name an embedding, a projection or a norm`,
   );

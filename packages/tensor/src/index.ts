@@ -17,12 +17,15 @@ export { add, mul, residualAdd, scale, scaleBy, sub, sum } from "./ops/arithmeti
 export { attention, type AttentionOptions } from "./ops/attention.ts";
 export { cast } from "./ops/cast.ts";
 export { concatRows } from "./ops/concat-rows.ts";
+export { splitColumns } from "./ops/columns.ts";
 export { dropout } from "./ops/dropout.ts";
+export { geglu } from "./ops/geglu.ts";
 export { linearCrossEntropy, linearLogProb } from "./ops/head.ts";
 export { linear, linearAdd, matmul } from "./ops/linear.ts";
 export { reshape } from "./ops/reshape.ts";
 export { rmsNorm } from "./ops/rms-norm.ts";
 export { rope, ropeTable, type RopeTable } from "./ops/rope.ts";
 export { cayleyBlocks, matmulBlocks, permuteColumns, skewBlocks } from "./ops/rotations.ts";
+export { softCap } from "./ops/soft-cap.ts";
 export { swiglu } from "./ops/swiglu.ts";
 export { takeRows } from "./ops/take-rows.ts";

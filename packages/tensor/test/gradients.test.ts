@@ -6,6 +6,7 @@ import {
   concatRows,
   cayleyBlocks,
   dropout,
+  geglu,
   linear,
   linearAdd,
   linearCrossEntropy,
@@ -23,6 +24,8 @@ import {
   scale,
   scaleBy,
   skewBlocks,
+  softCap,
+  splitColumns,
   streamOf,
   sub,
   sum,
@@ -94,6 +97,14 @@ describe("gradients equal finite differences in f64", () => {
     permuteColumns(x, ids(engine, 2, 0, 3, 1), { inverse: true }),
   );
   check("swiglu", [input(1, 3, 4), input(2, 3, 4)], swiglu);
+  check("geglu", [input(1, 3, 4), input(2, 3, 4)], geglu);
+  check("softCap", [input(1, 3, 4)], (x) => softCap(scale(x, 3), 1.3));
+  check("splitColumns", [input(1, 3, 7)], (x) => {
+    const [a, , c] = splitColumns(x, [3, 1, 3]);
+    return add(mul(a!, c!), scale(c!, 2));
+  });
+  check("rmsNorm of each head", [input(1, 3, 6), input(2, 3)], (x, w) => rmsNorm(x, w, 1e-5));
+  check("rmsNorm with the weight around 0", [input(1, 3, 5), input(2, 5)], (x, w) => rmsNorm(x, w, 1e-5, 1));
   check("dropout", [input(1, 5, 7)], (x) => dropout(x, 0.4, streamOf("test")));
   check("rope", [input(1, 3, 8)], (x) => rope(x, ropeTable(ids(engine, 0, 5, 2), Float64Array.of(1, 0.3)), 4));
   check("attention, two segments", [input(1, 5, 8), input(2, 5, 4), input(3, 5, 4)], (q, k, v) =>
@@ -104,6 +115,16 @@ describe("gradients equal finite differences in f64", () => {
       headDim: 2,
       scale: 0.7,
     }),
+  );
+  const capped = { headDim: 2, scale: 0.8, window: 2, softCap: 0.6 };
+  check("attention in a window, softly capped", [input(1, 5, 8), input(2, 5, 4), input(3, 5, 4)], (q, k, v) =>
+    attention(q, k, v, ids(engine, 0, 1, 1, 0, 1, 1, 4, 1, 1, 4), capped),
+  );
+  check("linearCrossEntropy, softly capped", [input(1, 4, 3), input(2, 6, 3)], (h, w) =>
+    linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2), 0.9),
+  );
+  check("linearLogProb, softly capped", [input(1, 4, 3), input(2, 6, 3)], (h, w) =>
+    linearLogProb(h, w, ids(engine, 5, -100, 0, 2), 0.9),
   );
   check("linearCrossEntropy", [input(1, 4, 3), input(2, 6, 3)], (h, w) =>
     linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)),

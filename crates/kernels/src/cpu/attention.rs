@@ -3,8 +3,8 @@
 
 use super::pool::{with_scratch, Pool};
 use super::simd::{
-    exp, kernel, largest, pack_transposed, product, scale_in_place, split, Beta, Block, Element, Isa, Rows, Strided,
-    Tall,
+    exp, kernel, largest, pack_transposed, product, scale_in_place, soften, split, Beta, Block, Element, Isa, Rows,
+    Strided, Tall,
 };
 use crate::maths::{AttentionShape, Segment};
 use std::ops::Range;
@@ -50,19 +50,40 @@ pub fn steps(length: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
     (0..length).step_by(step).map(move |start| start..length.min(start + step))
 }
 
+/// The keys of a tile that a row sees of which the first `seen` are not after it (below 0: none).
+pub fn seen_range(shape: AttentionShape, seen: isize, width: usize) -> Range<usize> {
+    let end = seen.clamp(0, width as isize);
+    let start = if shape.window == 0 { 0 } else { seen.saturating_sub_unsigned(shape.window).clamp(0, end) };
+    start as usize..end as usize
+}
+
 /// How many of `tile`'s keys each query of `queries` sees: the first row's count (below 0: none), one more for each row.
 pub fn seen(tile: &KeyTile, lead: usize, query: usize) -> isize {
     (lead + query) as isize - tile.index as isize
 }
 
 kernel! {
-    /// Turns scores of a strip, of which row i keeps the first `seen + i`, into weights relative to the running maximum.
-    fn online_softmax<S>(s, scores: &mut [f32], width: usize, seen: isize, state: &mut [[f32; 2]], o: &mut Block) {
+    /// Turns scores of a strip, of which row i keeps `seen_range(seen + i)`, into weights relative to the running maximum.
+    fn online_softmax<S>(
+        s,
+        shape: AttentionShape,
+        scores: &mut [f32],
+        width: usize,
+        seen: isize,
+        state: &mut [[f32; 2]],
+        o: &mut Block,
+    ) {
+        let cap = shape.soft_cap as f32;
         for (i, (x, [maximum, total])) in scores.chunks_exact_mut(KEYS).zip(state).enumerate() {
-            let (x, hidden) = x[..width].split_at_mut((seen + i as isize).clamp(0, width as isize) as usize);
-            hidden.fill(0.0);
+            let kept = seen_range(shape, seen + i as isize, width);
+            x[..kept.start].fill(0.0);
+            x[kept.end..width].fill(0.0);
+            let x = &mut x[kept];
             if x.is_empty() {
                 continue;
+            }
+            if cap != 0.0 {
+                soften(s, x, cap);
             }
             let new = maximum.max(largest(s, x));
             let shrink = (*maximum - new).exp();
@@ -144,10 +165,12 @@ impl Call<'_> {
         let group = task.lse.columns();
         let lead = lead(task.segment);
         let visible = lead + task.queries.end - 1;
+        let first = self.shape.first_seen(lead + task.queries.start);
+        let met = |tile: &&KeyTile| tile.index < visible && tile.index + tile.rows.len() > first;
         let mut state = vec![[f32::NEG_INFINITY, 0.0]; group * rows];
         with_scratch(KEYS * d + STRIP * KEYS, |scratch| {
             let (keys, scores) = scratch.split_at_mut(KEYS * d);
-            for tile in key_tiles(task.segment, &(0..self.shape.keys)).iter().filter(|tile| tile.index < visible) {
+            for tile in key_tiles(task.segment, &(0..self.shape.keys)).iter().filter(met) {
                 let k = &self.k[self.key_at(tile.rows.start, task.key_head)..];
                 if rows > FEW {
                     pack_transposed(self.isa, k, self.shape.key_heads * d, tile.rows.len(), d, keys, KEYS);
@@ -187,7 +210,7 @@ impl Call<'_> {
     ) {
         let (d, count) = (self.shape.head_dim, strip.len());
         let width = (seen + count as isize - 1).clamp(0, tile.rows.len() as isize) as usize;
-        if width == 0 {
+        if seen_range(self.shape, seen, tile.rows.len()).start == tile.rows.len() || width == 0 {
             return;
         }
         let row = self.shape.query_heads * d;
@@ -208,7 +231,7 @@ impl Call<'_> {
             f32::dots(self.isa, scale, q, k, &mut place.part(0..count, 0..width));
         }
         let mut o = task.o.part(strip, head * d..(head + 1) * d);
-        online_softmax(self.isa, &mut scores[..count * KEYS], width, seen, state, &mut o);
+        online_softmax(self.isa, self.shape, &mut scores[..count * KEYS], width, seen, state, &mut o);
         let weights = Strided { data: scores, row: KEYS, column: 1 };
         let v = &self.v[key_at..];
         product(self.isa, 1.0, width, weights, Tall { data: v, stride: self.shape.key_heads * d }, &mut o, Beta::Add);

@@ -2,10 +2,10 @@
 //! of one key head, so no two tasks write the same row of dk or dv; each adds to its own copy of dq, and the copies are
 //! added in order. Segments that share key rows are walked one after the other by the same tasks.
 
-use super::attention::{key_tiles, lead, seen, steps, KeyTile, KEYS};
+use super::attention::{key_tiles, lead, seen, seen_range, steps, KeyTile, KEYS};
 use super::elementwise::accumulate;
 use super::pool::{with_scratch, Pool};
-use super::simd::{exp, kernel, pack_transposed, product, split, sum2, Beta, Block, Isa, Strided, Tall};
+use super::simd::{exp, kernel, pack_transposed, product, soften, split, sum2, Beta, Block, Isa, Strided, Tall};
 use crate::maths::{AttentionShape, Segment};
 use std::ops::Range;
 
@@ -25,19 +25,39 @@ kernel! {
         }
     }
 
-    /// In: scores in p and g·v in ds. Out: p = e^(score − lse), ds = p · (g·v − δ) · scale; 0 past the first `seen + i`.
-    fn weights<S>(s, p: &mut [f32], ds: &mut [f32], width: usize, seen: isize, scale: f32, rows: &[[f32; 2]]) {
-        let scale = s.splat(scale);
+    /// In: scores in p and g·v in ds. Out: p = e^(score − lse), ds = p · (g·v − δ) · scale · the slope of the soft cap,
+    /// 1 − (score/cap)²; 0 outside `seen_range(seen + i)`.
+    fn weights<S>(
+        s,
+        shape: AttentionShape,
+        p: &mut [f32],
+        ds: &mut [f32],
+        width: usize,
+        seen: isize,
+        rows: &[[f32; 2]],
+    ) {
+        let cap = shape.soft_cap as f32;
+        let inverse_cap = s.splat(if cap == 0.0 { 0.0 } else { 1.0 / cap });
+        let (one, scale) = (s.splat(1.0), s.splat(shape.scale as f32));
         for (i, ((p, ds), &[lse, delta])) in p.chunks_exact_mut(KEYS).zip(ds.chunks_exact_mut(KEYS)).zip(rows).enumerate() {
-            let kept = (seen + i as isize).clamp(0, width as isize) as usize;
+            let kept = seen_range(shape, seen + i as isize, width);
             let (lse, delta) = (s.splat(lse), s.splat(delta));
-            for (p, ds) in p[..kept].chunks_mut(S::LANES).zip(ds[..kept].chunks_mut(S::LANES)) {
-                let weight = exp(s, s.sub(s.load_part(p), lse));
-                s.store_part(s.mul(s.mul(weight, s.sub(s.load_part(ds), delta)), scale), ds);
+            for x in [&mut *p, &mut *ds] {
+                x[..kept.start].fill(0.0);
+                x[kept.end..].fill(0.0);
+            }
+            let (p, ds) = (&mut p[kept.clone()], &mut ds[kept]);
+            if cap != 0.0 {
+                soften(s, p, cap);
+            }
+            for (p, ds) in p.chunks_mut(S::LANES).zip(ds.chunks_mut(S::LANES)) {
+                let score = s.load_part(p);
+                let bent = s.mul(score, inverse_cap);
+                let slope = s.mul(scale, s.sub(one, s.mul(bent, bent)));
+                let weight = exp(s, s.sub(score, lse));
+                s.store_part(s.mul(s.mul(weight, s.sub(s.load_part(ds), delta)), slope), ds);
                 s.store_part(weight, p);
             }
-            p[kept..].fill(0.0);
-            ds[kept..].fill(0.0);
         }
     }
 }
@@ -137,8 +157,9 @@ impl Call<'_> {
         pack_transposed(self.isa, &self.inputs.v[at..], stride, tile.rows.len(), d, values, KEYS);
         let lead = lead(segment);
         let first = (tile.index + 1).saturating_sub(lead);
+        let end = self.end_of_queries(segment, tile, lead);
         for head in 0..group {
-            for queries in steps(segment.query_length - first, QUERIES) {
+            for queries in steps(end - first, QUERIES) {
                 let seen = seen(tile, lead, first + queries.start);
                 let rows = first + queries.start..first + queries.end;
                 let pair = Pair {
@@ -152,6 +173,17 @@ impl Call<'_> {
                 pair.add_to_queries(&self.inputs.k[at..], ds, &mut dq.part(rows, head * d..(head + 1) * d));
                 pair.add_to_keys(self.inputs.g, p, dv);
                 pair.add_to_keys(self.inputs.q, ds, dk);
+            }
+        }
+    }
+
+    /// One past the last query that sees a key of the tile.
+    fn end_of_queries(&self, segment: &Segment, tile: &KeyTile, lead: usize) -> usize {
+        match self.shape.window {
+            0 => segment.query_length,
+            // Query i sees key j while j ≥ lead + i − window.
+            window => {
+                (tile.index + tile.rows.len()).saturating_add(window).saturating_sub(lead).min(segment.query_length)
             }
         }
     }
@@ -199,7 +231,7 @@ impl Pair<'_> {
                 let at = at + i * shape.query_heads;
                 *pair = [inputs.lse[at], delta[at]];
             }
-            weights(*isa, p, ds, self.width, self.seen + strip.start as isize, shape.scale as f32, &rows);
+            weights(*isa, *shape, p, ds, self.width, self.seen + strip.start as isize, &rows);
         }
     }
 

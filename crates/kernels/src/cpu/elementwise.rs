@@ -2,7 +2,7 @@
 //! of threads; chunk sums are added in f64.
 
 use super::pool::Pool;
-use super::simd::{kernel, load_from, map1, map2, sigmoid, store_to, sum2, update, Isa};
+use super::simd::{kernel, map1, map2, sum2, tanh, update, Isa};
 use crate::maths::Binary;
 
 /// Elements of a task.
@@ -28,6 +28,11 @@ kernel! {
         map1(s, x, y, |x| s.mul(factor, x));
     }
 
+    fn cap_softly<S>(s, x: &[f32], cap: f32, y: &mut [f32]) {
+        let (inverse, cap) = (s.splat(1.0 / cap), s.splat(cap));
+        map1(s, x, y, |x| s.mul(cap, tanh(s, s.mul(x, inverse))));
+    }
+
     pub fn add_scaled<S>(s, x: &[f32], factor: f32, y: &mut [f32]) {
         let factor = s.splat(factor);
         update(s, x, y, |x, y| s.mul_add(factor, x, y));
@@ -48,22 +53,6 @@ kernel! {
             }
         }
         sums.iter().sum::<f64>() + rest
-    }
-
-    fn silu_times<S>(s, gate: &[f32], up: &[f32], y: &mut [f32]) {
-        map2(s, gate, up, y, |gate, up| s.mul(s.mul(gate, sigmoid(s, gate)), up));
-    }
-
-    /// σ' = σ (1 − σ), so silu' = σ (1 + gate (1 − σ)).
-    fn silu_times_backward<S>(s, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
-        let one = s.splat(1.0);
-        for at in (0..g.len()).step_by(S::LANES) {
-            let [g, gate, up] = [g, gate, up].map(|x| load_from(s, x, at));
-            let sigma = sigmoid(s, gate);
-            let slope = s.mul(sigma, s.mul_add(gate, s.sub(one, sigma), one));
-            store_to(s, s.mul(s.mul(g, up), slope), dgate, at);
-            store_to(s, s.mul(s.mul(g, gate), sigma), dup, at);
-        }
     }
 }
 
@@ -96,6 +85,10 @@ pub fn scale(isa: Isa, pool: &Pool, x: &[f32], factor: f32, y: &mut [f32]) {
     pool.each(chunks(x, y), |(x, y)| multiply_by(isa, x, factor, y));
 }
 
+pub fn soft_cap(isa: Isa, pool: &Pool, x: &[f32], cap: f32, y: &mut [f32]) {
+    pool.each(chunks(x, y), |(x, y)| cap_softly(isa, x, cap, y));
+}
+
 pub fn accumulate(isa: Isa, pool: &Pool, y: &mut [f32], x: &[f32], factor: f32) {
     pool.each(chunks(x, y), |(x, y)| add_scaled(isa, x, factor, y));
 }
@@ -121,17 +114,4 @@ pub fn sum_rows(isa: Isa, pool: &Pool, x: &[f32], d: usize, y: &mut [f32]) {
     for sums in partial {
         add_scaled(isa, &sums, 1.0, y);
     }
-}
-
-pub fn swiglu(isa: Isa, pool: &Pool, gate: &[f32], up: &[f32], y: &mut [f32]) {
-    let tasks = gate.chunks(CHUNK).zip(up.chunks(CHUNK)).zip(y.chunks_mut(CHUNK)).collect();
-    pool.each(tasks, |((gate, up), y)| silu_times(isa, gate, up, y));
-}
-
-pub fn swiglu_backward(isa: Isa, pool: &Pool, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
-    let inputs = g.chunks(CHUNK).zip(gate.chunks(CHUNK)).zip(up.chunks(CHUNK));
-    let outputs = dgate.chunks_mut(CHUNK).zip(dup.chunks_mut(CHUNK));
-    pool.each(inputs.zip(outputs).collect(), |(((g, gate), up), (dgate, dup))| {
-        silu_times_backward(isa, g, gate, up, dgate, dup);
-    });
 }

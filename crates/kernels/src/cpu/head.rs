@@ -2,7 +2,7 @@
 
 use super::matmul::{matmul, Problem};
 use super::pool::{with_scratch, Pool};
-use super::simd::{exp, kernel, largest, scale_in_place, sum2, Isa};
+use super::simd::{exp, kernel, largest, load_from, scale_in_place, store_to, sum2, tanh, Isa};
 use crate::maths::{Floats, Layout};
 
 /// Logits that exist at a time: 64 MiB.
@@ -36,6 +36,23 @@ kernel! {
         }
     }
 
+    /// x → cap · tanh(x / cap), slopes = 1 − tanh²
+    fn cap_with_slopes<S>(s, x: &mut [f32], cap: f32, slopes: &mut [f32]) {
+        let (one, inverse, cap) = (s.splat(1.0), s.splat(1.0 / cap), s.splat(cap));
+        for at in (0..x.len()).step_by(S::LANES) {
+            let bent = tanh(s, s.mul(load_from(s, x, at), inverse));
+            store_to(s, s.mul(cap, bent), x, at);
+            store_to(s, s.sub(one, s.mul(bent, bent)), slopes, at);
+        }
+    }
+
+    /// x → x ⊙ factors
+    fn multiply_each<S>(s, x: &mut [f32], factors: &[f32]) {
+        for at in (0..x.len()).step_by(S::LANES) {
+            store_to(s, s.mul(load_from(s, x, at), load_from(s, factors, at)), x, at);
+        }
+    }
+
     fn multiply<S>(s, x: &mut [f32], factor: f32) {
         scale_in_place(s, x, factor);
     }
@@ -50,6 +67,8 @@ pub struct Head<'a> {
     pub labels: &'a [i32],
     pub d: usize,
     pub vocab: usize,
+    /// Logits become cap · tanh(logit / cap); 0: they stay.
+    pub soft_cap: f32,
 }
 
 /// One row of a chunk.
@@ -91,6 +110,19 @@ impl Head<'_> {
             .map(tasks, |(&at, logits): (&usize, &mut [f32])| f(Row { at, label: self.labels[at] as usize, logits }))
     }
 
+    /// Calls `f` with the capped logits of a row, in whose place it may leave their gradient; that of the raw ones remains.
+    fn capped<U>(&self, logits: &mut [f32], f: impl FnOnce(&mut [f32]) -> U) -> U {
+        if self.soft_cap == 0.0 {
+            return f(logits);
+        }
+        with_scratch(logits.len(), |slopes| {
+            cap_with_slopes(self.isa, logits, self.soft_cap, slopes);
+            let result = f(logits);
+            multiply_each(self.isa, logits, slopes);
+            result
+        })
+    }
+
     /// dh and dw of a chunk from the gradient of its logits.
     fn pull_back(
         &self,
@@ -120,11 +152,13 @@ impl Head<'_> {
         let mut loss = 0.0;
         self.chunks(|rows, states, logits| {
             let losses = self.each_row(rows, logits, |Row { label, logits, .. }| {
-                let own = logits[label];
-                let (maximum, total) = exponentials(self.isa, logits);
-                multiply(self.isa, logits, (1.0 / total) as f32);
-                logits[label] -= 1.0;
-                f64::from(maximum) + total.ln() - f64::from(own)
+                self.capped(logits, |logits| {
+                    let own = logits[label];
+                    let (maximum, total) = exponentials(self.isa, logits);
+                    multiply(self.isa, logits, (1.0 / total) as f32);
+                    logits[label] -= 1.0;
+                    f64::from(maximum) + total.ln() - f64::from(own)
+                })
             });
             loss += losses.into_iter().sum::<f64>();
             self.pull_back(rows, states, logits, dh.as_deref_mut(), dw.as_deref_mut());
@@ -136,9 +170,11 @@ impl Head<'_> {
     pub fn log_prob(&self, logp: &mut [f32], lse: &mut [f32]) {
         self.chunks(|rows, _, logits| {
             let results = self.each_row(rows, logits, |Row { at, label, logits }| {
-                let own = f64::from(logits[label]);
-                let (maximum, total) = exponentials(self.isa, logits);
-                (at, own, f64::from(maximum) + total.ln())
+                self.capped(logits, |logits| {
+                    let own = f64::from(logits[label]);
+                    let (maximum, total) = exponentials(self.isa, logits);
+                    (at, own, f64::from(maximum) + total.ln())
+                })
             });
             for (row, own, total) in results {
                 (logp[row], lse[row]) = ((own - total) as f32, total as f32);
@@ -150,8 +186,10 @@ impl Head<'_> {
     pub fn log_prob_backward(&self, g: &[f32], lse: &[f32], mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) {
         self.chunks(|rows, states, logits| {
             self.each_row(rows, logits, |Row { at, label, logits }| {
-                probabilities(self.isa, logits, lse[at], -g[at]);
-                logits[label] += g[at];
+                self.capped(logits, |logits| {
+                    probabilities(self.isa, logits, lse[at], -g[at]);
+                    logits[label] += g[at];
+                });
             });
             self.pull_back(rows, states, logits, dh.as_deref_mut(), dw.as_deref_mut());
         });

@@ -4,6 +4,7 @@ mod activation;
 mod attention;
 mod attention_backward;
 mod elementwise;
+mod gated;
 mod head;
 mod matmul;
 mod norm;
@@ -47,6 +48,7 @@ impl Cpu {
 }
 
 impl Cpu {
+    #[allow(clippy::too_many_arguments)]
     fn head<'a>(
         &'a self,
         h: &'a [f32],
@@ -54,8 +56,9 @@ impl Cpu {
         labels: &'a [i32],
         d: usize,
         vocab: usize,
+        soft_cap: f32,
     ) -> head::Head<'a> {
-        head::Head { isa: self.isa, pool: &self.pool, h, w, labels, d, vocab }
+        head::Head { isa: self.isa, pool: &self.pool, h, w, labels, d, vocab, soft_cap }
     }
 }
 
@@ -67,6 +70,10 @@ impl Maths<f32> for Cpu {
 
     fn scale(&self, x: &[f32], factor: f32, y: &mut [f32]) {
         elementwise::scale(self.isa, &self.pool, x, factor, y);
+    }
+
+    fn soft_cap(&self, x: &[f32], cap: f32, y: &mut [f32]) {
+        elementwise::soft_cap(self.isa, &self.pool, x, cap, y);
     }
 
     fn accumulate(&self, acc: &mut [f32], x: &[f32], factor: f32) {
@@ -147,11 +154,19 @@ impl Maths<f32> for Cpu {
     }
 
     fn swiglu(&self, gate: &[f32], up: &[f32], y: &mut [f32]) {
-        elementwise::swiglu(self.isa, &self.pool, gate, up, y);
+        gated::swiglu(self.isa, &self.pool, gate, up, y);
     }
 
     fn swiglu_backward(&self, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
-        elementwise::swiglu_backward(self.isa, &self.pool, g, gate, up, dgate, dup);
+        gated::swiglu_backward(self.isa, &self.pool, g, gate, up, dgate, dup);
+    }
+
+    fn geglu(&self, gate: &[f32], up: &[f32], y: &mut [f32]) {
+        gated::geglu(self.isa, &self.pool, gate, up, y);
+    }
+
+    fn geglu_backward(&self, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
+        gated::geglu_backward(self.isa, &self.pool, g, gate, up, dgate, dup);
     }
 
     fn activate(&self, kind: Activation, x: &[f32], y: &mut [f32]) {
@@ -189,10 +204,11 @@ impl Maths<f32> for Cpu {
         labels: &[i32],
         d: usize,
         vocab: usize,
+        soft_cap: f32,
         dh: Option<&mut [f32]>,
         dw: Option<&mut [f32]>,
     ) -> f32 {
-        self.head(h, w, labels, d, vocab).cross_entropy(dh, dw) as f32
+        self.head(h, w, labels, d, vocab, soft_cap).cross_entropy(dh, dw) as f32
     }
 
     fn linear_log_prob(
@@ -202,10 +218,11 @@ impl Maths<f32> for Cpu {
         labels: &[i32],
         d: usize,
         vocab: usize,
+        soft_cap: f32,
         logp: &mut [f32],
         lse: &mut [f32],
     ) {
-        self.head(h, w, labels, d, vocab).log_prob(logp, lse);
+        self.head(h, w, labels, d, vocab, soft_cap).log_prob(logp, lse);
     }
 
     fn linear_log_prob_backward(
@@ -217,10 +234,11 @@ impl Maths<f32> for Cpu {
         lse: &[f32],
         d: usize,
         vocab: usize,
+        soft_cap: f32,
         dh: Option<&mut [f32]>,
         dw: Option<&mut [f32]>,
     ) {
-        self.head(h, w, labels, d, vocab).log_prob_backward(g, lse, dh, dw);
+        self.head(h, w, labels, d, vocab, soft_cap).log_prob_backward(g, lse, dh, dw);
     }
 
     fn dropout(&self, x: &[f32], p: f64, key: Key, y: &mut [f32]) {

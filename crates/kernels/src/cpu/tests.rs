@@ -77,7 +77,7 @@ fn products_of_all_layouts_and_awkward_sizes_are_right() {
 
 fn elementwise<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
     let (a, b, g) = (numbers::<R>(length, 1), numbers::<R>(length, 2), numbers::<R>(length, 3));
-    let mut y: [Vec<R>; 8] = std::array::from_fn(|_| zeros(length));
+    let mut y: [Vec<R>; 12] = std::array::from_fn(|_| zeros(length));
     for (y, kind) in y.iter_mut().zip([Binary::Add, Binary::Sub, Binary::Mul]) {
         maths.binary(kind, &a, &b, y);
     }
@@ -87,6 +87,10 @@ fn elementwise<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
     maths.swiglu(&wide, &b, &mut y[5]);
     let (dgate, dup) = y[6..].split_at_mut(1);
     maths.swiglu_backward(&g, &wide, &b, &mut dgate[0], &mut dup[0]);
+    maths.geglu(&wide, &b, &mut y[8]);
+    let (dgate, dup) = y[9..].split_at_mut(1);
+    maths.geglu_backward(&g, &wide, &b, &mut dgate[0], &mut dup[0]);
+    maths.soft_cap(&wide, R::from_f64(7.0), &mut y[11]);
     joined(&y.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
@@ -232,8 +236,19 @@ fn attention<R: Real>(
     n: usize,
     segments: Vec<Segment>,
     [heads, key_heads, d]: [usize; 3],
+    window: usize,
+    soft_cap: f64,
 ) -> Vec<f64> {
-    let shape = AttentionShape { queries: n, keys: n, query_heads: heads, key_heads, head_dim: d, scale: 0.6 };
+    let shape = AttentionShape {
+        queries: n,
+        keys: n,
+        query_heads: heads,
+        key_heads,
+        head_dim: d,
+        scale: 0.6,
+        window,
+        soft_cap,
+    };
     let (q, g) = (numbers::<R>(n * heads * d, 1), numbers::<R>(n * heads * d, 2));
     let (k, v) = (numbers::<R>(n * key_heads * d, 3), numbers::<R>(n * key_heads * d, 4));
     let (mut o, mut lse) = (zeros(q.len()), zeros(n * heads));
@@ -247,29 +262,66 @@ fn attention<R: Real>(
 fn attention_and_its_gradients_are_right_for_every_layout_of_segments() {
     for (n, segments) in layouts() {
         for heads in [[3, 1, 16], [2, 2, 5]] {
-            conforms!(attention(n, segments, heads));
+            conforms!(attention(n, segments, heads, 0, 0.0));
         }
     }
 }
 
-fn head<R: Real>(maths: &dyn Maths<R>, [n, d, vocab]: [usize; 3]) -> Vec<f64> {
+#[test]
+fn windows_and_soft_caps_of_attention_are_right_for_every_layout_of_segments() {
+    for (n, segments) in layouts() {
+        for (window, soft_cap) in [(1, 0.0), (50, 1.5), (64, 0.0), (200, 20.0)] {
+            conforms!(attention(n, segments, [3, 1, 16], window, soft_cap));
+        }
+    }
+}
+
+#[test]
+fn a_window_of_all_keys_hides_none_and_a_cap_far_above_the_scores_bends_little() {
+    for (n, segments) in layouts() {
+        let plain = attention::<f64>(&Naive, n, segments.clone(), [2, 1, 8], 0, 0.0);
+        assert_eq!(attention::<f64>(&Naive, n, segments.clone(), [2, 1, 8], n, 0.0), plain);
+        let capped = attention::<f64>(&Naive, n, segments, [2, 1, 8], 0, 1e6);
+        assert!(capped.iter().zip(&plain).all(|(a, b)| (a - b).abs() <= 1e-9 * (1.0 + b.abs())));
+    }
+}
+
+#[test]
+fn a_small_score_keeps_its_digits_under_a_cap() {
+    for isa in Isa::available() {
+        for x in [1e-7f32, 3e-4, 0.02, 0.6, 3.0, -45.0, 300.0] {
+            let mut y = [0.0];
+            Cpu::with_isa(1, isa).soft_cap(&[x], 50.0, &mut y);
+            let exact = 50.0 * (f64::from(x) / 50.0).tanh();
+            assert!(
+                (f64::from(y[0]) - exact).abs() <= 4e-7 * exact.abs(),
+                "{x} on {isa:?} gives {}, not {exact}",
+                y[0]
+            );
+        }
+    }
+}
+
+fn head<R: Real>(maths: &dyn Maths<R>, [n, d, vocab]: [usize; 3], soft_cap: f64) -> Vec<f64> {
+    let cap = R::from_f64(soft_cap);
     let (h, g) = (numbers::<R>(n * d, 1), numbers::<R>(n, 3));
     let w: Vec<_> = numbers::<f32>(vocab * d, 2).iter().map(|&x| half::bf16::from_f32(x)).collect();
     let labels: Vec<i32> = (0..n).map(|i| if i % 3 == 1 { -100 } else { (i * 5 % vocab) as i32 }).collect();
     let (mut dh, mut dw, mut gh, mut gw) = (zeros(n * d), zeros(vocab * d), zeros(n * d), zeros(vocab * d));
     let w = Floats::Bf16(&w);
-    let loss = maths.linear_cross_entropy(&h, w, &labels, d, vocab, Some(&mut dh), Some(&mut dw));
-    assert!(maths.linear_cross_entropy(&h, w, &labels, d, vocab, None, None) == loss);
+    let loss = maths.linear_cross_entropy(&h, w, &labels, d, vocab, cap, Some(&mut dh), Some(&mut dw));
+    assert!(maths.linear_cross_entropy(&h, w, &labels, d, vocab, cap, None, None) == loss);
     let (mut logp, mut lse) = (zeros(n), zeros(n));
-    maths.linear_log_prob(&h, w, &labels, d, vocab, &mut logp, &mut lse);
-    maths.linear_log_prob_backward(&g, &h, w, &labels, &lse, d, vocab, Some(&mut gh), Some(&mut gw));
+    maths.linear_log_prob(&h, w, &labels, d, vocab, cap, &mut logp, &mut lse);
+    maths.linear_log_prob_backward(&g, &h, w, &labels, &lse, d, vocab, cap, Some(&mut gh), Some(&mut gw));
     joined(&[&[loss], &dh, &dw, &logp, &gh, &gw])
 }
 
 #[test]
 fn head_losses_and_their_gradients_are_right() {
     for size in [[1, 3, 2], [2, 5, 17], [40, 33, 1025], [400, 9, 260]] {
-        conforms!(head(size));
+        conforms!(head(size, 0.0));
+        conforms!(head(size, 2.0));
     }
 }
 

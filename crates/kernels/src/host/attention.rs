@@ -87,13 +87,14 @@ fn heads(op: &'static str, what: &str, columns: usize, head_dim: usize) -> Resul
 
 impl Host {
     fn attention_inputs(&self, op: &'static str, inputs: Attention) -> Result<Inputs> {
-        let Attention { head_dim, scale, .. } = inputs;
+        let Attention { head_dim, scale, window, soft_cap, .. } = inputs;
         let (q, k, v) = (self.get(op, inputs.q)?, self.get(op, inputs.k)?, self.get(op, inputs.v)?);
         let layout = self.get(op, inputs.layout)?;
         let (queries, columns) = check::matrix(op, "q", &q)?;
         let (keys, key_columns) = check::matrix(op, "k", &k)?;
         check::same_shape(op, ["k", "v"], &k, &v)?;
         check::finite(op, "scale", scale)?;
+        check::within(op, "softCap", soft_cap, 0.0, f64::INFINITY)?;
         check::vector(op, "layout", &layout)?;
         let query_heads = heads(op, "q", columns, head_dim)?;
         let key_heads = heads(op, "k", key_columns, head_dim)?;
@@ -102,7 +103,7 @@ impl Host {
             return Err(KernelError::shape(op, message));
         }
         let segments = segments(op, &integers(op, "layout", &layout)?, queries, keys)?;
-        let shape = AttentionShape { queries, keys, query_heads, key_heads, head_dim, scale };
+        let shape = AttentionShape { queries, keys, query_heads, key_heads, head_dim, scale, window, soft_cap };
         Ok(Inputs { q, k, v, segments, shape })
     }
 

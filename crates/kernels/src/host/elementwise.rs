@@ -55,6 +55,12 @@ impl Elementwise for Host {
         in_compute_dtype!(self, "scaleBy", [&x, &s], scale_in("scaleBy", &x, factor))
     }
 
+    fn soft_cap(&mut self, x: Slot, cap: f64) -> Result<Slot> {
+        let x = self.get("softCap", x)?;
+        check::within("softCap", "cap", cap, f64::from(f32::MIN_POSITIVE), f64::INFINITY)?;
+        in_compute_dtype!(self, "softCap", [&x], soft_cap_in(&x, cap))
+    }
+
     fn accumulate(&mut self, acc: Slot, x: Slot, factor: f64) -> Result<()> {
         let op = "accumulate";
         let (acc, x) = (self.get(op, acc)?, self.get(op, x)?);
@@ -84,6 +90,15 @@ impl Host {
             maths.binary(kind, &reals("binary", a)?, &reals("binary", b)?, y.view_mut());
         }
         self.keep("binary", y)
+    }
+
+    fn soft_cap_in<R: Compute>(&mut self, x: &Tensor, cap: f64) -> Result<Slot> {
+        let maths = R::maths(self, "softCap")?;
+        let mut y = self.unset::<R>("softCap", x.shape())?;
+        if !y.is_empty() {
+            maths.soft_cap(&reals("softCap", x)?, R::from_f64(cap), y.view_mut());
+        }
+        self.keep("softCap", y)
     }
 
     fn scale_in<R: Compute>(&mut self, op: &'static str, x: &Tensor, factor: f64) -> Result<Slot> {

@@ -22,6 +22,17 @@ fn product(layout: Layout, a: &Tensor, b: &Tensor) -> Result<(usize, usize, usiz
     Ok((m, n, k))
 }
 
+/// How many stretches of w's length x consists of; each is normalised by itself.
+fn groups(op: &'static str, x: &Tensor, w: &Tensor) -> Result<usize> {
+    let (n, columns) = check::matrix(op, "x", x)?;
+    let d = check::positive(op, "the length of w", check::vector(op, "w", w)?)?;
+    if !columns.is_multiple_of(d) {
+        let message = format!("the {columns} columns of x must be a multiple of w's {d}");
+        return Err(KernelError::shape(op, message));
+    }
+    Ok(n * (columns / d))
+}
+
 struct Product<'a> {
     layout: Layout,
     extents: (usize, usize, usize),
@@ -50,9 +61,7 @@ impl Layers for Host {
 
     fn rms_norm(&mut self, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]> {
         let (x, w) = (self.get("rmsNorm", x)?, self.get("rmsNorm", w)?);
-        let (_, d) = check::matrix("rmsNorm", "x", &x)?;
-        check::positive("rmsNorm", "the row length", d)?;
-        check::shape_is("rmsNorm", "w", &w, &[d])?;
+        groups("rmsNorm", &x, &w)?;
         check::within("rmsNorm", "epsilon", epsilon, 0.0, f64::INFINITY)?;
         in_compute_dtype!(self, "rmsNorm", [&x, &w], rms_norm_in(&x, &w, epsilon))
     }
@@ -60,11 +69,8 @@ impl Layers for Host {
     fn rms_norm_backward(&mut self, g: Slot, x: Slot, w: Slot, rstd: Slot, needs_w: bool) -> Result<Vec<Slot>> {
         let op = "rmsNormBackward";
         let (g, x, w, rstd) = (self.get(op, g)?, self.get(op, x)?, self.get(op, w)?, self.get(op, rstd)?);
-        let (n, d) = check::matrix(op, "x", &x)?;
-        check::positive(op, "the row length", d)?;
         check::same_shape(op, ["g", "x"], &g, &x)?;
-        check::shape_is(op, "w", &w, &[d])?;
-        check::shape_is(op, "rstd", &rstd, &[n])?;
+        check::shape_is(op, "rstd", &rstd, &[groups(op, &x, &w)?])?;
         in_compute_dtype!(self, op, [&g, &x, &w, &rstd], rms_norm_backward_in([&g, &x, &w, &rstd], needs_w))
     }
 
@@ -125,6 +131,20 @@ impl Layers for Host {
         check::same_shape(op, ["g", "x"], &g, &x)?;
         in_compute_dtype!(self, op, [&g, &x], activate_backward_in(kind, &g, &x))
     }
+
+    fn geglu(&mut self, gate: Slot, up: Slot) -> Result<Slot> {
+        let (gate, up) = (self.get("geglu", gate)?, self.get("geglu", up)?);
+        check::same_shape("geglu", ["gate", "up"], &gate, &up)?;
+        in_compute_dtype!(self, "geglu", [&gate, &up], geglu_in(&gate, &up))
+    }
+
+    fn geglu_backward(&mut self, g: Slot, gate: Slot, up: Slot) -> Result<[Slot; 2]> {
+        let op = "gegluBackward";
+        let (g, gate, up) = (self.get(op, g)?, self.get(op, gate)?, self.get(op, up)?);
+        check::same_shape(op, ["g", "gate"], &g, &gate)?;
+        check::same_shape(op, ["gate", "up"], &gate, &up)?;
+        in_compute_dtype!(self, op, [&g, &gate, &up], geglu_backward_in(&g, &gate, &up))
+    }
 }
 
 impl Host {
@@ -154,7 +174,7 @@ impl Host {
         let op = "rmsNorm";
         let maths = R::maths(self, op)?;
         let mut y = self.unset::<R>(op, x.shape())?;
-        let mut rstd = self.unset::<R>(op, &x.shape()[..1])?;
+        let mut rstd = self.unset::<R>(op, &[groups(op, x, w)?])?;
         if !y.is_empty() {
             let epsilon = R::from_f64(epsilon);
             maths.rms_norm(&reals(op, x)?, &reals(op, w)?, epsilon, y.view_mut(), rstd.view_mut());
@@ -228,5 +248,25 @@ impl Host {
             maths.activate_backward(kind, &reals(op, g)?, &reals(op, x)?, dx.view_mut());
         }
         self.keep(op, dx)
+    }
+    fn geglu_in<R: Compute>(&mut self, gate: &Tensor, up: &Tensor) -> Result<Slot> {
+        let maths = R::maths(self, "geglu")?;
+        let mut y = self.unset::<R>("geglu", gate.shape())?;
+        if !y.is_empty() {
+            maths.geglu(&reals("geglu", gate)?, &reals("geglu", up)?, y.view_mut());
+        }
+        self.keep("geglu", y)
+    }
+
+    fn geglu_backward_in<R: Compute>(&mut self, g: &Tensor, gate: &Tensor, up: &Tensor) -> Result<[Slot; 2]> {
+        let op = "gegluBackward";
+        let maths = R::maths(self, op)?;
+        let mut dgate = self.unset::<R>(op, gate.shape())?;
+        let mut dup = self.unset::<R>(op, up.shape())?;
+        if !g.is_empty() {
+            let (g, gate, up) = (reals(op, g)?, reals(op, gate)?, reals(op, up)?);
+            maths.geglu_backward(&g, &gate, &up, dgate.view_mut(), dup.view_mut());
+        }
+        self.keep_array(op, [dgate, dup])
     }
 }

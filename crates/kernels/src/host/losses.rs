@@ -13,6 +13,7 @@ struct Inputs {
     labels: Tensor,
     d: usize,
     vocab: usize,
+    soft_cap: f64,
 }
 
 fn labels_in(op: &'static str, labels: &[i32], vocab: usize) -> Result<()> {
@@ -39,7 +40,8 @@ impl Host {
         }
         check::shape_is(op, "labels", &labels, &[n])?;
         labels_in(op, &integers(op, "labels", &labels)?, vocab)?;
-        Ok(Inputs { h, w, labels, d, vocab })
+        let soft_cap = check::within(op, "softCap", head.soft_cap, 0.0, f64::INFINITY)?;
+        Ok(Inputs { h, w, labels, d, vocab, soft_cap })
     }
 
     /// Zeros for the gradients that are asked for.
@@ -59,11 +61,12 @@ impl Host {
         let maths = R::maths(self, op)?;
         let mut sum = self.zeros::<R>(op, &[1])?;
         let (mut dh, mut dw) = self.gradients::<R>(op, inputs, needs)?;
-        let Inputs { h, w, labels, d, vocab } = inputs;
+        let Inputs { h, w, labels, d, vocab, soft_cap } = inputs;
+        let soft_cap = R::from_f64(*soft_cap);
         if !h.is_empty() {
             let (h, w, labels) = (reals(op, h)?, stored(w), integers(op, "labels", labels)?);
             let (dh, dw) = (dh.as_mut().map(Output::view_mut), dw.as_mut().map(Output::view_mut));
-            sum.view_mut::<R>()[0] = maths.linear_cross_entropy(&h, w.floats(), &labels, *d, *vocab, dh, dw);
+            sum.view_mut::<R>()[0] = maths.linear_cross_entropy(&h, w.floats(), &labels, *d, *vocab, soft_cap, dh, dw);
         }
         self.keep_all(op, [Some(sum), dh, dw].into_iter().flatten().collect())
     }
@@ -71,12 +74,13 @@ impl Host {
     fn linear_log_prob_in<R: Compute>(&mut self, inputs: &Inputs) -> Result<[Slot; 2]> {
         let op = "linearLogProb";
         let maths = R::maths(self, op)?;
-        let Inputs { h, w, labels, d, vocab } = inputs;
+        let Inputs { h, w, labels, d, vocab, soft_cap } = inputs;
+        let soft_cap = R::from_f64(*soft_cap);
         let mut logp = self.zeros::<R>(op, labels.shape())?;
         let mut lse = self.zeros::<R>(op, labels.shape())?;
         if !h.is_empty() {
             let (h, w, labels) = (reals(op, h)?, stored(w), integers(op, "labels", labels)?);
-            maths.linear_log_prob(&h, w.floats(), &labels, *d, *vocab, logp.view_mut(), lse.view_mut());
+            maths.linear_log_prob(&h, w.floats(), &labels, *d, *vocab, soft_cap, logp.view_mut(), lse.view_mut());
         }
         self.keep_array(op, [logp, lse])
     }
@@ -91,12 +95,13 @@ impl Host {
         let op = "linearLogProbBackward";
         let maths = R::maths(self, op)?;
         let (mut dh, mut dw) = self.gradients::<R>(op, inputs, needs)?;
-        let Inputs { h, w, labels, d, vocab } = inputs;
+        let Inputs { h, w, labels, d, vocab, soft_cap } = inputs;
+        let soft_cap = R::from_f64(*soft_cap);
         if !h.is_empty() {
             let (h, w, labels) = (reals(op, h)?, stored(w), integers(op, "labels", labels)?);
             let (g, lse) = (reals(op, g)?, reals(op, lse)?);
             let (dh, dw) = (dh.as_mut().map(Output::view_mut), dw.as_mut().map(Output::view_mut));
-            maths.linear_log_prob_backward(&g, &h, w.floats(), &labels, &lse, *d, *vocab, dh, dw);
+            maths.linear_log_prob_backward(&g, &h, w.floats(), &labels, &lse, *d, *vocab, soft_cap, dh, dw);
         }
         self.keep_all(op, [dh, dw].into_iter().flatten().collect())
     }

@@ -1,8 +1,9 @@
 use super::views::{reals, stored};
 use super::{check, in_compute_dtype, integers, Compute, Host};
 use crate::backend::Rows;
-use crate::error::Result;
-use crate::store::{Slot, Tensor};
+use crate::dtype::DType;
+use crate::error::{KernelError, Result};
+use crate::store::{Output, Slot, Tensor};
 
 impl Rows for Host {
     fn take_rows(&mut self, table: Slot, ids: Slot) -> Result<Slot> {
@@ -35,6 +36,36 @@ impl Rows for Host {
         copy_rows(&dst, &integers(op, "ids", &ids)?, &src, d * dst.dtype().size());
         Ok(())
     }
+
+    fn split_columns(&mut self, x: Slot, widths: &[usize]) -> Result<Vec<Slot>> {
+        let op = "splitColumns";
+        let x = self.get(op, x)?;
+        let (n, d) = check::matrix(op, "x", &x)?;
+        if widths.iter().try_fold(0usize, |sum, &width| sum.checked_add(width)) != Some(d) {
+            return Err(KernelError::shape(op, format!("widths {widths:?} must add up to the {d} columns of x")));
+        }
+        in_compute_dtype!(self, op, [&x], split_columns_in(&x, n, widths))
+    }
+
+    fn join_columns(&mut self, parts: &[Slot]) -> Result<Slot> {
+        let op = "joinColumns";
+        let parts = parts.iter().map(|&part| self.get(op, part)).collect::<Result<Vec<_>>>()?;
+        let extents = parts.iter().map(|part| check::matrix(op, "a part", part)).collect::<Result<Vec<_>>>()?;
+        let &(n, _) = extents.first().ok_or_else(|| KernelError::argument(op, "needs at least one part"))?;
+        if let Some((rows, _)) = extents.iter().find(|(rows, _)| *rows != n) {
+            return Err(KernelError::shape(op, format!("parts must have one number of rows, got {n} and {rows}")));
+        }
+        let columns = extents.iter().map(|(_, columns)| columns).sum();
+        match check::compute_dtype(op, &parts.iter().collect::<Vec<_>>())? {
+            DType::F64 => self.join_columns_in::<f64>(&parts, n, columns),
+            _ => self.join_columns_in::<f32>(&parts, n, columns),
+        }
+    }
+}
+
+/// The rows of the columns from `at` on, `width` of them, of a matrix that is `stride` columns wide.
+fn columns<T>(x: &[T], stride: usize, at: usize, width: usize) -> impl Iterator<Item = &[T]> {
+    x.chunks(stride.max(1)).map(move |row| &row[at..at + width])
 }
 
 /// dst[ids[i]] = src[i]
@@ -55,6 +86,37 @@ impl Host {
             maths.take_rows(stored(table).floats(), d, &integers("takeRows", "ids", ids)?, y.view_mut());
         }
         self.keep("takeRows", y)
+    }
+
+    fn split_columns_in<R: Compute>(&mut self, x: &Tensor, n: usize, widths: &[usize]) -> Result<Vec<Slot>> {
+        let op = "splitColumns";
+        let (x, stride) = (reals::<R>(op, x)?, widths.iter().sum());
+        let mut at = 0;
+        let mut parts: Vec<Output> = Vec::with_capacity(widths.len());
+        for &width in widths {
+            let mut part = self.unset::<R>(op, &[n, width])?;
+            for (to, from) in part.view_mut::<R>().chunks_mut(width.max(1)).zip(columns(&x, stride, at, width)) {
+                to.copy_from_slice(from);
+            }
+            at += width;
+            parts.push(part);
+        }
+        self.keep_all(op, parts)
+    }
+
+    fn join_columns_in<R: Compute>(&mut self, parts: &[Tensor], n: usize, stride: usize) -> Result<Slot> {
+        let op = "joinColumns";
+        let mut y = self.unset::<R>(op, &[n, stride])?;
+        let mut at = 0;
+        for part in parts {
+            let width = part.shape()[1];
+            let rows = y.view_mut::<R>().chunks_mut(stride.max(1));
+            for (to, from) in rows.zip(reals::<R>(op, part)?.chunks(width.max(1))) {
+                to[at..at + width].copy_from_slice(from);
+            }
+            at += width;
+        }
+        self.keep(op, y)
     }
 
     fn scatter_add_rows_in<R: Compute>(&mut self, g: &Tensor, ids: &Tensor, rows: usize) -> Result<Slot> {

@@ -1,5 +1,6 @@
 //! Softmax attention, one query row and head at a time.
 
+use super::elementwise::capped;
 use crate::maths::{AttentionShape, Real, Segment};
 
 /// One query row in one head: where it lies, and the key rows it sees.
@@ -12,14 +13,15 @@ struct Query {
     keys: Vec<usize>,
 }
 
-/// Query i of a segment with n keys and L queries sees the first n − L + 1 + i keys.
+/// Query i of a segment with n keys and L queries sees the first n − L + 1 + i keys, of these the last `window`.
 fn queries(segments: &[Segment], shape: AttentionShape) -> impl Iterator<Item = Query> + '_ {
     let AttentionShape { query_heads, key_heads, head_dim, .. } = shape;
     segments.iter().flat_map(move |segment| {
         let keys: Vec<usize> = segment.ranges.iter().flat_map(|&(start, length)| start..start + length).collect();
         let hidden = segment.query_length;
         (0..segment.query_length).flat_map(move |i| {
-            let visible = keys[..keys.len() - hidden + 1 + i].to_vec();
+            let end = keys.len() - hidden + 1 + i;
+            let visible = keys[shape.first_seen(end)..end].to_vec();
             (0..query_heads).map(move |head| {
                 let row = segment.query_start + i;
                 let key_head = head / (query_heads / key_heads);
@@ -42,7 +44,7 @@ fn add_scaled<R: Real>(y: &mut [R], factor: R, x: &[R]) {
     }
 }
 
-/// s = scale · q·kⱼ,  lse = log Σ eˢ,  o = Σ e^(s − lse) · vⱼ
+/// s = scale · q·kⱼ, capped;  lse = log Σ eˢ,  o = Σ e^(s − lse) · vⱼ
 pub fn forward<R: Real>(
     q: &[R],
     k: &[R],
@@ -52,10 +54,10 @@ pub fn forward<R: Real>(
     o: &mut [R],
     lse: &mut [R],
 ) {
-    let (d, scale) = (shape.head_dim, R::from_f64(shape.scale));
+    let (d, scale, cap) = (shape.head_dim, R::from_f64(shape.scale), R::from_f64(shape.soft_cap));
     for query in queries(segments, shape) {
         let q = &q[query.at..][..d];
-        let scores: Vec<R> = query.keys.iter().map(|&at| scale * dot(q, &k[at..][..d])).collect();
+        let scores: Vec<R> = query.keys.iter().map(|&at| capped(scale * dot(q, &k[at..][..d]), cap).0).collect();
         let max = scores.iter().copied().fold(R::neg_infinity(), R::max);
         let total: R = scores.iter().map(|&s| (s - max).exp()).sum();
         for (&score, &at) in scores.iter().zip(&query.keys) {
@@ -65,7 +67,7 @@ pub fn forward<R: Real>(
     }
 }
 
-/// p = e^(s − lse), δ = g·o:  dvⱼ = Σ p·g,  ds = p · (g·vⱼ − δ) · scale,  dq = Σ ds·kⱼ,  dkⱼ = Σ ds·q
+/// p = e^(s − lse), δ = g·o:  dvⱼ = Σ p·g,  ds = p · (g·vⱼ − δ) · slope of the cap · scale,  dq = Σ ds·kⱼ,  dkⱼ = Σ ds·q
 pub fn backward<R: Real>(
     g: &[R],
     [q, k, v, o, lse]: [&[R]; 5],
@@ -73,15 +75,16 @@ pub fn backward<R: Real>(
     shape: AttentionShape,
     [dq, dk, dv]: [&mut [R]; 3],
 ) {
-    let (d, scale) = (shape.head_dim, R::from_f64(shape.scale));
+    let (d, scale, cap) = (shape.head_dim, R::from_f64(shape.scale), R::from_f64(shape.soft_cap));
     for query in queries(segments, shape) {
         let (g, q, o) = (&g[query.at..][..d], &q[query.at..][..d], &o[query.at..][..d]);
         let lse = lse[query.row * shape.query_heads + query.head];
         let delta = dot(g, o);
         for &at in &query.keys {
             let (k, v) = (&k[at..][..d], &v[at..][..d]);
-            let p = (scale * dot(q, k) - lse).exp();
-            let ds = p * (dot(g, v) - delta) * scale;
+            let (score, slope) = capped(scale * dot(q, k), cap);
+            let p = (score - lse).exp();
+            let ds = p * (dot(g, v) - delta) * slope * scale;
             add_scaled(&mut dv[at..][..d], p, g);
             add_scaled(&mut dk[at..][..d], ds, q);
             add_scaled(&mut dq[query.at..][..d], ds, k);

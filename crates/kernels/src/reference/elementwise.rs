@@ -20,6 +20,21 @@ pub fn scale<R: Real>(x: &[R], factor: R, y: &mut [R]) {
     }
 }
 
+/// cap · tanh(x / cap) and its slope; x and 1 where the cap is 0.
+pub fn capped<R: Real>(x: R, cap: R) -> (R, R) {
+    if cap == R::zero() {
+        return (x, R::one());
+    }
+    let bent = (x / cap).tanh();
+    (cap * bent, R::one() - bent * bent)
+}
+
+pub fn soft_cap<R: Real>(x: &[R], cap: R, y: &mut [R]) {
+    for (x, y) in x.iter().zip(y) {
+        *y = capped(*x, cap).0;
+    }
+}
+
 /// acc += factor · x
 pub fn accumulate<R: Real>(acc: &mut [R], x: &[R], factor: R) {
     for (acc, &x) in acc.iter_mut().zip(x) {

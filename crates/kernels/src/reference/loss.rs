@@ -1,12 +1,21 @@
 //! Losses over a vocabulary: logits = h · wᵀ, one row at a time. Rows labelled −100 count for nothing.
 
+use super::elementwise::capped;
 use crate::maths::{Floats, Real};
 
 const IGNORED: i32 = -100;
 
-fn logits<R: Real>(h: &[R], w: Floats<R>, vocab: usize) -> Vec<R> {
+/// Logits after the soft cap, and the slope of the cap at each.
+fn logits<R: Real>(h: &[R], w: Floats<R>, vocab: usize, soft_cap: R) -> (Vec<R>, Vec<R>) {
     let d = h.len();
-    (0..vocab).map(|token| h.iter().enumerate().map(|(j, &h)| h * w.get(token * d + j)).sum()).collect()
+    let raw = |token: usize| h.iter().enumerate().map(|(j, &h)| h * w.get(token * d + j)).sum();
+    (0..vocab).map(|token| capped(raw(token), soft_cap)).unzip()
+}
+
+fn times<R: Real>(values: &mut [R], factors: &[R]) {
+    for (value, &factor) in values.iter_mut().zip(factors) {
+        *value = *value * factor;
+    }
 }
 
 /// log Σ eˣ
@@ -40,13 +49,14 @@ pub fn cross_entropy<R: Real>(
     w: Floats<R>,
     labels: &[i32],
     [d, vocab]: [usize; 2],
+    soft_cap: R,
     mut dh: Option<&mut [R]>,
     mut dw: Option<&mut [R]>,
 ) -> R {
     let mut sum = R::zero();
     for (row, label) in counted(labels) {
         let h = &h[row * d..][..d];
-        let logits = logits(h, w, vocab);
+        let (logits, slopes) = logits(h, w, vocab, soft_cap);
         let lse = log_sum_exp(&logits);
         sum = sum + (lse - logits[label]);
         if dh.is_none() && dw.is_none() {
@@ -54,6 +64,7 @@ pub fn cross_entropy<R: Real>(
         }
         let mut dlogits: Vec<R> = logits.iter().map(|&x| (x - lse).exp()).collect();
         dlogits[label] = dlogits[label] - R::one();
+        times(&mut dlogits, &slopes);
         let dh = dh.as_deref_mut().map(|dh| &mut dh[row * d..][..d]);
         spread(&dlogits, h, w, dh, dw.as_deref_mut());
     }
@@ -61,9 +72,17 @@ pub fn cross_entropy<R: Real>(
 }
 
 /// logp = logits[label] − lse
-pub fn log_prob<R: Real>(h: &[R], w: Floats<R>, labels: &[i32], [d, vocab]: [usize; 2], logp: &mut [R], lse: &mut [R]) {
+pub fn log_prob<R: Real>(
+    h: &[R],
+    w: Floats<R>,
+    labels: &[i32],
+    [d, vocab]: [usize; 2],
+    soft_cap: R,
+    logp: &mut [R],
+    lse: &mut [R],
+) {
     for (row, label) in counted(labels) {
-        let logits = logits(&h[row * d..][..d], w, vocab);
+        let (logits, _) = logits(&h[row * d..][..d], w, vocab, soft_cap);
         lse[row] = log_sum_exp(&logits);
         logp[row] = logits[label] - lse[row];
     }
@@ -78,14 +97,17 @@ pub fn log_prob_backward<R: Real>(
     labels: &[i32],
     lse: &[R],
     [d, vocab]: [usize; 2],
+    soft_cap: R,
     mut dh: Option<&mut [R]>,
     mut dw: Option<&mut [R]>,
 ) {
     for (row, label) in counted(labels) {
         let h = &h[row * d..][..d];
-        let softmax = logits(h, w, vocab).into_iter().map(|x| (x - lse[row]).exp());
+        let (logits, slopes) = logits(h, w, vocab, soft_cap);
+        let softmax = logits.into_iter().map(|x| (x - lse[row]).exp());
         let mut dlogits: Vec<R> = softmax.map(|p| -g[row] * p).collect();
         dlogits[label] = dlogits[label] + g[row];
+        times(&mut dlogits, &slopes);
         let dh = dh.as_deref_mut().map(|dh| &mut dh[row * d..][..d]);
         spread(&dlogits, h, w, dh, dw.as_deref_mut());
     }

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod elementwise;
+mod gated;
 mod loss;
 mod matmul;
 mod optimizers;
@@ -10,7 +11,6 @@ mod rms_norm;
 mod rope;
 pub mod rotations;
 mod rows;
-mod swiglu;
 
 use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
 use crate::rng::Key;
@@ -25,6 +25,10 @@ impl<R: Real> Maths<R> for Naive {
 
     fn scale(&self, x: &[R], factor: R, y: &mut [R]) {
         elementwise::scale(x, factor, y);
+    }
+
+    fn soft_cap(&self, x: &[R], cap: R, y: &mut [R]) {
+        elementwise::soft_cap(x, cap, y);
     }
 
     fn accumulate(&self, acc: &mut [R], x: &[R], factor: R) {
@@ -94,11 +98,19 @@ impl<R: Real> Maths<R> for Naive {
     }
 
     fn swiglu(&self, gate: &[R], up: &[R], y: &mut [R]) {
-        swiglu::forward(gate, up, y);
+        gated::forward(gated::silu, gate, up, y);
     }
 
     fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]) {
-        swiglu::backward(g, gate, up, dgate, dup);
+        gated::backward(gated::silu, g, gate, up, dgate, dup);
+    }
+
+    fn geglu(&self, gate: &[R], up: &[R], y: &mut [R]) {
+        gated::forward(gated::gelu, gate, up, y);
+    }
+
+    fn geglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]) {
+        gated::backward(gated::gelu, g, gate, up, dgate, dup);
     }
 
     fn activate(&self, kind: Activation, x: &[R], y: &mut [R]) {
@@ -136,10 +148,11 @@ impl<R: Real> Maths<R> for Naive {
         labels: &[i32],
         d: usize,
         vocab: usize,
+        soft_cap: R,
         dh: Option<&mut [R]>,
         dw: Option<&mut [R]>,
     ) -> R {
-        loss::cross_entropy(h, w, labels, [d, vocab], dh, dw)
+        loss::cross_entropy(h, w, labels, [d, vocab], soft_cap, dh, dw)
     }
 
     fn linear_log_prob(
@@ -149,10 +162,11 @@ impl<R: Real> Maths<R> for Naive {
         labels: &[i32],
         d: usize,
         vocab: usize,
+        soft_cap: R,
         logp: &mut [R],
         lse: &mut [R],
     ) {
-        loss::log_prob(h, w, labels, [d, vocab], logp, lse);
+        loss::log_prob(h, w, labels, [d, vocab], soft_cap, logp, lse);
     }
 
     fn linear_log_prob_backward(
@@ -164,10 +178,11 @@ impl<R: Real> Maths<R> for Naive {
         lse: &[R],
         d: usize,
         vocab: usize,
+        soft_cap: R,
         dh: Option<&mut [R]>,
         dw: Option<&mut [R]>,
     ) {
-        loss::log_prob_backward(g, h, w, labels, lse, [d, vocab], dh, dw);
+        loss::log_prob_backward(g, h, w, labels, lse, [d, vocab], soft_cap, dh, dw);
     }
 
     fn dropout(&self, x: &[R], p: f64, key: Key, y: &mut [R]) {

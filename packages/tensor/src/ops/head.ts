@@ -13,20 +13,26 @@ function checkHead(op: string, [h = [], w = [], labels = []]: readonly Shape[]):
   );
 }
 
+interface Cap {
+  /** Logits become cap · tanh(logit/cap); 0: they stay. */
+  softCap: number;
+}
+
 /**
- * −Σ log softmax(h·wᵀ)[label] over labelled rows, head and loss in one pass that never holds all logits.
+ * −Σ log softmax(cap(h·wᵀ))[label] over labelled rows, head and loss in one pass that never holds all logits.
  * h [N,D], w [V,D], labels i32 [N] (−100 = no label) → [1].  The gradients of the sum are made in the forward pass.
  */
-const crossEntropyOp = defineOp<Record<never, never>>("linearCrossEntropy", {
+const crossEntropyOp = defineOp<Cap>("linearCrossEntropy", {
   shape: (inputs) => {
     checkHead("linearCrossEntropy", inputs);
     return [[1]];
   },
-  forward: ({ k, needs, save }, [h, w, labels]) => {
+  forward: ({ k, needs, save }, [h, w, labels], { softCap }) => {
     const [total, ...gradients] = k.linearCrossEntropy(
       h as Slot,
       w as Slot,
       labels as Slot,
+      softCap,
       needs[0] === true,
       needs[1] === true,
     );
@@ -39,24 +45,25 @@ const crossEntropyOp = defineOp<Record<never, never>>("linearCrossEntropy", {
   },
 });
 
-/** log softmax(h·wᵀ)[label] a row, 0 without a label.  h [N,D], w [V,D], labels i32 [N] → [N].  Logits are recomputed in backward. */
-const logProbOp = defineOp<Record<never, never>>("linearLogProb", {
+/** log softmax(cap(h·wᵀ))[label] a row, 0 without a label.  h [N,D], w [V,D], labels i32 [N] → [N].  Logits are recomputed in backward. */
+const logProbOp = defineOp<Cap>("linearLogProb", {
   shape: (inputs) => {
     checkHead("linearLogProb", inputs);
     return [[inputs[0]?.[0] ?? 0]];
   },
-  forward: ({ k, save }, [h, w, labels]) => {
-    const [logp, lse] = k.linearLogProb(h as Slot, w as Slot, labels as Slot);
+  forward: ({ k, save }, [h, w, labels], { softCap }) => {
+    const [logp, lse] = k.linearLogProb(h as Slot, w as Slot, labels as Slot, softCap);
     save(h as Slot, w as Slot, labels as Slot, lse);
     return [logp];
   },
-  // dh = g·(w[label] − softmax·w), dw likewise from h
-  backward: ({ k, needs, saved: [h, w, labels, lse] }, [g]) => {
+  // dh = g·(w[label] − softmax·w), each logit's part times the cap's slope; dw likewise from h
+  backward: ({ k, needs, saved: [h, w, labels, lse] }, [g], { softCap }) => {
     const [first, second] = k.linearLogProbBackward(
       g as Slot,
       h as Slot,
       w as Slot,
       labels as Slot,
+      softCap,
       lse as Slot,
       needs[0] === true,
       needs[1] === true,
@@ -65,9 +72,9 @@ const logProbOp = defineOp<Record<never, never>>("linearLogProb", {
   },
 });
 
-/** Summed cross-entropy of labelled rows through the head w, → [1]; in nats. */
-export const linearCrossEntropy = (h: Tensor, w: Tensor, labels: Tensor): Tensor =>
-  crossEntropyOp([h, w, labels], {})[0] as Tensor;
-/** Log-probability of each row's label through the head w, → [N]; in nats. */
-export const linearLogProb = (h: Tensor, w: Tensor, labels: Tensor): Tensor =>
-  logProbOp([h, w, labels], {})[0] as Tensor;
+/** Summed cross-entropy of labelled rows through the head w, its logits softly capped where `softCap` is not 0, → [1]; in nats. */
+export const linearCrossEntropy = (h: Tensor, w: Tensor, labels: Tensor, softCap = 0): Tensor =>
+  crossEntropyOp([h, w, labels], { softCap })[0] as Tensor;
+/** Log-probability of each row's label through the head w, logits capped alike, → [N]; in nats. */
+export const linearLogProb = (h: Tensor, w: Tensor, labels: Tensor, softCap = 0): Tensor =>
+  logProbOp([h, w, labels], { softCap })[0] as Tensor;

@@ -35,7 +35,8 @@ function loss({ rows, labels }: LanguageModelBatch, { engine, model }: Objective
   const labelled = labelledRows(labels);
   if (labelled.length === 0) return { sum: engine.zeros([1]), count: 0 };
   const hidden = takeRows(model.forward(rows), engine.tensor(labelled));
-  const sum = linearCrossEntropy(hidden, model.headWeight.tensor, targets(engine, labels, labelled));
+  const wanted = targets(engine, labels, labelled);
+  const sum = linearCrossEntropy(hidden, model.headWeight.tensor, wanted, model.logitSoftCap);
   return { sum, count: labelled.length };
 }
 

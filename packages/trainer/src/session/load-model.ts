@@ -11,7 +11,13 @@ import {
 } from "@welltempered/checkpoint";
 import type { FinetuningType, RunConfig } from "@welltempered/config";
 import { UserError } from "@welltempered/formats";
-import { architectureOf, initialWeights, ModelConfigError, type ConfigRecord } from "@welltempered/models";
+import {
+  architectureOf,
+  initialWeights,
+  ModelConfigError,
+  type ConfigRecord,
+  type NamedArchitecture,
+} from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
 import { Adapter, AdapterError, isMergeable, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
@@ -26,6 +32,7 @@ export interface LoadedModel {
   adapter: Adapter | undefined;
   /** config.json as the model was built with it. */
   config: ConfigRecord;
+  floatFields: NamedArchitecture["floatFields"];
   /** Weights that the checkpoint holds in half precision. */
   storedDtype: "float32" | "bfloat16" | "float16";
 }
@@ -81,12 +88,12 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize }:
     checkWeights(
       weights,
       shapesOf(expected),
-      base.config["tie_word_embeddings"] === true ? { optional: new Set(["lm_head.weight"]) } : {},
+      expected.has("lm_head.weight") ? {} : { optional: new Set(["lm_head.weight"]) },
     );
   checkMemory(needed(config, expected, weights, batchTokens), availableMemory(), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
-    ? initialWeights(engine, range)
+    ? initialWeights(engine, range, architecture.freshNorm)
     : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
   model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
@@ -94,7 +101,8 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize }:
   const trained = vocabulary === undefined ? config : trainsVocabulary(config, model);
   const adapter = full ? undefined : attach(engine, model, trained, { record: base.config, tokenize });
   if (full && config.doTrain) trainEverything(engine, model);
-  return { model, adapter, config: base.config, storedDtype: storedDtype(weights) };
+  const { names, floatFields } = architecture;
+  return { model, adapter, config: { ...names, ...base.config }, floatFields, storedDtype: storedDtype(weights) };
 }
 
 const shapesOf = (expected: ReadonlyMap<string, Shape>): Map<string, { shape: Shape }> =>

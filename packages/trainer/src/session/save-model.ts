@@ -75,14 +75,14 @@ export interface SaveModelOptions {
 export async function saveModel(
   folder: string,
   engine: Engine,
-  { model, config }: LoadedModel,
+  { model, config, floatFields }: LoadedModel,
   tokenizer: Tokenizer,
   { dtype, shardBytes, title }: SaveModelOptions,
 ): Promise<void> {
   const tensors = [...model.namedParameters()].map(([name, parameter]) => toWrite(engine, name, parameter, dtype));
   await writeModelWeights(folder, tensors, shardBytes);
   const record = savedConfig(model, config, dtype);
-  await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(record, null, 2)}\n`);
+  await writeFileAtomic(join(folder, "config.json"), configText(record, floatFields));
   await writeFileAtomic(
     join(folder, "generation_config.json"),
     `${JSON.stringify(generationConfig(record, tokenizer), null, 2)}\n`,
@@ -108,12 +108,17 @@ function savedConfig(model: CausalLM, config: LoadedModel["config"], dtype: Save
   const [embedding] = [...model.namedParameters()].filter(([name]) => name === "model.embed_tokens.weight");
   const tied = embedding?.[1] === model.headWeight;
   return {
-    architectures: ["LlamaForCausalLM"],
-    model_type: "llama",
     ...rest,
     tie_word_embeddings: tied,
     dtype: torchNames[dtype],
   };
+}
+
+/** JSON in which whole numbers of these fields have a decimal point. */
+function configText(record: Record<string, unknown>, floatFields: readonly string[]): string {
+  const pointed = (text: string, field: string): string =>
+    text.replace(new RegExp(`^(  "${field}": -?\\d+)(,?)$`, "m"), "$1.0$2");
+  return `${floatFields.reduce(pointed, JSON.stringify(record, null, 2))}\n`;
 }
 
 function generationConfig(

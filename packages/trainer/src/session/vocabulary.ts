@@ -5,19 +5,19 @@ import type { RunConfig } from "@welltempered/config";
 import type { TemplateChoice } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
-import { architectureOf, type Architecture, type Weights } from "@welltempered/models";
+import { architectureOf, type NamedArchitecture, type Weights } from "@welltempered/models";
 import { Embedding, type CausalLM } from "@welltempered/nn";
 import type { Engine, Shape } from "@welltempered/tensor";
 import type { Tokenizer } from "@welltempered/tokenizer";
 import { growTable, type NewRows } from "./new-rows.ts";
 
 /** A model on disk, and how it is built. */
-export type Base = OpenModel & { architecture: Architecture; vocabulary?: Vocabulary };
+export type Base = OpenModel & { architecture: NamedArchitecture; vocabulary?: Vocabulary };
 
 /** A vocabulary that was resized, or was asked to be and needed no rows. */
 export interface Vocabulary {
   /** What the checkpoint holds. */
-  stored: Architecture;
+  stored: NamedArchitecture;
   /** The checkpoint's weights, with rows for the new tokens. */
   grow(engine: Engine, load: Weights): Weights;
 }
@@ -115,8 +115,8 @@ function describedRows(
 }
 
 interface Growth {
-  stored: Architecture;
-  architecture: Architecture;
+  stored: NamedArchitecture;
+  architecture: NamedArchitecture;
   rows: NewRows;
 }
 

@@ -95,10 +95,9 @@ pub fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
     chunks.remainder().iter().fold(s.max_lanes(most), |most, &x| if most > x { most } else { x })
 }
 
-/// eˣ to about one unit in the last place: 2ⁿ · p(r), x = n·ln 2 + r (polynomial of Cephes' expf).
+/// (n, eʳ − 1) with x = n·ln 2 + r (polynomial of Cephes' expf).
 #[inline(always)]
-pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
-    let x = s.max(s.splat(-105.0), s.min(s.splat(100.0), x));
+fn reduced_exp<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let r = s.mul_add(n, s.splat(-0.693_359_4), x);
     let r = s.mul_add(n, s.splat(2.121_944_4e-4), r);
@@ -106,8 +105,32 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
         p = s.mul_add(p, r, s.splat(coefficient));
     }
-    let p = s.add(s.mul_add(p, s.mul(r, r), r), s.splat(1.0));
-    s.scale_by_power(p, n)
+    (n, s.mul_add(p, s.mul(r, r), r))
+}
+
+/// eˣ to about one unit in the last place: 2ⁿ · eʳ.
+#[inline(always)]
+pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+    let (n, p) = reduced_exp(s, s.max(s.splat(-105.0), s.min(s.splat(100.0), x)));
+    s.scale_by_power(s.add(p, s.splat(1.0)), n)
+}
+
+/// tanh x = t/(t + 2) with t = e²ˣ − 1, the 1 taken off before it could round a small x away.
+#[inline(always)]
+pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
+    let (n, p) = reduced_exp(s, s.max(s.splat(-40.0), s.min(s.splat(40.0), s.add(x, x))));
+    let power = s.scale_by_power(s.splat(1.0), n);
+    let t = s.mul_add(p, power, s.sub(power, s.splat(1.0)));
+    s.div(t, s.add(t, s.splat(2.0)))
+}
+
+/// x = cap · tanh(x / cap)
+#[inline(always)]
+pub fn soften<S: Simd>(s: S, x: &mut [f32], cap: f32) {
+    let (inverse, cap) = (s.splat(1.0 / cap), s.splat(cap));
+    for at in (0..x.len()).step_by(S::LANES) {
+        store_to(s, s.mul(cap, tanh(s, s.mul(load_from(s, x, at), inverse))), x, at);
+    }
 }
 
 /// 1 / (1 + e⁻ˣ)

@@ -19,7 +19,9 @@ pub use avx2::Avx2;
 pub use avx512::Avx512;
 pub use block::{split, Block};
 pub use dots::Rows;
-pub use lanes::{exp, largest, load_from, map1, map2, scale_in_place, sigmoid, store_to, sum2, update, update2};
+pub use lanes::{
+    exp, largest, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update, update2,
+};
 pub use portable::Portable;
 pub use tile::{product, Beta, Strided, Tall};
 pub use transpose::{pack_transposed, Element};

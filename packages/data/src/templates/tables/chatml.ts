@@ -6,6 +6,14 @@ const TURNS = {
   system: ["<|im_start|>system\n{{content}}<|im_end|>\n"],
 } as const;
 
+const QWEN = {
+  ...TURNS,
+  observation: ["<|im_start|>user\n<tool_response>\n{{content}}\n</tool_response><|im_end|>\n<|im_start|>assistant\n"],
+  toolFormat: "qwen",
+  stopWords: ["<|im_end|>"],
+  replaceEos: true,
+} as const;
+
 /** ChatML and the models that speak it. */
 export const CHATML: readonly TemplateSpec[] = [
   {
@@ -17,16 +25,11 @@ export const CHATML: readonly TemplateSpec[] = [
     replaceJinja: true,
   },
   {
+    ...QWEN,
     name: "qwen",
-    ...TURNS,
-    observation: [
-      "<|im_start|>user\n<tool_response>\n{{content}}\n</tool_response><|im_end|>\n<|im_start|>assistant\n",
-    ],
-    toolFormat: "qwen",
     defaultSystem: "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
-    stopWords: ["<|im_end|>"],
-    replaceEos: true,
   },
+  { ...QWEN, name: "qwen3_nothink" },
   {
     name: "smollm2",
     ...TURNS,
