@@ -71,6 +71,7 @@ export interface FinetuningConfig {
   loraTarget: string[];
   additionalTarget: string[];
   useRslora: boolean;
+  useDora: boolean;
   createNewAdapter: boolean;
   disableShuffling: boolean;
   earlyStoppingSteps: number | undefined;

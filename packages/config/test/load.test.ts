@@ -144,7 +144,7 @@ resume_from_checkpoint: null
   it("accepts a refused key at the value that switches it off, and ignores it in silence", () => {
     const { warnings } = makeConfig({
       ...base,
-      use_dora: false,
+      use_galore: false,
       quantization_bit: null,
       pref_beta: 0.1,
       deepspeed: null,
@@ -170,8 +170,8 @@ describe("one wrong line", () => {
     ],
     [
       "a refused flag",
-      "use_dora: true",
-      "5:1: use_dora: true is not supported by this version; remove it: the only adapters are LoRA and rsLoRA",
+      "use_galore: true",
+      "5:1: use_galore: true is not supported by this version; remove it: the only optimizers are AdamW and SGD",
     ],
     ["a refused choice", "stage: dpo", '5:8: stage: "dpo" is not allowed; use one of sft, pt'],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],
@@ -292,7 +292,7 @@ describe("help", () => {
     expect(help("lora_rank")).toBe(
       "lora_rank: Rank r of the adapter. Allowed: an integer from 1 to 65536. Default: 8.",
     );
-    expect(help("use_dora")).toMatch(/not supported by this version/);
+    expect(help("use_galore")).toMatch(/not supported by this version/);
     expect(help("bf16")).toMatch(/computed in f32/);
     expect(help("nothing")).toBeUndefined();
   });

@@ -10,6 +10,7 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   lora_target: list(["all"], "Modules that get an adapter, or all: every linear layer but the head."),
   additional_target: list([], "Modules that are trained in full and saved with the adapter."),
   use_rslora: flag(false, "Rank-stabilised scale alpha / √r instead of alpha / r."),
+  use_dora: flag(false, "DoRA: train the magnitude of every row of a weight beside its direction."),
   create_new_adapter: flag(false, "Merge every given adapter and train a new one."),
   disable_shuffling: flag(false, "Rows in the order of the file."),
   early_stopping_steps: optional(

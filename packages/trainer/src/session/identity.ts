@@ -42,6 +42,7 @@ const rules = {
   loraTarget: ofAdapter,
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
+  useDora: ofAdapter,
   createNewAdapter: ofAdapter,
   seed: "always",
   dataSeed: "always",

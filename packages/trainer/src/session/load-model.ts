@@ -153,6 +153,7 @@ const newConfigs = {
     alpha: config.loraAlpha,
     dropout: config.loraDropout,
     useRslora: config.useRslora,
+    useDora: config.useDora,
     rankPattern: {},
     alphaPattern: {},
   }),

@@ -34,7 +34,7 @@ export async function saveTrained(
     return;
   }
   const tensors = [...loaded.adapter.tensors()].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
-  const method = config.useRslora ? "rsLoRA" : loaded.adapter.config.peftType;
+  const method = config.useDora ? "DoRA" : config.useRslora ? "rsLoRA" : loaded.adapter.config.peftType;
   const body = `An adapter (${method}) of ${config.modelNameOrPath}, trained on ${config.dataset.join(", ")} with welltempered.`;
   const readme = modelCard({
     baseModel: config.modelNameOrPath,
