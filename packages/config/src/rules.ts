@@ -47,6 +47,7 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [full && v.adapterNameOrPath.length > 0, "adapter_name_or_path", "an adapter with finetuning_type: full", "use finetuning_type: lora"],
     [v.finetuningType !== "lora" && v.useRslora, "use_rslora", `use_rslora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.finetuningType !== "lora" && v.useDora, "use_dora", `use_dora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
+    [v.finetuningType === "loha" && v.loraDropout > 0, "lora_dropout", "lora_dropout with finetuning_type: loha", "LoHa has no dropout; remove it"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
   ];

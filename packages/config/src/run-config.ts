@@ -2,7 +2,7 @@
 // Plain data: it crosses a worker boundary by structured clone. A key that may be absent is `undefined`, a list that is absent is empty.
 
 export type Stage = "sft" | "pt";
-export type FinetuningType = "lora" | "full";
+export type FinetuningType = "lora" | "loha" | "full";
 export type IntervalStrategy = "no" | "steps" | "epoch";
 export type SaveStrategy = IntervalStrategy | "best";
 export type InferDtype = "auto" | "float16" | "bfloat16" | "float32";

@@ -3,16 +3,19 @@
 import { Embedding, Linear, Parameter, RmsNorm, type CausalLM, type Module } from "@welltempered/nn";
 import type { Shape, Tensor } from "@welltempered/tensor";
 import { AdapterError } from "./errors.ts";
+import type { LohaConfig } from "./loha/config.ts";
+import { loha } from "./loha/method.ts";
 import type { LoraConfig } from "./lora/config.ts";
 import { lora } from "./lora/method.ts";
 import type { AdapterLayer, Json, Method } from "./method.ts";
 import { chooseModules, chooseProjections, leafNames } from "./targets.ts";
 
-export type AdapterConfig = LoraConfig;
+export type AdapterConfig = LoraConfig | LohaConfig;
 
 /** `peft_type` → method: one line each. */
 const methods = {
   LORA: lora,
+  LOHA: loha,
 } as const satisfies { [T in AdapterConfig["peftType"]]: Method<Extract<AdapterConfig, { peftType: T }>> };
 
 const isKnown = (type: unknown): type is AdapterConfig["peftType"] =>

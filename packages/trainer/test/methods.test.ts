@@ -47,7 +47,10 @@ const lossesOf = (folder: string): unknown[] => {
 
 const bytesOf = (folder: string): string => readFileSync(join(folder, "adapter_model.safetensors")).toString("base64");
 
-it.each<[string, readonly string[]]>([["DoRA", ["use_dora=true"]]])("%s", async (name, words) => {
+it.each<[string, readonly string[]]>([
+  ["DoRA", ["use_dora=true"]],
+  ["LoHa", ["finetuning_type=loha", "lora_dropout=0"]],
+])("%s", async (name, words) => {
   const [whole, again] = [join(scratch, name, "whole"), join(scratch, name, "again")];
   await run(whole, words);
   await run(again, [...words, `resume_from_checkpoint=${whole}/checkpoint-3`]);

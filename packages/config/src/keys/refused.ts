@@ -15,7 +15,7 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
     export_quantization_dataset: null, export_quantization_nsamples: 128, export_quantization_maxlen: 1024,
     fp8: false, fp8_backend: "auto", fp8_enable_fsdp_float8_all_gather: false, pure_bf16: false,
   }],
-  ["the only adapters are LoRA, rsLoRA and DoRA", {
+  ["the only adapters are LoRA, rsLoRA, DoRA and LoHa", {
     pissa_init: false, pissa_iter: 16, pissa_convert: false, loraplus_lr_ratio: null,
     loraplus_lr_embedding: 1e-6, oft_rank: 0, oft_block_size: 32, oft_target: "all", module_dropout: 0,
     freeze_trainable_layers: 2, freeze_trainable_modules: "all", freeze_extra_modules: null, use_llama_pro: false,

@@ -157,6 +157,14 @@ const newConfigs = {
     rankPattern: {},
     alphaPattern: {},
   }),
+  loha: (config) => ({
+    peftType: "LOHA",
+    ...placesOf(config),
+    r: config.loraRank,
+    alpha: config.loraAlpha,
+    rankPattern: {},
+    alphaPattern: {},
+  }),
 } as const satisfies Record<Exclude<FinetuningType, "full">, (config: RunConfig) => AdapterConfig>;
 
 const placesOf = ({
