@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import test_curves
 import torch
+from cells import shown
 from conftest import our_logits, save_tiny, temper
 from safetensors.torch import load_file
 from test_adapters import ROWS, TARGETS, assert_close, logits_of, train_config
@@ -14,10 +15,14 @@ PLACES = {"target_modules": TARGETS, "task_type": "CAUSAL_LM"}
 PATTERNS = {"rank_pattern": {"q_proj": 2, "layers.1.mlp.up_proj": 5}, "alpha_pattern": {"v_proj": 11}}
 
 
-def dora(**more):
+def lora(**more):
     from peft import LoraConfig
 
-    return LoraConfig(**{"r": 4, "lora_alpha": 8, "use_dora": True, **PLACES, **more})
+    return LoraConfig(**{"r": 4, "lora_alpha": 8, **PLACES, **more})
+
+
+def dora(**more):
+    return lora(use_dora=True, **more)
 
 
 def loha(**more):
@@ -28,6 +33,7 @@ def loha(**more):
 
 # name → (configuration of peft, the settings here that make the same adapter)
 METHODS = {
+    "lora": (lora, {}),
     "dora": (dora, {"use_dora": True}),
     "dora with rslora": (lambda **more: dora(use_rslora=True, **more), {"use_dora": True, "use_rslora": True}),
     "loha": (loha, {"finetuning_type": "loha", "lora_dropout": 0}),
@@ -91,6 +97,7 @@ def test_the_curve_and_the_final_adapter_are_pefts(method: str, dtype: str, tmp_
     assert mine.keys() == other.keys()
     for name in other:
         assert relative(mine[name], other[name]) <= 1e-4, name
+    shown(method, dtype, "trains", "gradients")
 
 
 @pytest.mark.parametrize("dtype", BASES)
@@ -108,6 +115,7 @@ def test_our_adapter_loads_and_merges_in_peft(method: str, dtype: str, tmp_path:
     assert (logits_of(theirs, ROWS)[0] - plain[0]).abs().max() > 1e-3, "the adapter does nothing: its keys did not match"
     assert_close(our_logits(model, ROWS, tmp_path, adapter=saves), logits_of(theirs, ROWS), 1e-5)
     assert_merged(exported(model, saves, tmp_path / "merged"), theirs, dtype)
+    shown(method, dtype, "loads in peft")
 
 
 @pytest.mark.parametrize("dtype", BASES)
@@ -122,3 +130,4 @@ def test_an_adapter_of_peft_loads_and_merges_here(method: str, dtype: str, tmp_p
     theirs = PeftModel.from_pretrained(base_of(model), adapter).eval()
     assert_close(our_logits(model, ROWS, tmp_path, adapter=adapter), logits_of(theirs, ROWS), 1e-5)
     assert_merged(exported(model, adapter, tmp_path / "merged"), theirs, dtype)
+    shown(method, dtype, "loads from peft", "merges")
