@@ -245,6 +245,16 @@ describe("one wrong line", () => {
       "6:23: an adapter with finetuning_type: full; use finetuning_type: lora",
     ],
     [
+      "DoRA of another method",
+      "finetuning_type: loha\nuse_dora: true",
+      "6:11: use_dora with finetuning_type: loha; use finetuning_type: lora",
+    ],
+    [
+      "dropout of a method that has none",
+      "finetuning_type: loha\nlora_dropout: 0.1",
+      "6:15: lora_dropout with finetuning_type: loha; LoHa has no dropout; remove it",
+    ],
+    [
       "an unknown schedule option",
       "lr_scheduler_kwargs: {power: 1}",
       '5:22: lr_scheduler_kwargs: linear has no "power"; it takes none',
