@@ -5,6 +5,7 @@ export type Stage = "sft" | "pt";
 /** Adapters by the name of their method; `full` trains every weight. */
 export const finetuningTypes = [
   "lora",
+  "loha",
   "ia3",
   "oft",
   "boft",
@@ -107,6 +108,7 @@ export interface FinetuningConfig {
   /** Number of blocks; 0 where `boftBlockSize` decides. */
   boftBlockNum: number;
   boftNButterflyFactor: number;
+  useDora: boolean;
   createNewAdapter: boolean;
   numVirtualTokens: number;
   promptTuningInit: "RANDOM" | "TEXT";

@@ -159,7 +159,7 @@ resume_from_checkpoint: null
   it("accepts a refused key at the value that switches it off, and ignores it in silence", () => {
     const { warnings } = makeConfig({
       ...base,
-      use_dora: false,
+      use_galore: false,
       quantization_bit: null,
       pref_beta: 0.1,
       deepspeed: null,
@@ -185,8 +185,8 @@ describe("one wrong line", () => {
     ],
     [
       "a refused flag",
-      "use_dora: true",
-      "5:1: use_dora: true is not supported by this version; remove it: there is no such tuning method",
+      "use_galore: true",
+      "5:1: use_galore: true is not supported by this version; remove it: the only optimizers are AdamW and SGD",
     ],
     ["a refused choice", "stage: dpo", '5:8: stage: "dpo" is not allowed; use one of sft, pt'],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],
@@ -275,6 +275,16 @@ describe("one wrong line", () => {
       "6:22: feedforward_modules names up_proj, which ia3_target does not; name it in both; with ia3_target: all, write feedforward_modules: []",
     ],
     [
+      "DoRA of another method",
+      "finetuning_type: loha\nuse_dora: true",
+      "6:11: use_dora with finetuning_type: loha; use finetuning_type: lora",
+    ],
+    [
+      "dropout of a method that has none",
+      "finetuning_type: loha\nlora_dropout: 0.1",
+      "6:15: lora_dropout with finetuning_type: loha; LoHa has no dropout; remove it",
+    ],
+    [
       "an unknown schedule option",
       "lr_scheduler_kwargs: {power: 1}",
       '5:22: lr_scheduler_kwargs: linear has no "power"; it takes none',
@@ -322,7 +332,7 @@ describe("help", () => {
     expect(help("lora_rank")).toBe(
       "lora_rank: Rank r of the adapter. Allowed: an integer from 1 to 65536. Default: 8.",
     );
-    expect(help("use_dora")).toMatch(/not supported by this version/);
+    expect(help("use_galore")).toMatch(/not supported by this version/);
     expect(help("bf16")).toMatch(/computed in f32/);
     expect(help("nothing")).toBeUndefined();
   });

@@ -9,6 +9,8 @@ import type { BoftConfig } from "./boft/config.ts";
 import { boft } from "./boft/method.ts";
 import type { Ia3Config } from "./ia3/config.ts";
 import { ia3 } from "./ia3/method.ts";
+import type { LohaConfig } from "./loha/config.ts";
+import { loha } from "./loha/method.ts";
 import type { LoraConfig } from "./lora/config.ts";
 import { lora } from "./lora/method.ts";
 import type { AdapterLayer, AdapterLibrary, AttachedMethod, Attachment, Json, Method } from "./method.ts";
@@ -25,6 +27,7 @@ export type AdapterConfig =
   | BottleneckConfig
   | Ia3Config
   | LoraConfig
+  | LohaConfig
   | OftConfig
   | PrefixTuningConfig
   | PromptTuningConfig;
@@ -33,6 +36,7 @@ type AnyMethod<C extends AdapterConfig> = Method<C> | AttachedMethod<C>;
 /** `peft_type` → method: one line each. */
 const methods = {
   LORA: lora,
+  LOHA: loha,
   IA3: ia3,
   OFT: oft,
   BOFT: boft,

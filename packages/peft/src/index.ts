@@ -6,7 +6,10 @@ export { type BoftConfig } from "./boft/config.ts";
 export { BoftLinear } from "./boft/layer.ts";
 export { type Ia3Config } from "./ia3/config.ts";
 export { Ia3Linear } from "./ia3/layer.ts";
+export { type LohaConfig } from "./loha/config.ts";
+export { LohaLinear } from "./loha/layer.ts";
 export { type LoraConfig } from "./lora/config.ts";
+export { DoraLinear } from "./lora/dora.ts";
 export { LoraLinear } from "./lora/layer.ts";
 export type {
   AdapterLayer,

@@ -30,6 +30,7 @@ it.each<[Record<string, unknown>, string[]]>([
   [{ lora_target: "q_proj,v_proj" }, ['lora_target ["all"] → ["q_proj","v_proj"]']],
   [{ additional_target: "lm_head" }, ['additional_target [] → ["lm_head"]']],
   [{ use_rslora: true }, ["use_rslora false → true"]],
+  [{ use_dora: true }, ["use_dora false → true"]],
   [{ seed: 1 }, ["seed 42 → 1"]],
   [{ data_seed: 1 }, ["data_seed none → 1"]],
   [{ per_device_train_batch_size: 3 }, ["per_device_train_batch_size 8 → 3"]],

@@ -16,7 +16,7 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
     fp8: false, fp8_backend: "auto", fp8_enable_fsdp_float8_all_gather: false, pure_bf16: false,
   }],
   ["there is no such tuning method", {
-    use_dora: false, pissa_init: false, pissa_iter: 16, pissa_convert: false, loraplus_lr_ratio: null,
+    pissa_init: false, pissa_iter: 16, pissa_convert: false, loraplus_lr_ratio: null,
     loraplus_lr_embedding: 1e-6,
     freeze_trainable_layers: 2, freeze_trainable_modules: "all", freeze_extra_modules: null, use_llama_pro: false,
     freeze_language_model: false, mixture_of_depths: null, shift_attn: false, adapter_folder: null,

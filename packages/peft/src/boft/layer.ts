@@ -11,7 +11,7 @@ import {
   takeRows,
   type Tensor,
 } from "@welltempered/tensor";
-import { replaceInF32 } from "../merging.ts";
+import { replaceInF32 } from "../weight.ts";
 import type { AdapterLayer } from "../method.ts";
 import { rotate, type RotateOptions } from "../rotation.ts";
 import { butterflyOrder } from "./butterfly.ts";

@@ -1,6 +1,6 @@
 import { Linear, Parameter, Projection } from "@welltempered/nn";
 import { matmul, mul, reshape, type Tensor } from "@welltempered/tensor";
-import { replaceInF32 } from "../merging.ts";
+import { replaceInF32 } from "../weight.ts";
 import type { AdapterLayer } from "../method.ts";
 
 /** (IA)³ (Liu et al. 2022): y = l ⊙ (W x + b), or W (l ⊙ x) + b in feed-forward modules.  l [out,1] or [1,in] of ones */

@@ -9,14 +9,15 @@ export interface LoraConfig extends MethodConfig {
   dropout: number;
   /** rsLoRA (Kalajdzievski 2023): s = α/√r instead of α/r. */
   useRslora: boolean;
+  /** DoRA (Liu et al. 2024): a magnitude for each row beside the direction. */
+  useDora: boolean;
   /** Exceptions to r and α by module name. */
   rankPattern: Readonly<Record<string, number>>;
   alphaPattern: Readonly<Record<string, number>>;
 }
 
-/** Fields of peft that change the method: accepted only at the value that means plain LoRA. */
+/** Fields of peft that change the method: accepted only at the value that leaves it LoRA, rsLoRA or DoRA. */
 const plainOnly: Readonly<Record<string, readonly unknown[]>> = {
-  use_dora: [false],
   bias: ["none"],
   lora_bias: [false],
   fan_in_fan_out: [false],
@@ -39,7 +40,7 @@ const plainOnly: Readonly<Record<string, readonly unknown[]>> = {
 
 /** @throws {AdapterError} naming the key */
 export function readLoraConfig(json: Json): LoraConfig {
-  onlyPlain(json, plainOnly, "plain LoRA and rsLoRA");
+  onlyPlain(json, plainOnly, "plain LoRA, rsLoRA and DoRA");
   const r = positive(json, "r");
   return {
     peftType: "LORA",
@@ -49,6 +50,7 @@ export function readLoraConfig(json: Json): LoraConfig {
     targetModules: targets(json["target_modules"]),
     modulesToSave: names(json["modules_to_save"], "modules_to_save"),
     useRslora: json["use_rslora"] === true,
+    useDora: json["use_dora"] === true,
     rankPattern: pattern(json, "rank_pattern"),
     alphaPattern: pattern(json, "alpha_pattern"),
   };
@@ -94,7 +96,7 @@ export function writeLoraConfig(config: LoraConfig, targetModules: readonly stri
     task_type: "CAUSAL_LM",
     trainable_token_indices: null,
     use_bdlora: null,
-    use_dora: false,
+    use_dora: config.useDora,
     use_qalora: false,
     use_rslora: config.useRslora,
     velora_config: null,

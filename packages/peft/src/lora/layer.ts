@@ -1,6 +1,7 @@
-import { Linear, Parameter, Projection } from "@welltempered/nn";
+import { Parameter, Projection, type Linear } from "@welltempered/nn";
 import { dropout, linear, linearAdd, streamOf, type Tensor } from "@welltempered/tensor";
 import type { AdapterLayer } from "../method.ts";
+import { replaceInF32, weightCopy } from "../weight.ts";
 
 export interface LoraLayerOptions {
   /** Path of the wrapped projection: names its random streams. */
@@ -43,8 +44,17 @@ export class LoraLinear extends Projection implements AdapterLayer {
   }
 
   forward(x: Tensor): Tensor {
-    const reduced = linear(dropout(x, this.training ? this.#dropout : 0, this.#stream), this.lora_A.tensor);
-    return linearAdd(this.base.forward(x), reduced, this.lora_B.tensor, this.scaling);
+    return this.addProduct(this.base.forward(x), this.dropped(x));
+  }
+
+  /** dropout(x); x itself where none acts. */
+  protected dropped(x: Tensor): Tensor {
+    return dropout(x, this.training ? this.#dropout : 0, this.#stream);
+  }
+
+  /** y + s · B A x in the memory of y, which is consumed. */
+  protected addProduct(y: Tensor, x: Tensor): Tensor {
+    return linearAdd(y, linear(x, this.lora_A.tensor), this.lora_B.tensor, this.scaling);
   }
 
   adapterTensors(): [name: string, parameter: Parameter][] {
@@ -54,18 +64,17 @@ export class LoraLinear extends Projection implements AdapterLayer {
     ];
   }
 
-  /** W ← W + s·B·A in f32, then back to W's dtype. The adapter's own tensors are freed. */
+  /** W ← `adaptedWeight()`. The adapter's own tensors are freed. */
   merge(): Linear {
-    const { engine, dtype, slot } = this.base.weight.tensor;
-    engine.noGrad(() =>
-      engine.scope(() => {
-        const merged = engine.adopt(dtype === "f32" ? engine.backend.copy(slot) : engine.backend.cast(slot, "f32"));
-        engine.backend.matmul("nn", this.lora_B.tensor.slot, this.lora_A.tensor.slot, this.scaling, merged.slot);
-        this.base.weight.replace(dtype === "f32" ? merged : engine.adopt(engine.backend.cast(merged.slot, dtype)));
-      }),
-    );
-    this.lora_A.dispose();
-    this.lora_B.dispose();
+    replaceInF32(this.base.weight, () => this.adaptedWeight());
+    for (const [, parameter] of this.adapterTensors()) parameter.dispose();
     return this.base;
+  }
+
+  /** W + s · B A in f32, beside the tape. */
+  protected adaptedWeight(): Tensor {
+    const sum = weightCopy(this.base);
+    sum.engine.backend.matmul("nn", this.lora_B.tensor.slot, this.lora_A.tensor.slot, this.scaling, sum.slot);
+    return sum;
   }
 }

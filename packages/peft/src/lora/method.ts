@@ -3,6 +3,7 @@ import { AdapterError } from "../errors.ts";
 import type { Method } from "../method.ts";
 import { patterned } from "../targets.ts";
 import { readLoraConfig, scalingOf, writeLoraConfig, type LoraConfig } from "./config.ts";
+import { DoraLinear } from "./dora.ts";
 import { LoraLinear } from "./layer.ts";
 
 function wrap(path: string, linear: Linear, config: LoraConfig): LoraLinear {
@@ -13,7 +14,8 @@ function wrap(path: string, linear: Linear, config: LoraConfig): LoraLinear {
     );
   }
   const alpha = patterned(config.alphaPattern, path) ?? config.alpha;
-  return new LoraLinear(linear, { path, r, scaling: scalingOf(config, r, alpha), dropout: config.dropout });
+  const options = { path, r, scaling: scalingOf(config, r, alpha), dropout: config.dropout };
+  return config.useDora ? new DoraLinear(linear, options) : new LoraLinear(linear, options);
 }
 
 export const lora: Method<LoraConfig> = { read: readLoraConfig, write: writeLoraConfig, wrap };

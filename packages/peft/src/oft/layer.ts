@@ -1,6 +1,6 @@
 import { Parameter, Projection, type Linear } from "@welltempered/nn";
 import { cayleyBlocks, skewBlocks, type Tensor } from "@welltempered/tensor";
-import { replaceInF32 } from "../merging.ts";
+import { replaceInF32 } from "../weight.ts";
 import type { AdapterLayer } from "../method.ts";
 import { neumann, rotate } from "../rotation.ts";
 

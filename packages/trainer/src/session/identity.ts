@@ -68,6 +68,7 @@ const rules = {
   boftBlockSize: ofMethod("boft"),
   boftBlockNum: ofMethod("boft"),
   boftNButterflyFactor: ofMethod("boft"),
+  useDora: ofAdapter,
   createNewAdapter: ofAdapter,
   reductionFactor: ofBottleneck,
   nonLinearity: ofBottleneck,

@@ -38,7 +38,7 @@ export async function saveTrained(
   }
   const { adapter } = loaded;
   const { library } = adapter;
-  const method = config.useRslora ? "rsLoRA" : loaded.adapter.config.peftType;
+  const method = config.useDora ? "DoRA" : config.useRslora ? "rsLoRA" : loaded.adapter.config.peftType;
   const body = `An adapter (${method}) of ${config.modelNameOrPath}, trained on ${config.dataset.join(", ")} with welltempered.`;
   const readme = modelCard({
     baseModel: config.modelNameOrPath,

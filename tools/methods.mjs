@@ -1,0 +1,70 @@
+// node tools/methods.mjs: runs the tests that show what a method can do (the Python ones import cells.py, the others name
+// TEMPER_CELLS), and writes docs/methods.md from those that passed.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { root, run } from "./lib.mjs";
+import { pythonEnvironment } from "./python/setup.mjs";
+
+const properties = {
+  trains: "trains",
+  gradients: "gradients",
+  "resumes bit-exactly": "resumes to the same bits",
+  "loads in peft": "loads in peft",
+  "loads from peft": "loads from peft",
+  merges: "merges",
+};
+
+const head = `# Methods and bases
+
+What the tests show of each method on a base whose weights are stored so. \`node tools/methods.mjs\` runs them and writes
+this file: a cell is ✓ where a test passed and empty where none looks; where one fails, nothing is written.
+
+- trains, gradients: the loss of every step is the reference library's to 2e-6, the gradient norm to 2e-5, the adapter at
+  the end to 1e-4.
+- resumes to the same bits: a run continued from a checkpoint ends with the bytes of a whole one.
+- loads in peft, loads from peft: equal logits, a warning being an error.
+- merges: the weights are the reference library's merge to 1e-6 of the largest; in a narrower base, that rounded.
+`;
+
+/** The table of cells such as {"method": "dora", "base": "f32", "property": "trains"}; rows in order of appearance. */
+export function methodsTable(cells) {
+  const unknown = cells.find(({ property }) => !Object.hasOwn(properties, property));
+  if (unknown !== undefined) throw new Error(`there is no column for the property ${JSON.stringify(unknown.property)}`);
+  const bases = [...new Set(cells.map(({ base }) => base))].sort((a, b) => (a === "f32" ? -1 : b === "f32" ? 1 : 0));
+  const methods = [...new Set(cells.map(({ method }) => method))].sort();
+  const seen = new Set(cells.map(({ method, base, property }) => [method, base, property].join("\n")));
+  const mark = (...cell) => (seen.has(cell.join("\n")) ? "✓" : "");
+  const line = (words) => `| ${words.join(" | ")} |`;
+  const rows = methods.flatMap((method) =>
+    bases
+      .filter((base) => cells.some((cell) => cell.method === method && cell.base === base))
+      .map((base) => line([method, base, ...Object.keys(properties).map((property) => mark(method, base, property))])),
+  );
+  const titles = ["method", "base", ...Object.values(properties)];
+  return [line(titles), line(titles.map(() => "---")), ...rows].join("\n");
+}
+
+/** Tracked files of a kind that record cells. */
+function recording(pattern, word) {
+  const { stdout } = run("git", ["ls-files", "-co", "--exclude-standard", pattern], { quiet: true });
+  return stdout.split("\n").filter((path) => path !== "" && readFileSync(join(root, path), "utf8").includes(word));
+}
+
+function collect() {
+  const scratch = mkdtempSync(join(tmpdir(), "welltempered-cells-"));
+  const file = join(scratch, "cells.jsonl");
+  writeFileSync(file, "");
+  const env = { TEMPER_CELLS: file, OMP_NUM_THREADS: "2", HF_HUB_OFFLINE: "1" };
+  const typescript = recording("packages/*/test/*.test.ts", "TEMPER_CELLS");
+  run("node_modules/.bin/vitest", ["run", ...typescript], { env });
+  const python = recording("tests/interop/test_*.py", "from cells import");
+  run(pythonEnvironment(), ["-m", "pytest", "-q", ...python], { env });
+  const lines = readFileSync(file, "utf8").split("\n").filter(Boolean);
+  rmSync(scratch, { recursive: true });
+  return lines.map((line) => JSON.parse(line));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  writeFileSync(join(root, "docs/methods.md"), `${head}\n${methodsTable(collect())}\n`);
