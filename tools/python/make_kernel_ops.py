@@ -54,6 +54,14 @@ h, w = leaf(6, 5), leaf(9, 5)
 record("linearCrossEntropy", {"h": h, "w": w}, F.cross_entropy(h @ w.T, labels, reduction="sum")[None], {"labels": labels})
 record("linearLogProb", {"h": h, "w": w}, -F.cross_entropy(h @ w.T, labels, reduction="none"), {"labels": labels})
 
+x = leaf(3, 5)
+record("exp", {"x": x}, x.exp())
+x = (20 * torch.randn(4, 9)).float().double().requires_grad_(True)
+record("logSigmoid", {"x": x}, F.logsigmoid(x))
+record("relu", {"x": x}, F.relu(x))
+x = (-torch.logspace(-5, 1, 40)).float().double().requires_grad_(True)
+record("logOneMinusExp", {"x": x}, torch.log(-torch.expm1(x)))
+
 out = Path(__file__).parents[2] / "fixtures" / "kernels"
 out.mkdir(parents=True, exist_ok=True)
 (out / "torch-ops.json").write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")

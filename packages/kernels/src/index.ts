@@ -2,6 +2,7 @@ export type {
   AdamWOptions,
   AttentionLayout,
   BinaryKind,
+  UnaryKind,
   BlockCodec,
   DType,
   KernelBackend,

@@ -21,6 +21,13 @@ const layout = [0, 4, 1, 0, 4, 4, 6, 1, 4, 6];
 
 /** Each op and its gradients, under the names that torch's values have. */
 const runs: Record<string, Run> = {
+  exp: (k, at) => [["y", k.unary("exp", at("x"))]],
+  logSigmoid: (k, at) => [["y", k.unary("logSigmoid", at("x"))]],
+  logOneMinusExp: (k, at) => [["y", k.unary("logOneMinusExp", at("x"))]],
+  relu: (k, at) => [
+    ["y", k.unary("relu", at("x"))],
+    ["dx", k.binary("mul", at("g"), k.unary("step", at("x")))],
+  ],
   rmsNorm(k, at) {
     const [y, rstd] = k.rmsNorm(at("x"), at("w"), 1e-5);
     const [dx, dw] = k.rmsNormBackward(at("g"), at("x"), at("w"), rstd, true) as [Slot, Slot];

@@ -1,21 +1,28 @@
 import {
   add,
+  addConstant,
   attention,
   cast,
   dropout,
+  exp,
   linear,
   linearAdd,
   linearCrossEntropy,
   linearLogProb,
+  logOneMinusExp,
+  logSigmoid,
   matmul,
+  mean,
   mul,
   recompute,
+  relu,
   residualAdd,
   rmsNorm,
   rope,
   ropeTable,
   scale,
   scaleBy,
+  segmentSum,
   streamOf,
   sub,
   sum,
@@ -51,6 +58,13 @@ describe("gradients equal finite differences in f64", () => {
   check("scale", [input(1, 3, 4)], (x) => scale(x, -2.5));
   check("scaleBy", [input(1, 3, 4), input(2, 1)], scaleBy);
   check("sum", [input(1, 3, 4)], sum);
+  check("addConstant", [input(1, 3, 4)], (x) => addConstant(x, -2.5));
+  check("mean", [input(1, 3, 4)], mean);
+  check("segmentSum, one segment empty", [input(1, 6)], (x) => segmentSum(x, [2, 0, 3, 1]));
+  check("exp", [input(1, 3, 4)], exp);
+  check("logSigmoid", [input(1, 3, 4)], (x) => logSigmoid(scale(x, 30)));
+  check("logOneMinusExp", [input(1, 3, 4)], (x) => logOneMinusExp(addConstant(x, -1.5)));
+  check("relu", [input(1, 3, 4)], relu);
   check("residualAdd", [input(1, 3, 4), input(2, 3, 4)], (x, y) => residualAdd(x, scale(y, 2)));
   check("matmul", [input(1, 3, 4), input(2, 4, 5)], matmul);
   check("linear", [input(1, 3, 4), input(2, 5, 4)], linear);

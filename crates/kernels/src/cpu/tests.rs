@@ -2,7 +2,7 @@
 //! maths makes in f32; and the same bits on one, two and three threads.
 
 use super::{Cpu, Isa};
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd, Unary};
 use crate::reference::Naive;
 use crate::rng::Key;
 
@@ -88,6 +88,22 @@ fn elementwise<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
     let (dgate, dup) = y[6..].split_at_mut(1);
     maths.swiglu_backward(&g, &wide, &b, &mut dgate[0], &mut dup[0]);
     joined(&y.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn unary<R: Real>(maths: &dyn Maths<R>, kind: Unary, length: usize) -> Vec<f64> {
+    let x: Vec<R> = numbers::<R>(length, 1).iter().map(|&x| (x - R::one()) * R::from_f64(40.0)).collect();
+    let mut y = zeros::<R>(length);
+    maths.unary(kind, &x, &mut y);
+    joined(&[&y])
+}
+
+#[test]
+fn functions_of_one_number_are_right() {
+    for kind in [Unary::Exp, Unary::LogSigmoid, Unary::LogOneMinusExp, Unary::Relu, Unary::Step] {
+        for length in [1, 7, 70_000] {
+            conforms!(unary(kind, length));
+        }
+    }
 }
 
 fn sums<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {

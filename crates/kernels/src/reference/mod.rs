@@ -10,7 +10,7 @@ mod rope;
 mod rows;
 mod swiglu;
 
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd, Unary};
 use crate::rng::Key;
 
 pub struct Naive;
@@ -19,6 +19,10 @@ pub struct Naive;
 impl<R: Real> Maths<R> for Naive {
     fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]) {
         elementwise::binary(kind, a, b, y);
+    }
+
+    fn unary(&self, kind: Unary, x: &[R], y: &mut [R]) {
+        elementwise::unary(kind, x, y);
     }
 
     fn scale(&self, x: &[R], factor: R, y: &mut [R]) {
