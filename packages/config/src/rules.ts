@@ -52,7 +52,22 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
 }
 
 function runRules(v: WrittenConfig): Rule[] {
-  return [...taskRules(v), ...dataRules(v), ...bestRules(v), ...scheduleRules(v)];
+  return [...taskRules(v), ...dataRules(v), ...preferenceRules(v), ...bestRules(v), ...scheduleRules(v)];
+}
+
+/** Keys of stage dpo, and of one of its losses, have no effect elsewhere. */
+function preferenceRules(v: WrittenConfig): Rule[] {
+  const pairs = v.stage === "dpo";
+  const compares = pairs && v.prefLoss !== "orpo" && v.prefLoss !== "simpo";
+  const itself = v.refModel === undefined && v.adapterNameOrPath.length === 0;
+  // prettier-ignore
+  return [
+    [v.dpoLabelSmoothing > 0 && v.prefLoss !== "sigmoid", "dpo_label_smoothing", `dpo_label_smoothing with pref_loss: ${v.prefLoss}`, "use pref_loss: sigmoid"],
+    [pairs && (v.packing ?? false), "packing", "packing outside stages sft and pt", "remove it"],
+    [pairs && !compares && v.refModel !== undefined, "ref_model", `ref_model with pref_loss: ${v.prefLoss}`, "remove it: this loss has no reference"],
+    [!pairs && v.refModel !== undefined, "ref_model", "ref_model outside stage dpo", "remove it"],
+    [compares && !v.doTrain && itself, "ref_model", "a model evaluated against itself", "name a ref_model or an adapter_name_or_path"],
+  ];
 }
 
 function taskRules(v: WrittenConfig): Rule[] {

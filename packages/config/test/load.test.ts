@@ -173,7 +173,7 @@ describe("one wrong line", () => {
       "use_dora: true",
       "5:1: use_dora: true is not supported by this version; remove it: the only adapters are LoRA and rsLoRA",
     ],
-    ["a refused choice", "stage: dpo", '5:8: stage: "dpo" is not allowed; use one of sft, pt'],
+    ["a refused choice", "stage: ppo", '5:8: stage: "ppo" is not allowed; use one of sft, pt, dpo'],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],
     [
       "another attention",

@@ -32,6 +32,8 @@ export class Adapter {
   readonly config: AdapterConfig;
   readonly #model: CausalLM;
   readonly #layers: ReadonlyMap<string, AdapterLayer>;
+  /** What stood in their places before. */
+  readonly #originals: ReadonlyMap<string, Module>;
   readonly #copies: ReadonlyMap<string, Module & { weight: Parameter; bias?: Parameter | undefined }>;
 
   constructor(model: CausalLM, config: AdapterConfig) {
@@ -47,7 +49,22 @@ export class Adapter {
         .filter(([path]) => !copiedPaths.has(path))
         .map(([path, linear]) => [path, methodOf(config.peftType).wrap(path, linear, config)]),
     );
-    for (const [path, module] of [...this.#copies, ...this.#layers]) model.replaceModule(path, module);
+    this.#originals = new Map([...copied, ...projections.filter(([path]) => !copiedPaths.has(path))]);
+    this.#put([...this.#copies, ...this.#layers]);
+  }
+
+  #put(modules: Iterable<readonly [path: string, module: Module]>): void {
+    for (const [path, module] of modules) this.#model.replaceModule(path, module);
+  }
+
+  /** What `body` gives on the model as it was before this adapter: the reference of a preference loss. */
+  without<T>(body: () => T): T {
+    this.#put(this.#originals);
+    try {
+      return body();
+    } finally {
+      this.#put([...this.#copies, ...this.#layers]);
+    }
   }
 
   /** Trainable parameters with the names peft gives their tensors. */

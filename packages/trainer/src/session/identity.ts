@@ -19,6 +19,7 @@ type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full";
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
+const ofPairs = ({ stage }: RunConfig): boolean => stage === "dpo";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
 /** The evaluations steer the learning rate. */
 const ofListening = ({ lrSchedulerType }: RunConfig): boolean => listening.has(lrSchedulerType);
@@ -43,6 +44,12 @@ const rules = {
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
   createNewAdapter: ofAdapter,
+  prefLoss: ofPairs,
+  prefBeta: ofPairs,
+  prefFtx: ofPairs,
+  dpoLabelSmoothing: ofPairs,
+  simpoGamma: ofPairs,
+  refModel: ofPairs,
   seed: "always",
   dataSeed: "always",
   perDeviceTrainBatchSize: "always",
