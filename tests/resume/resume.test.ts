@@ -33,6 +33,18 @@ const methods: [name: string, words: readonly string[]][] = [
       "learning_rate=0.02",
     ],
   ],
+  [
+    "pairs of answers, full, beside a frozen copy",
+    [
+      "stage=dpo",
+      "dataset=pairs",
+      "finetuning_type=full",
+      "learning_rate=0.002",
+      "eval_dataset=pairs",
+      "eval_strategy=steps",
+      "eval_steps=5",
+    ],
+  ],
   ["plain text", ["stage=pt", "dataset=text", "cutoff_len=16", "finetuning_type=full"]],
 ];
 

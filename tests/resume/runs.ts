@@ -33,12 +33,21 @@ export function resumeBox(): Box {
     "text.json",
     goodRows(30).map(({ instruction, output }) => ({ text: `${instruction}: ${output}` })),
   );
+  box.rows(
+    "pairs.json",
+    goodRows(rows).map((row, index, all) => ({ ...row, worse: all[(index + 4) % rows]?.output ?? "" })),
+  );
   box.write(
     "data/dataset_info.json",
     JSON.stringify({
       rows: { file_name: "rows.json" },
       held: { file_name: "held.json" },
       text: { file_name: "text.json", columns: { prompt: "text" } },
+      pairs: {
+        file_name: "pairs.json",
+        ranking: true,
+        columns: { prompt: "instruction", chosen: "output", rejected: "worse" },
+      },
     }),
   );
   return box;

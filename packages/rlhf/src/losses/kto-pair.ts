@@ -13,12 +13,13 @@ export const ktoPairLoss: PreferenceLoss = ({ chosen, rejected }, { beta }) => {
   return scale(add(desirable, undesirable), 0.5);
 };
 
-/** max(0, mean) in every place, [P] */
+/** max(0, mean) in every place, [P]; as torch's clamp, and unlike `relu`, it has slope 1 at 0, where every run starts. */
 function divergence(logRatios: Tensor): Tensor {
   const { engine, dtype, shape } = logRatios;
   const ones = engine.zeros(shape, dtype);
   engine.backend.fill(ones.slot, 1);
-  return scaleBy(ones, relu(mean(logRatios)));
+  const value = mean(logRatios);
+  return scaleBy(ones, add(value, relu(scale(value, -1))));
 }
 
 /** 1 − σ(x) = σ(−x) = e^(log σ(−x)) */
