@@ -136,9 +136,9 @@ describe("a pair", () => {
   test("is two sequences with one prompt, which is masked", () => {
     const { example } = encode(100);
     const [source, target] = prompt;
-    expect([...example.inputIds.slice(0, example.segmentLengths[0])]).toEqual([...source, ...target]);
-    expect([...example.labels.slice(0, source.length)].every((label) => label === -100)).toBe(true);
-    expect([...example.labels.slice(source.length, example.segmentLengths[0])]).toEqual(target);
+    expect([...example.inputIds.subarray(0, example.segmentLengths[0])]).toEqual([...source, ...target]);
+    expect([...example.labels.subarray(0, source.length)].every((label) => label === -100)).toBe(true);
+    expect([...example.labels.subarray(source.length, example.segmentLengths[0])]).toEqual(target);
     expect(example.positions[example.segmentLengths[0]!]).toBe(0);
   });
 
@@ -154,7 +154,7 @@ describe("a pair", () => {
     const { example } = encode(cutoff, [longChosen]);
     const [chosen = 0, rejected = 0] = example.segmentLengths;
     expect(chosen).toBe(cutoff);
-    expect([...example.labels.slice(0, chosen)].filter((label) => label !== -100).length).toBe(target);
+    expect([...example.labels.subarray(0, chosen)].filter((label) => label !== -100).length).toBe(target);
     expect(rejected).toBe(cutoff - target + Math.min(target, encode(1000).example.segmentLengths[1]! - s));
   });
 

@@ -90,6 +90,12 @@ describe("gradients equal finite differences in f64", () => {
       scale: 0.7,
     }),
   );
+  check(
+    "attention that looks both ways, a segment a query",
+    [input(1, 3, 4), input(2, 3, 4), input(3, 3, 4)],
+    (q, k, v) =>
+      attention(q, k, v, ids(engine, 0, 1, 1, 0, 3, 1, 1, 1, 0, 3, 2, 1, 2, 0, 1, 2, 1), { headDim: 2, scale: 0.7 }),
+  );
   check("linearCrossEntropy", [input(1, 4, 3), input(2, 6, 3)], (h, w) =>
     linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)),
   );
