@@ -37,14 +37,14 @@ def encoded(rows: list[dict]) -> list[dict]:
     ]
 
 
-def adapter_on_disk(folder: Path) -> None:
+def adapter_on_disk(folder: Path, dropout: float = 0.3) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     save_tiny(folder / "model", seed=21)
     torch.manual_seed(22)
     # Dropout of the adapter must not act: the reference would not be comparable.
-    config = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.3, target_modules=TARGETS, task_type="CAUSAL_LM")
+    config = LoraConfig(r=4, lora_alpha=8, lora_dropout=dropout, target_modules=TARGETS, task_type="CAUSAL_LM")
     get_peft_model(AutoModelForCausalLM.from_pretrained(folder / "model"), config).save_pretrained(folder / "adapter")
 
 
@@ -192,7 +192,7 @@ def frozen(model):
     return reference
 
 
-def formula_run(model, reference, name: str, **settings) -> list[dict]:
+def formula_run(model, batch_loss) -> list[dict]:
     """AdamW, cosine schedule and clipping as transformers' Trainer has them."""
     rows = encoded(pairs(40))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -201,7 +201,7 @@ def formula_run(model, reference, name: str, **settings) -> list[dict]:
     model.eval()
     history = []
     for step in range(STEPS):
-        loss, logged = objective(model, reference, rows[2 * step : 2 * step + 2], name, **settings)
+        loss, logged = batch_loss(rows[2 * step : 2 * step + 2])
         loss.backward()
         logged["grad_norm"] = torch.nn.utils.clip_grad_norm_(parameters, 1.0).item()
         optimizer.step()
@@ -224,7 +224,7 @@ def formula_run(model, reference, name: str, **settings) -> list[dict]:
 def test_lora_run_is_the_papers_and_evaluates_alike(loss: str, ours: dict, theirs: dict, tmp_path: Path) -> None:
     adapter_on_disk(tmp_path)
     model = peft_model(tmp_path)
-    history = formula_run(model, adapter_off(model), loss, **theirs)
+    history = formula_run(model, lambda rows: objective(model, adapter_off(model), rows, loss, **theirs))
     evaluation = {"eval_dataset": "held", "do_eval": True, "per_device_eval_batch_size": 3}
     log = our_run(tmp_path, loss, adapter_name_or_path=str(tmp_path / "adapter"), **evaluation, **ours)
     compare(log, history, METRICS + (["sft_loss", "odds_ratio_loss"] if loss == "orpo" else []))
@@ -246,7 +246,7 @@ def test_full_run_keeps_a_frozen_copy(tmp_path: Path) -> None:
 
     save_tiny(tmp_path / "model", seed=23)
     model, start = (AutoModelForCausalLM.from_pretrained(tmp_path / "model") for _ in range(2))
-    history = formula_run(model, frozen(start.eval()), "sigmoid")
+    history = formula_run(model, lambda rows: objective(model, frozen(start.eval()), rows, "sigmoid"))
     compare(our_run(tmp_path, "sigmoid", finetuning_type="full"), history)
 
 
@@ -256,6 +256,7 @@ def test_ref_model_is_the_reference(tmp_path: Path) -> None:
     adapter_on_disk(tmp_path)
     save_tiny(tmp_path / "other", seed=24)
     other = AutoModelForCausalLM.from_pretrained(tmp_path / "other").eval()
-    history = formula_run(peft_model(tmp_path), frozen(other), "hinge")
+    model = peft_model(tmp_path)
+    history = formula_run(model, lambda rows: objective(model, frozen(other), rows, "hinge"))
     log = our_run(tmp_path, "hinge", adapter_name_or_path=str(tmp_path / "adapter"), ref_model=str(tmp_path / "other"))
     compare(log, history)

@@ -69,7 +69,7 @@ export interface End {
 export function endOf(box: Box, folder: string): End {
   const read = (name: string): Buffer => box.read(`${folder}/${name}`);
   const weights = readdirSync(box.path(folder)).filter((name) => name.endsWith(".safetensors"));
-  expect(weights.length).toBe(1);
+  expect(weights.length).toBeGreaterThan(0);
   const state = JSON.parse(read("trainer_state.json").toString()) as {
     log_history: Entry[];
     best_model_checkpoint: string | null;
