@@ -26,11 +26,12 @@ export const allowed = {
   optimizers: ["nn", ...runtime],
   data: ["formats", "tokenizer"],
   generate: ["models", "nn", ...runtime],
-  trainer: ["generate", ...domain, ...runtime],
+  rlhf: ["tensor"],
+  trainer: ["rlhf", "generate", ...domain, ...runtime],
   cli: ["trainer", "generate", ...domain, ...runtime],
-  welltempered: ["cli", "trainer", "generate", ...domain, ...runtime],
-  bench: ["welltempered", "cli", "trainer", "generate", ...domain, ...runtime],
-  tests: ["welltempered", "cli", "trainer", "generate", ...domain, ...runtime],
+  welltempered: ["cli", "trainer", "rlhf", "generate", ...domain, ...runtime],
+  bench: ["welltempered", "cli", "trainer", "rlhf", "generate", ...domain, ...runtime],
+  tests: ["welltempered", "cli", "trainer", "rlhf", "generate", ...domain, ...runtime],
 };
 
 const short = (name) => name.replace("@welltempered/", "");

@@ -70,6 +70,16 @@ const elementwise: Make[] = [
   },
   (draw) => {
     const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const x = draw.floats(shape, 8);
+    const run: Case["run"] = (k, t) => [
+      ...(["exp", "logSigmoid", "step"] as const).map((kind) => k.unary(kind, x(k, t))),
+      // Of negative numbers alone.
+      k.unary("logOneMinusExp", k.scale(k.unary("exp", x(k, t)), -1)),
+    ];
+    return { name: `unary [${shape}]`, run };
+  },
+  (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
     const [x, y, s] = [draw.floats(shape), draw.floats(shape), draw.floats([1])];
     const run: Case["run"] = (k, t) => {
       const acc = y(k, t);

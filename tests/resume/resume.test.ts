@@ -37,6 +37,18 @@ const methods: [name: string, words: readonly string[]][] = [
   ["OFT", ["finetuning_type=oft", "oft_block_size=8", "learning_rate=0.01"]],
   ["BOFT", ["finetuning_type=boft", "boft_n_butterfly_factor=2", "learning_rate=0.01"]],
   ["LoRA with noise on a grown vocabulary", [...lora, "add_special_tokens=<|new|>", "neftune_noise_alpha=5"]],
+  [
+    "pairs of answers, full, beside a frozen copy",
+    [
+      "stage=dpo",
+      "dataset=pairs",
+      "finetuning_type=full",
+      "learning_rate=0.002",
+      "eval_dataset=pairs",
+      "eval_strategy=steps",
+      "eval_steps=5",
+    ],
+  ],
   ["plain text", ["stage=pt", "dataset=text", "cutoff_len=16", "finetuning_type=full"]],
 ];
 

@@ -33,12 +33,21 @@ export function resumeBox(): Box {
     "text.json",
     goodRows(30).map(({ instruction, output }) => ({ text: `${instruction}: ${output}` })),
   );
+  box.rows(
+    "pairs.json",
+    goodRows(rows).map((row, index, all) => ({ ...row, worse: all[(index + 4) % rows]?.output ?? "" })),
+  );
   box.write(
     "data/dataset_info.json",
     JSON.stringify({
       rows: { file_name: "rows.json" },
       held: { file_name: "held.json" },
       text: { file_name: "text.json", columns: { prompt: "text" } },
+      pairs: {
+        file_name: "pairs.json",
+        ranking: true,
+        columns: { prompt: "instruction", chosen: "output", rejected: "worse" },
+      },
     }),
   );
   return box;
@@ -60,7 +69,7 @@ export interface End {
 export function endOf(box: Box, folder: string): End {
   const read = (name: string): Buffer => box.read(`${folder}/${name}`);
   const weights = readdirSync(box.path(folder)).filter((name) => name.endsWith(".safetensors"));
-  expect(weights.length).toBe(1);
+  expect(weights.length).toBeGreaterThan(0);
   const state = JSON.parse(read("trainer_state.json").toString()) as {
     log_history: Entry[];
     best_model_checkpoint: string | null;

@@ -84,6 +84,13 @@ capped = lambda: 1.5 * torch.tanh(h @ w.T / 1.5)  # noqa: E731
 record("linearCrossEntropy capped at 1.5", {"h": h, "w": w}, F.cross_entropy(capped(), labels, reduction="sum")[None], {"labels": labels})
 record("linearLogProb capped at 1.5", {"h": h, "w": w}, -F.cross_entropy(capped(), labels, reduction="none"), {"labels": labels})
 
+x = leaf(3, 5)
+record("exp", {"x": x}, x.exp())
+x = (20 * torch.randn(4, 9)).float().double().requires_grad_(True)
+record("logSigmoid", {"x": x}, F.logsigmoid(x))
+x = (-torch.logspace(-5, 1, 40)).float().double().requires_grad_(True)
+record("logOneMinusExp", {"x": x}, torch.log(-torch.expm1(x)))
+
 out = Path(__file__).parents[2] / "fixtures" / "kernels"
 out.mkdir(parents=True, exist_ok=True)
 (out / "torch-ops.json").write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")

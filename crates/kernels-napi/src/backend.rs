@@ -7,7 +7,7 @@ use kernels::blocks::Codec;
 use kernels::dtype::DType;
 use kernels::error::{KernelError, Result as Checked};
 use kernels::host::Host;
-use kernels::maths::{Activation, AdamW, Binary, Layout, Sgd};
+use kernels::maths::{Activation, AdamW, Binary, Layout, Sgd, Unary};
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
@@ -70,6 +70,16 @@ fn activation_kind(op: &'static str, name: &str) -> Checked<Activation> {
         "silu" => Ok(Activation::Silu),
         "tanh" => Ok(Activation::Tanh),
         _ => Err(KernelError::argument(op, format!("there is no kind {name:?}; use relu, silu or tanh"))),
+    }
+}
+
+fn unary_kind(name: &str) -> Checked<Unary> {
+    match name {
+        "exp" => Ok(Unary::Exp),
+        "logSigmoid" => Ok(Unary::LogSigmoid),
+        "logOneMinusExp" => Ok(Unary::LogOneMinusExp),
+        "step" => Ok(Unary::Step),
+        _ => Err(KernelError::argument("unary", format!("there is no kind {name:?}"))),
     }
 }
 
@@ -197,6 +207,11 @@ impl NativeBackend {
     pub fn binary(&self, kind: String, a: f64, b: f64) -> Result<f64> {
         let op = "binary";
         self.on(op, |backend| backend.binary(binary_kind(&kind)?, slot(op, a)?, slot(op, b)?).map(number))
+    }
+
+    #[napi]
+    pub fn unary(&self, kind: String, x: f64) -> Result<f64> {
+        self.on("unary", |backend| backend.unary(unary_kind(&kind)?, slot("unary", x)?).map(number))
     }
 
     #[napi]

@@ -4,7 +4,7 @@
 use crate::blocks::Codec;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::maths::{Activation, AdamW, Binary, Layout, Sgd};
+use crate::maths::{Activation, AdamW, Binary, Layout, Sgd, Unary};
 use crate::rng::Key;
 use crate::store::Slot;
 
@@ -28,6 +28,7 @@ pub trait Memory {
 pub trait Elementwise {
     fn fill(&mut self, x: Slot, value: f64) -> Result<()>;
     fn binary(&mut self, kind: Binary, a: Slot, b: Slot) -> Result<Slot>;
+    fn unary(&mut self, kind: Unary, x: Slot) -> Result<Slot>;
     fn scale(&mut self, x: Slot, factor: f64) -> Result<Slot>;
     fn scale_by(&mut self, x: Slot, s: Slot) -> Result<Slot>;
     fn soft_cap(&mut self, x: Slot, cap: f64) -> Result<Slot>;

@@ -1,7 +1,7 @@
 //! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
 //! Shapes have been checked by the caller (`host`) and no extent is 0. Outputs have the right length and arrive zeroed,
-//! but those that are assigned element by element hold anything: binary, scale, soft_cap, take_rows, rms_norm, rope,
-//! geglu, geglu_backward, swiglu,
+//! but those that are assigned element by element hold anything: binary, unary, scale, soft_cap, take_rows, rms_norm,
+//! rope, geglu, geglu_backward, swiglu,
 //! swiglu_backward, activate, activate_backward, cayley_blocks, matmul_blocks, permute_columns, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
@@ -76,6 +76,30 @@ pub enum Activation {
     Tanh,
 }
 
+/// Functions of one number; formulas in packages/kernels/src/backend.ts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unary {
+    Exp,
+    LogSigmoid,
+    LogOneMinusExp,
+    Step,
+}
+
+impl Unary {
+    /// In f64 whatever the type: losses take the difference of such values.
+    pub fn of(self, x: f64) -> f64 {
+        match self {
+            Unary::Exp => x.exp(),
+            Unary::LogSigmoid if x < 0.0 => x - x.exp().ln_1p(),
+            Unary::LogSigmoid => -(-x).exp().ln_1p(),
+            // Each branch is exact where the other loses its digits (Mächler 2012).
+            Unary::LogOneMinusExp if x > -std::f64::consts::LN_2 => (-x.exp_m1()).ln(),
+            Unary::LogOneMinusExp => (-x.exp()).ln_1p(),
+            Unary::Step => f64::from(u8::from(x > 0.0)),
+        }
+    }
+}
+
 /// Keys of one query segment: see `AttentionLayout` in packages/kernels/src/backend.ts.
 #[derive(Clone, Debug)]
 pub struct Segment {
@@ -130,6 +154,7 @@ pub struct Sgd {
 /// What a backend's arithmetic must offer. Names, formulas and shapes: packages/kernels/src/backend.ts.
 pub trait Maths<R: Real>: Send + Sync {
     fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]);
+    fn unary(&self, kind: Unary, x: &[R], y: &mut [R]);
     /// y = factor · x
     fn scale(&self, x: &[R], factor: R, y: &mut [R]);
     /// y = cap · tanh(x / cap)

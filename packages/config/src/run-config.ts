@@ -1,7 +1,8 @@
 // The typed configuration of a run. Names are the YAML keys in camelCase, one to one; nothing else in the project sees snake_case.
 // Plain data: it crosses a worker boundary by structured clone. A key that may be absent is `undefined`, a list that is absent is empty.
 
-export type Stage = "sft" | "pt";
+export type Stage = "sft" | "pt" | "dpo";
+export type PreferenceLossName = "sigmoid" | "hinge" | "ipo" | "kto_pair" | "orpo" | "simpo";
 /** Adapters by the name of their method; `full` trains every weight. */
 export const finetuningTypes = [
   "lora",
@@ -119,6 +120,17 @@ export interface FinetuningConfig {
   reductionFactor: number;
   /** Undefined: relu for `pfeiffer`, swish for `houlsby`. */
   nonLinearity: "relu" | "swish" | "tanh" | undefined;
+  prefLoss: PreferenceLossName;
+  /** β of the preference losses. */
+  prefBeta: number;
+  /** Weight of the mean negative log-likelihood of the chosen answers. */
+  prefFtx: number;
+  /** ε of `prefLoss: sigmoid`. */
+  dpoLabelSmoothing: number;
+  /** γ of `prefLoss: simpo`. */
+  simpoGamma: number;
+  /** Undefined: the model itself, without its adapter or as it was before training. */
+  refModel: string | undefined;
   disableShuffling: boolean;
   earlyStoppingSteps: number | undefined;
   plotLoss: boolean;

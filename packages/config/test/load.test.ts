@@ -188,7 +188,19 @@ describe("one wrong line", () => {
       "use_galore: true",
       "5:1: use_galore: true is not supported by this version; remove it: the only optimizers are AdamW and SGD",
     ],
-    ["a refused choice", "stage: dpo", '5:8: stage: "dpo" is not allowed; use one of sft, pt'],
+    ["a refused choice", "stage: ppo", '5:8: stage: "ppo" is not allowed; use one of sft, pt, dpo'],
+    [
+      "smoothing of another loss",
+      "stage: dpo\npref_loss: hinge\ndpo_label_smoothing: 0.1",
+      "7:22: dpo_label_smoothing with pref_loss: hinge; use pref_loss: sigmoid",
+    ],
+    [
+      "a reference for a loss without one",
+      "stage: dpo\npref_loss: orpo\nref_model: other",
+      "7:12: ref_model with pref_loss: orpo; remove it: this loss has no reference",
+    ],
+    ["a reference outside stage dpo", "ref_model: other", "5:12: ref_model outside stage dpo; remove it"],
+    ["packing of pairs", "stage: dpo\npacking: true", "6:10: packing outside stages sft and pt; remove it"],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],
     [
       "another attention",

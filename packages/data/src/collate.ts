@@ -10,6 +10,26 @@ export interface CollatedRows {
   paddedLength: number;
 }
 
+/** Answers of one kind in a micro-batch of pairs. */
+export interface CollatedAnswers {
+  /** Rows whose next token belongs to an answer, all answers one after another [M]. */
+  rows: Int32Array;
+  /** Those next tokens [M]. */
+  targets: Int32Array;
+  /** Tokens of each answer, M in all [P]. */
+  lengths: number[];
+}
+
+/** One micro-batch of pairs: all chosen sequences, then all rejected ones. */
+export interface PairBatch {
+  rows: CollatedRows;
+  chosen: CollatedAnswers;
+  rejected: CollatedAnswers;
+  tokenCount: number;
+  paddedTokenCount: number;
+  rowIds: Int32Array;
+}
+
 /** One micro-batch. */
 export interface SftBatch {
   rows: CollatedRows;
@@ -87,5 +107,59 @@ export function collateSft(examples: readonly Example[], options: CollateOptions
     tokenCount: sum(examples, (example) => example.tokenCount),
     paddedTokenCount: examples.length * paddedLength,
     rowIds: Int32Array.from(examples, (example) => example.row),
+  };
+}
+
+/** One sequence of a pair, as an example of its own. */
+function sideOf(example: Example, side: 0 | 1): Example {
+  const [chosen = 0, rejected = 0] = example.segmentLengths;
+  const [start, length] = side === 0 ? [0, chosen] : [chosen, rejected];
+  const cut = (values: Int32Array): Int32Array => values.subarray(start, start + length);
+  return {
+    ...example,
+    inputIds: cut(example.inputIds),
+    labels: cut(example.labels),
+    positions: cut(example.positions),
+    segmentLengths: Int32Array.of(length),
+    tokenCount: length,
+    paddedLength: length,
+  };
+}
+
+/** Both sequences of a pair: chosen, rejected. */
+export const pairSides = (example: Example): [chosen: Example, rejected: Example] => [
+  sideOf(example, 0),
+  sideOf(example, 1),
+];
+
+/** A micro-batch of pairs in LlamaFactory's order, every sequence a segment of its own. */
+export function collatePairs(examples: readonly Example[], options: CollateOptions = {}): PairBatch {
+  const sides = examples.map(pairSides);
+  const sequences = [...sides.map(([chosen]) => chosen), ...sides.map(([, rejected]) => rejected)];
+  const { rows, labels, tokenCount, paddedTokenCount, rowIds } = collateSft(sequences, options);
+  const answers = rows.segments.map(({ start, length }) => answerIn(labels, start, length));
+  return {
+    rows,
+    chosen: joined(answers.slice(0, examples.length)),
+    rejected: joined(answers.slice(examples.length)),
+    tokenCount,
+    paddedTokenCount,
+    rowIds: rowIds.subarray(0, examples.length),
+  };
+}
+
+/** Rows of a segment that have a label, and the labels. */
+function answerIn(labels: Int32Array, start: number, length: number): [row: number, target: number][] {
+  return [...labels.subarray(start, start + length)].flatMap((label, row): [number, number][] =>
+    label === IGNORE_INDEX ? [] : [[start + row, label]],
+  );
+}
+
+function joined(answers: readonly (readonly [row: number, target: number][])[]): CollatedAnswers {
+  const all = answers.flat();
+  return {
+    rows: Int32Array.from(all, ([row]) => row),
+    targets: Int32Array.from(all, ([, target]) => target),
+    lengths: answers.map(({ length }) => length),
   };
 }

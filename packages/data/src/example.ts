@@ -3,7 +3,7 @@ export interface Example {
   inputIds: Int32Array;
   /** −100 where masked; not shifted. */
   labels: Int32Array;
-  /** Lengths of the sequences that may not see each other: the whole, or each packed one with neat packing. */
+  /** Lengths of the sequences that may not see each other: the whole, each packed one with neat packing, both of a pair. */
   segmentLengths: Int32Array;
   /** Restart with each packed sequence. */
   positions: Int32Array;

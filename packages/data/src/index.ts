@@ -1,4 +1,13 @@
-export { collateSft, type CollatedRows, type CollateOptions, type SftBatch } from "./collate.ts";
+export {
+  type CollatedAnswers,
+  type CollatedRows,
+  type CollateOptions,
+  collatePairs,
+  collateSft,
+  type PairBatch,
+  pairSides,
+  type SftBatch,
+} from "./collate.ts";
 export { describeExample, type ExampleDescription, formatExample } from "./describe.ts";
 export { inferSeqlen, type SequenceLengths } from "./encode/infer-seqlen.ts";
 export { encodePrompt, type PromptExample } from "./encode/prompt.ts";
@@ -22,7 +31,7 @@ export { datasetOf, type Example, singleExample, type TokenizedDataset } from ".
 export { type BadRows, type LoadedRows, type LoadOptions, loadRows } from "./load/load-rows.ts";
 export { mixDatasets, type MixOptions, type MixStrategy } from "./load/mix.ts";
 export { type Split, splitDataset } from "./load/split.ts";
-export { type AlignedRow, type Message, type Role, type RowTemplate } from "./messages.ts";
+export { type AlignedRow, type DataStage, type Message, type Role, type RowTemplate } from "./messages.ts";
 export { greedyKnapsack } from "./pack/knapsack.ts";
 export { epochOrder, type EpochOrderOptions } from "./random/order.ts";
 export { Pcg64 } from "./random/pcg64.ts";

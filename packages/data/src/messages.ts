@@ -3,6 +3,9 @@ import type { Tokenizer } from "@welltempered/tokenizer";
 /** Who speaks in a turn. */
 export type Role = "system" | "user" | "assistant" | "observation" | "function";
 
+/** What rows are for: answers to learn, plain text, or pairs of answers to compare. */
+export type DataStage = "sft" | "pt" | "dpo";
+
 /** One turn. */
 export interface Message {
   role: Role;

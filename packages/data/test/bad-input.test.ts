@@ -166,7 +166,7 @@ describe("dataset_info.json", () => {
     [{ split: "test" }, "split names no split"],
     [{ formatting: "alpacca" }, "formatting is not known"],
     [{ columns: { images: "images" } }, "columns.images needs a multimodal model"],
-    [{ columns: { chosen: "chosen" } }, "columns.chosen belongs to a preference stage"],
+    [{ columns: { chosen: "chosen" } }, "columns.chosen needs ranking: true"],
     [{ columns: { promt: "a" } }, "columns.promt is not a known key"],
     [{ columns: { response: "a" } }, "columns leaves prompt unset"],
     [{ formatting: "sharegpt", columns: { system: "a" } }, "columns leaves messages unset"],

@@ -4,6 +4,8 @@
 /** One decoded training example, with what is masked. */
 export interface ExampleEvent {
   type: "example";
+  /** Which one of several, as "chosen". */
+  name?: string;
   inputIds: number[];
   inputs: string;
   labelIds: number[];

@@ -18,6 +18,7 @@ interface Live {
   loss: number | undefined;
   learningRate: number | undefined;
   tokensPerSecond: number | undefined;
+  metrics: Readonly<Record<string, number>>;
   secondsElapsed: number;
   startStep: number;
 }
@@ -70,15 +71,15 @@ function passing(event: RunEvent): boolean {
 
 function fresh(): Live {
   const unknown = { loss: undefined, learningRate: undefined, tokensPerSecond: undefined };
-  return { step: 0, totalSteps: 0, epoch: 0, ...unknown, secondsElapsed: 0, startStep: 0 };
+  return { step: 0, totalSteps: 0, epoch: 0, ...unknown, metrics: {}, secondsElapsed: 0, startStep: 0 };
 }
 
 function follow(state: Live, event: RunEvent): void {
   if (event.type === "run-start") Object.assign(state, fresh(), { step: event.startStep, startStep: event.startStep });
   if (event.type === "step") followStep(state, event);
   if (event.type === "log") {
-    const { step, totalSteps, epoch, loss, learningRate, tokensPerSecond, secondsElapsed } = event;
-    Object.assign(state, { step, totalSteps, epoch, loss, learningRate, tokensPerSecond, secondsElapsed });
+    const { step, totalSteps, epoch, loss, learningRate, tokensPerSecond, secondsElapsed, metrics = {} } = event;
+    Object.assign(state, { step, totalSteps, epoch, loss, learningRate, tokensPerSecond, secondsElapsed, metrics });
   }
 }
 
@@ -99,6 +100,7 @@ function liveLine(event: RunEvent, state: Live): string | undefined {
     state.learningRate === undefined ? "" : `lr ${figure(state.learningRate)}`,
     state.tokensPerSecond === undefined ? "" : `${Math.round(state.tokensPerSecond)} tok/s`,
     `${duration(left)} left`,
+    metricsText(state.metrics),
   ];
   return parts.filter((part) => part !== "").join("  ");
 }
@@ -154,9 +156,10 @@ function startText(event: RunStartEvent): string {
 function logText(event: LogEvent): string {
   const { step, totalSteps, epoch, loss, gradNorm, learningRate, tokensPerSecond, secondsRemaining } = event;
   const seen = event.inputTokensSeen === undefined ? "" : `  tokens ${event.inputTokensSeen}`;
+  const metrics = event.metrics === undefined ? "" : `  ${metricsText(event.metrics)}`;
   return (
     `step ${step}/${totalSteps}  epoch ${epoch.toFixed(2)}  loss ${figure(loss)}  grad_norm ${figure(gradNorm)}  ` +
-    `lr ${figure(learningRate)}  ${Math.round(tokensPerSecond)} tok/s  ${duration(secondsRemaining)} left${seen}`
+    `lr ${figure(learningRate)}  ${Math.round(tokensPerSecond)} tok/s  ${duration(secondsRemaining)} left${seen}${metrics}`
   );
 }
 
@@ -166,10 +169,10 @@ function metricsText(metrics: Readonly<Record<string, number>>): string {
     .join("  ");
 }
 
-function exampleText({ inputIds, inputs, labelIds, labels }: ExampleEvent): string {
+function exampleText({ name, inputIds, inputs, labelIds, labels }: ExampleEvent): string {
   const counted = labelIds.filter((id) => id >= 0).length;
   return [
-    `one training example: ${inputIds.length} tokens, loss on ${counted}`,
+    `one training example${name === undefined ? "" : `, ${oneLine(name)}`}: ${inputIds.length} tokens, loss on ${counted}`,
     `input_ids: ${idsText(inputIds)}`,
     `inputs: ${visible(inputs)}`,
     `label_ids: ${idsText(labelIds)}`,

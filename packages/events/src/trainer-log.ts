@@ -9,6 +9,8 @@ export interface TrainerLogEntry {
   loss?: number;
   eval_loss?: number;
   predict_loss?: number;
+  /** Share of pairs that the rewards rank right. */
+  accuracy?: number;
   lr?: number;
   epoch: number;
   percentage: number;
@@ -33,7 +35,7 @@ export function trainerLog(): (event: RunEvent) => TrainerLogEntry | undefined {
   const progress: Progress = { totalSteps: 0, secondsElapsed: 0, secondsRemaining: 0, inputTokensSeen: undefined };
   return (event) => {
     follow(progress, event);
-    if (event.type === "log") return { ...position(event, progress, { loss: event.loss, lr: event.learningRate }) };
+    if (event.type === "log") return position(event, progress, logged(event));
     if (event.type === "eval") return { ...position(event, progress, evaluated(event)) };
     return event.type === "run-end" ? position(event, progress, {}) : undefined;
   };
@@ -50,6 +52,11 @@ function follow(progress: Progress, event: RunEvent): void {
     progress.inputTokensSeen = event.inputTokensSeen ?? progress.inputTokensSeen;
   }
   if (event.type === "eval") progress.secondsElapsed += event.metrics["eval_runtime"] ?? 0;
+}
+
+function logged({ loss, learningRate, metrics }: LogEvent): Partial<TrainerLogEntry> {
+  const accuracy = metrics?.["rewards/accuracies"];
+  return { loss, ...(accuracy === undefined ? {} : { accuracy }), lr: learningRate };
 }
 
 function evaluated({ metrics }: EvalEvent): Pick<TrainerLogEntry, "eval_loss" | "predict_loss"> {

@@ -31,6 +31,8 @@ export interface RngKey {
 export type MatmulLayout = "nn" | "nt" | "tn";
 export type BinaryKind = "add" | "sub" | "mul";
 export type ActivationKind = "relu" | "silu" | "tanh";
+/** eˣ; log σ(x); log(1 − eˣ) for x < 0; max(x, 0); 1 where x > 0, else 0. */
+export type UnaryKind = "exp" | "logSigmoid" | "logOneMinusExp" | "step";
 
 /** AdamW with decoupled decay (Loshchilov & Hutter 2019), torch's order of operations. */
 export interface AdamWOptions {
@@ -101,6 +103,7 @@ export interface KernelBackend {
   fill(x: Slot, value: number): void;
   /** Same shapes, or b [D] broadcast over the rows of a [N, D]. */
   binary(kind: BinaryKind, a: Slot, b: Slot): Slot;
+  unary(kind: UnaryKind, x: Slot): Slot;
   /** factor · x */
   scale(x: Slot, factor: number): Slot;
   /** s[0] · x */

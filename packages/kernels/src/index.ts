@@ -4,6 +4,7 @@ export type {
   AttentionLayout,
   AttentionOptions,
   BinaryKind,
+  UnaryKind,
   BlockCodec,
   DType,
   KernelBackend,

@@ -14,6 +14,7 @@ import type {
   SgdOptions,
   Shape,
   Slot,
+  UnaryKind,
 } from "./backend.ts";
 import { toKernelError } from "./errors.ts";
 
@@ -118,6 +119,10 @@ export class NativeBackend implements KernelBackend {
 
   binary(kind: BinaryKind, a: Slot, b: Slot): Slot {
     return call("binary", () => this.#native.binary(kind, a, b));
+  }
+
+  unary(kind: UnaryKind, x: Slot): Slot {
+    return call("unary", () => this.#native.unary(kind, x));
   }
 
   scale(x: Slot, factor: number): Slot {

@@ -46,6 +46,7 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   liveBytes: () => [],
   fill: (k) => [floats(k, 2), 1],
   binary: (k) => ["add", floats(k, 2, 3), floats(k, 3)],
+  unary: (k) => ["exp", floats(k, 2)],
   scale: (k) => [floats(k, 2), 2],
   scaleBy: (k) => [floats(k, 2), floats(k, 1)],
   softCap: (k) => [floats(k, 2, 3), 5],

@@ -31,6 +31,9 @@ const runs: Record<string, Run> = {
   relu: activation("relu"),
   silu: activation("silu"),
   tanh: activation("tanh"),
+  exp: (k, at) => [["y", k.unary("exp", at("x"))]],
+  logSigmoid: (k, at) => [["y", k.unary("logSigmoid", at("x"))]],
+  logOneMinusExp: (k, at) => [["y", k.unary("logOneMinusExp", at("x"))]],
   rmsNorm(k, at) {
     const [y, rstd] = k.rmsNorm(at("x"), at("w"), 1e-5);
     const [dx, dw] = k.rmsNormBackward(at("g"), at("x"), at("w"), rstd, true) as [Slot, Slot];

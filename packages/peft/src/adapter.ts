@@ -69,6 +69,9 @@ export class Adapter {
   readonly config: AdapterConfig;
   readonly #model: CausalLM;
   readonly #layers: ReadonlyMap<string, AdapterLayer>;
+  /** What the adapter puts into the model, and what stood in those places before. */
+  readonly #modules: ReadonlyMap<string, Module>;
+  readonly #originals: ReadonlyMap<string, Module>;
   readonly #copies: ReadonlyMap<string, Module & { weight: Parameter; bias?: Parameter | undefined }>;
   readonly #attached: Attachment | undefined;
 
@@ -88,7 +91,26 @@ export class Adapter {
         .map(([path, linear]) => [path, (method as Method<AdapterConfig>).wrap(path, linear, config)]),
     );
     this.#attached = "attach" in method ? method.attach(model, config, tokenize) : undefined;
-    for (const [path, module] of [...this.#copies, ...this.#layers]) model.replaceModule(path, module);
+    this.#modules = new Map([...this.#copies, ...this.#layers, ...(this.#attached?.modules ?? [])]);
+    this.#originals = new Map([...this.#modules.keys()].map((path) => [path, moduleOf(model, path)]));
+    this.#put(this.#modules);
+  }
+
+  #put(modules: ReadonlyMap<string, Module>): void {
+    for (const [path, module] of modules) this.#model.replaceModule(path, module);
+  }
+
+  /** What `body` gives on the model as it was before this adapter: the reference of a preference loss. */
+  without<T>(body: () => T): T {
+    const { prefix } = this.#model;
+    this.#model.prefix = undefined;
+    this.#put(this.#originals);
+    try {
+      return body();
+    } finally {
+      this.#put(this.#modules);
+      this.#model.prefix = prefix;
+    }
   }
 
   /** Trainable parameters with the names peft gives their tensors. */
@@ -146,6 +168,12 @@ export class Adapter {
       if (bias !== undefined) bias.trainable = false;
     }
   }
+}
+
+function moduleOf(model: CausalLM, path: string): Module {
+  const module = model.moduleAt(path);
+  if (module === undefined) throw new AdapterError(`the model has no module ${path}`);
+  return module;
 }
 
 function trainableCopy(path: string, module: Module): Module & { weight: Parameter; bias?: Parameter | undefined } {

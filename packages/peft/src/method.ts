@@ -1,6 +1,6 @@
 // What a PEFT method provides: a folder `<method>/` with its configuration and its layer, and one line in adapter.ts.
 
-import type { CausalLM, Linear, Parameter, Projection } from "@welltempered/nn";
+import type { CausalLM, Linear, Module, Parameter, Projection } from "@welltempered/nn";
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -52,6 +52,8 @@ export interface AttachedMethod<C extends MethodConfig> extends ConfigFormat<C> 
 export interface Attachment {
   /** What trains, under the whole names of the adapter's file. */
   adapterTensors(): readonly (readonly [name: string, parameter: Parameter])[];
+  /** What takes the place of the model's own modules, by path. */
+  modules?: ReadonlyMap<string, Module>;
   /** What the file holds where that is made from what trains: made anew with each call, the caller disposes of it. */
   fileTensors?(): readonly (readonly [name: string, parameter: Parameter])[];
 }

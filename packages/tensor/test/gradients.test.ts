@@ -1,18 +1,23 @@
 import {
   activate,
   add,
+  addConstant,
   attention,
   cast,
   concatRows,
   cayleyBlocks,
   dropout,
   geglu,
+  exp,
   linear,
   linearAdd,
   linearCrossEntropy,
   linearLogProb,
+  logOneMinusExp,
+  logSigmoid,
   matmul,
   matmulBlocks,
+  mean,
   mul,
   permuteColumns,
   recompute,
@@ -26,6 +31,7 @@ import {
   skewBlocks,
   softCap,
   splitColumns,
+  segmentSum,
   streamOf,
   sub,
   sum,
@@ -62,6 +68,12 @@ describe("gradients equal finite differences in f64", () => {
   check("scaleBy", [input(1, 3, 4), input(2, 1)], scaleBy);
   check("reshape", [input(1, 3, 4)], (x) => reshape(x, [2, 6]));
   check("sum", [input(1, 3, 4)], sum);
+  check("addConstant", [input(1, 3, 4)], (x) => addConstant(x, -2.5));
+  check("mean", [input(1, 3, 4)], mean);
+  check("segmentSum, one segment empty", [input(1, 6)], (x) => segmentSum(x, [2, 0, 3, 1]));
+  check("exp", [input(1, 3, 4)], exp);
+  check("logSigmoid", [input(1, 3, 4)], (x) => logSigmoid(scale(x, 30)));
+  check("logOneMinusExp", [input(1, 3, 4)], (x) => logOneMinusExp(addConstant(x, -1.5)));
   check("residualAdd", [input(1, 3, 4), input(2, 3, 4)], (x, y) => residualAdd(x, scale(y, 2)));
   check("matmul", [input(1, 3, 4), input(2, 4, 5)], matmul);
   check("linear", [input(1, 3, 4), input(2, 5, 4)], linear);
@@ -125,6 +137,12 @@ describe("gradients equal finite differences in f64", () => {
   );
   check("linearLogProb, softly capped", [input(1, 4, 3), input(2, 6, 3)], (h, w) =>
     linearLogProb(h, w, ids(engine, 5, -100, 0, 2), 0.9),
+  );
+  check(
+    "attention that looks both ways, a segment a query",
+    [input(1, 3, 4), input(2, 3, 4), input(3, 3, 4)],
+    (q, k, v) =>
+      attention(q, k, v, ids(engine, 0, 1, 1, 0, 3, 1, 1, 1, 0, 3, 2, 1, 2, 0, 1, 2, 1), { headDim: 2, scale: 0.7 }),
   );
   check("linearCrossEntropy", [input(1, 4, 3), input(2, 6, 3)], (h, w) =>
     linearCrossEntropy(h, w, ids(engine, 5, -100, 0, 2)),

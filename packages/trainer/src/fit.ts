@@ -71,7 +71,7 @@ interface Run<E, B extends Batch> extends FitOptions<E, B> {
 /** Trains until the plan is fulfilled, the metric stops improving, or `shouldStop`. @throws {UserError} exit code 4 on numbers that are not finite */
 export async function fit<E, B extends Batch>(options: FitOptions<E, B>): Promise<FitResult> {
   const run = begin(options);
-  run.model.setTraining(true);
+  run.model.setTraining(run.objective.dropout ?? true);
   try {
     await settle(run);
     while (run.reason === undefined && run.state.step < run.plan.totalSteps) await epoch(run);

@@ -1,6 +1,7 @@
 export { fit, type EndReason, type FitOptions, type FitResult, type FitSettings } from "./fit.ts";
 export { evaluate, type EvaluateOptions } from "./evaluate.ts";
 export type { Batch, ExampleSet, LossResult, Objective, ObjectiveContext } from "./objective.ts";
+export { dpoObjective, type DpoBatch, type DpoOptions, type ReferencePass } from "./objectives/dpo.ts";
 export { pretrain } from "./objectives/pretrain.ts";
 export { sft } from "./objectives/sft.ts";
 export { planSteps, type PlanOptions, type StepPlan } from "./plan.ts";

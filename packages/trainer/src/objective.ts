@@ -3,7 +3,7 @@ import type { Engine, Tensor } from "@welltempered/tensor";
 
 /** One micro-batch. What else it holds is between an objective's `collate` and `loss`. */
 export interface Batch {
-  /** What the training loss is divided by: labelled tokens, or pairs. */
+  /** What the training loss is divided by: labelled tokens, or 1 for a mean over pairs. */
   count: number;
   /** Input tokens without padding, for throughput. */
   tokenCount: number;
@@ -34,6 +34,8 @@ export interface ObjectiveContext {
  */
 export interface Objective<E, B extends Batch = Batch> {
   readonly name: string;
+  /** False switches dropout off in training, as for losses that compare two passes. */
+  readonly dropout?: boolean;
   collate(examples: readonly E[]): B;
   loss(batch: B, context: ObjectiveContext): LossResult | Promise<LossResult>;
 }

@@ -69,10 +69,7 @@ const falling = ["learning_rate=0.01", "metric_for_best_model=loss", "greater_is
 
 describe.each([
   ["evaluated every 3 steps", [...every, "learning_rate=0.003"]],
-  [
-    "evaluated every 3 steps, the last checkpoint kept",
-    [...every, ...falling, "save_total_limit=1"],
-  ],
+  ["evaluated every 3 steps, the last checkpoint kept", [...every, ...falling, "save_total_limit=1"]],
   ["evaluated every epoch", [...epochs, "learning_rate=0.01"]],
   ["saved when best", ["save_strategy=best", "eval_strategy=steps", "eval_steps=2", "learning_rate=0.01"]],
 ])("%s", (name, words) => {

@@ -9,6 +9,7 @@ export * as models from "@welltempered/models";
 export * as nn from "@welltempered/nn";
 export * as optimizers from "@welltempered/optimizers";
 export * as peft from "@welltempered/peft";
+export * as rlhf from "@welltempered/rlhf";
 export * as tensor from "@welltempered/tensor";
 export * as tokenizer from "@welltempered/tokenizer";
 export * as trainer from "@welltempered/trainer";

@@ -3,7 +3,7 @@
 
 use super::pool::Pool;
 use super::simd::{kernel, map1, map2, sum2, tanh, update, Isa};
-use crate::maths::Binary;
+use crate::maths::{Binary, Unary};
 
 /// Elements of a task.
 pub const CHUNK: usize = 1 << 15;
@@ -77,6 +77,14 @@ pub fn binary(isa: Isa, pool: &Pool, kind: Binary, a: &[f32], b: &[f32], y: &mut
     pool.each(tasks, |(a, y): (&[f32], &mut [f32])| {
         for (a, y) in a.chunks(b.len()).zip(y.chunks_mut(b.len())) {
             op(isa, a, b, y);
+        }
+    });
+}
+
+pub fn unary(pool: &Pool, kind: Unary, x: &[f32], y: &mut [f32]) {
+    pool.each(chunks(x, y), |(x, y)| {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = kind.of(f64::from(x)) as f32;
         }
     });
 }

@@ -21,7 +21,7 @@ mod tests;
 
 pub use simd::Isa;
 
-use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd, Unary};
 use crate::rng::Key;
 use pool::Pool;
 
@@ -66,6 +66,10 @@ impl Cpu {
 impl Maths<f32> for Cpu {
     fn binary(&self, kind: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
         elementwise::binary(self.isa, &self.pool, kind, a, b, y);
+    }
+
+    fn unary(&self, kind: Unary, x: &[f32], y: &mut [f32]) {
+        elementwise::unary(&self.pool, kind, x, y);
     }
 
     fn scale(&self, x: &[f32], factor: f32, y: &mut [f32]) {

@@ -2,7 +2,7 @@
 //! maths makes in f32; and the same bits on one, two and three threads.
 
 use super::{Cpu, Isa};
-use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd, Unary};
 use crate::reference::Naive;
 use crate::rng::Key;
 
@@ -148,6 +148,22 @@ fn permuted<R: Real>(maths: &dyn Maths<R>, [n, d]: [usize; 2]) -> Vec<f64> {
 fn permuted_columns_are_right() {
     for shape in [[1, 1], [3, 50], [300, 257]] {
         conforms!(permuted(shape));
+    }
+}
+
+fn unary<R: Real>(maths: &dyn Maths<R>, kind: Unary, length: usize) -> Vec<f64> {
+    let x: Vec<R> = numbers::<R>(length, 1).iter().map(|&x| (x - R::one()) * R::from_f64(40.0)).collect();
+    let mut y = zeros::<R>(length);
+    maths.unary(kind, &x, &mut y);
+    joined(&[&y])
+}
+
+#[test]
+fn functions_of_one_number_are_right() {
+    for kind in [Unary::Exp, Unary::LogSigmoid, Unary::LogOneMinusExp, Unary::Step] {
+        for length in [1, 7, 70_000] {
+            conforms!(unary(kind, length));
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use super::{check, in_compute_dtype, Compute, Host};
 use crate::backend::Elementwise;
 use crate::dtype::Element;
 use crate::error::{KernelError, Result};
-use crate::maths::Binary;
+use crate::maths::{Binary, Unary};
 use crate::store::{Slot, Tensor};
 use crate::with_dtype;
 
@@ -40,6 +40,11 @@ impl Elementwise for Host {
         let (a, b) = (self.get("binary", a)?, self.get("binary", b)?);
         broadcasts(&a, &b)?;
         in_compute_dtype!(self, "binary", [&a, &b], binary_in(kind, &a, &b))
+    }
+
+    fn unary(&mut self, kind: Unary, x: Slot) -> Result<Slot> {
+        let x = self.get("unary", x)?;
+        in_compute_dtype!(self, "unary", [&x], unary_in(kind, &x))
     }
 
     fn scale(&mut self, x: Slot, factor: f64) -> Result<Slot> {
@@ -99,6 +104,15 @@ impl Host {
             maths.soft_cap(&reals("softCap", x)?, R::from_f64(cap), y.view_mut());
         }
         self.keep("softCap", y)
+    }
+
+    fn unary_in<R: Compute>(&mut self, kind: Unary, x: &Tensor) -> Result<Slot> {
+        let maths = R::maths(self, "unary")?;
+        let mut y = self.unset::<R>("unary", x.shape())?;
+        if !y.is_empty() {
+            maths.unary(kind, &reals("unary", x)?, y.view_mut());
+        }
+        self.keep("unary", y)
     }
 
     fn scale_in<R: Compute>(&mut self, op: &'static str, x: &Tensor, factor: f64) -> Result<Slot> {

@@ -1,4 +1,4 @@
-use crate::maths::{Binary, Real};
+use crate::maths::{Binary, Real, Unary};
 use crate::rng::Key;
 
 /// y = a ∘ b, b repeated over the rows of a where it is shorter.
@@ -10,6 +10,13 @@ pub fn binary<R: Real>(kind: Binary, a: &[R], b: &[R], y: &mut [R]) {
             Binary::Sub => a - b,
             Binary::Mul => a * b,
         };
+    }
+}
+
+/// y = f(x)
+pub fn unary<R: Real>(kind: Unary, x: &[R], y: &mut [R]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = R::from_f64(kind.of(Real::to_f64(x)));
     }
 }
 

@@ -12,7 +12,7 @@ mod rope;
 pub mod rotations;
 mod rows;
 
-use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd, Unary};
 use crate::rng::Key;
 
 pub struct Naive;
@@ -21,6 +21,10 @@ pub struct Naive;
 impl<R: Real> Maths<R> for Naive {
     fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]) {
         elementwise::binary(kind, a, b, y);
+    }
+
+    fn unary(&self, kind: Unary, x: &[R], y: &mut [R]) {
+        elementwise::unary(kind, x, y);
     }
 
     fn scale(&self, x: &[R], factor: R, y: &mut [R]) {

@@ -24,14 +24,22 @@ function question(fields: Fields, columns: Columns): string {
   return [prompt, fields.optionalText(columns.query)].filter((part) => part !== "").join("\n");
 }
 
+/** Fields that hold answers: two of a ranking, one of another row, none where there is none and none is needed. */
+function answerKeys(fields: Fields, { columns, ranking }: DatasetEntry, needsResponse: boolean): string[] {
+  const { response, chosen = "", rejected = "" } = columns;
+  if (ranking) return [chosen, rejected];
+  if (response === undefined) return [];
+  return needsResponse || typeof fields.value(response) === "string" ? [response] : [];
+}
+
 /** Instruction rows. Without a response column they are unsupervised; with one, each row must hold a string. */
-export function convertAlpaca(fields: Fields, { columns }: DatasetEntry, needsResponse: boolean): AlignedRow {
+export function convertAlpaca(fields: Fields, entry: DatasetEntry, needsResponse: boolean): AlignedRow {
+  const { columns } = entry;
   const prompt = historyOf(fields, columns.history);
   prompt.push({ role: "user", content: question(fields, columns) });
-  const response: Message[] = [];
-  if (columns.response !== undefined && (needsResponse || typeof fields.value(columns.response) === "string")) {
-    response.push({ role: "assistant", content: fields.text(columns.response) });
-  }
+  const response = answerKeys(fields, entry, needsResponse).map((key): Message => {
+    return { role: "assistant", content: fields.text(key) };
+  });
   const system = fields.optionalText(columns.system);
   return { prompt, response, system, tools: toolsText(fields, columns.tools), place: fields.place };
 }

@@ -7,22 +7,22 @@ const HALF_OF_A_PAIR = /\p{Surrogate}/u;
 /** Checked access to the fields of one row; an error names the row and the key. */
 export class Fields {
   readonly place: string;
-  private readonly object: JsonObject;
+  private readonly row: JsonObject;
   private readonly path: string;
 
-  constructor(object: JsonObject, place: string, path = "") {
-    this.object = object;
+  constructor(row: JsonObject, place: string, path = "") {
+    this.row = row;
     this.place = place;
     this.path = path;
   }
 
   /** The value, null where there is none. */
   value(key: string): JsonValue {
-    return this.object[key] ?? null;
+    return this.row[key] ?? null;
   }
 
   text(key: string): string {
-    const value = this.object[key];
+    const value = this.row[key];
     return typeof value === "string" ? this.checked(key, value) : this.refuse(key, value, "give a string");
   }
 
@@ -32,8 +32,15 @@ export class Fields {
   }
 
   list(key: string): JsonValue[] {
-    const value = this.object[key];
+    const value = this.row[key];
     return Array.isArray(value) ? value : this.refuse(key, value, "give a list");
+  }
+
+  /** An object inside the row. */
+  object(key: string): Fields {
+    const value = this.row[key];
+    if (isJsonObject(value)) return new Fields(value, this.place, `${this.path}${key}.`);
+    return this.refuse(key, value, "give an object");
   }
 
   /** The objects of a list, each with its own place in messages. */

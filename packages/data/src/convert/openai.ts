@@ -4,7 +4,7 @@ import type { Fields } from "./fields.ts";
 import { pythonJson } from "./python-json.ts";
 import { roleOf, rolesOf } from "./sharegpt.ts";
 import { toolsText } from "./tools-text.ts";
-import { splitTurns } from "./turns.ts";
+import { rankedTurns, splitTurns } from "./turns.ts";
 
 const TOOL_RESULT_BORDER = "\n</tool_response>\n<tool_response>\n";
 const THINKING_NOTE = "detailed thinking off";
@@ -32,19 +32,23 @@ function toMessage(message: Fields, tags: Tags, roles: ReadonlyMap<string, Role>
   return { role, content: message.text(tags.content) };
 }
 
-/** Results of tools that follow one another become one turn; results at the very end answer nothing and are dropped. */
-function mergeResults(messages: readonly Message[]): Message[] {
+/** Results of tools that follow one another become one turn; at the very end they are dropped unless answers stand apart. */
+function mergeResults(messages: readonly Message[], ranking: boolean): Message[] {
   const merged: Message[] = [];
   let results: string[] = [];
+  const flush = (): void => {
+    if (results.length > 0) merged.push({ role: "observation", content: results.join(TOOL_RESULT_BORDER) });
+    results = [];
+  };
   for (const message of messages) {
     if (message.role === "observation") {
       results.push(message.content);
       continue;
     }
-    if (results.length > 0) merged.push({ role: "observation", content: results.join(TOOL_RESULT_BORDER) });
-    results = [];
+    flush();
     merged.push(message);
   }
+  if (ranking) flush();
   return merged;
 }
 
@@ -56,14 +60,16 @@ function notedSystem(system: string, tools: string): string {
 }
 
 /** Rows of `{role, content, tool_calls}` messages, as the OpenAI API takes them. */
-export function convertOpenai(fields: Fields, { columns, tags, thinkingNote }: DatasetEntry): AlignedRow {
+export function convertOpenai(fields: Fields, { columns, tags, ranking, thinkingNote }: DatasetEntry): AlignedRow {
   const key = columns.messages ?? "";
   const roles = rolesOf(tags);
-  const messages = fields.objects(key).map((message) => toMessage(message, tags, roles));
+  const read = (message: Fields): Message => toMessage(message, tags, roles);
+  const messages = fields.objects(key).map(read);
   const leading = messages[0]?.role === "system" ? messages.shift() : undefined;
   const system = leading ? leading.content : fields.optionalText(columns.system);
   const tools = toolsText(fields, columns.tools);
-  const turns = splitTurns(fields, key, mergeResults(messages));
+  const merged = mergeResults(messages, ranking);
+  const turns = ranking ? rankedTurns(fields, columns, merged, read) : splitTurns(fields, key, merged);
   return {
     ...turns,
     system: thinkingNote ? notedSystem(system, tools) : system,

@@ -2,7 +2,7 @@ import type { AlignedRow, Message, Role } from "../messages.ts";
 import type { DatasetEntry, Tags } from "../registry/attributes.ts";
 import type { Fields } from "./fields.ts";
 import { toolsText } from "./tools-text.ts";
-import { splitTurns } from "./turns.ts";
+import { rankedTurns, splitTurns } from "./turns.ts";
 
 /** The role names of a dataset, as roles; unset tags name none. */
 export function rolesOf(tags: Tags): ReadonlyMap<string, Role> {
@@ -29,16 +29,17 @@ export function roleOf(message: Fields, tags: Tags, roles: ReadonlyMap<string, R
 }
 
 /** Rows of `{from, value}` messages; a leading system turn wins over the system column. */
-export function convertSharegpt(fields: Fields, { columns, tags }: DatasetEntry): AlignedRow {
+export function convertSharegpt(fields: Fields, { columns, tags, ranking }: DatasetEntry): AlignedRow {
   const key = columns.messages ?? "";
   const roles = rolesOf(tags);
-  const messages = fields.objects(key).map((message): Message => {
+  const read = (message: Fields): Message => {
     return { role: roleOf(message, tags, roles), content: message.text(tags.content) };
-  });
+  };
+  const messages = fields.objects(key).map(read);
   const leading = messages[0]?.role === "system" ? messages.shift() : undefined;
   const system = leading ? leading.content : fields.optionalText(columns.system);
   return {
-    ...splitTurns(fields, key, messages),
+    ...(ranking ? rankedTurns(fields, columns, messages, read) : splitTurns(fields, key, messages)),
     system,
     tools: toolsText(fields, columns.tools),
     place: fields.place,

@@ -1,18 +1,19 @@
 import { DataError } from "../errors.ts";
 import { datasetOf, type Example, singleExample, type TokenizedDataset } from "../example.ts";
-import type { AlignedRow } from "../messages.ts";
+import type { AlignedRow, DataStage } from "../messages.ts";
 import { type NumberedRow, packRows } from "../pack/pack.ts";
+import { encodePair, hasTokens, pairExample } from "./pairwise.ts";
 import { encodePretrain, pretrainLabels } from "./pretrain.ts";
 import { encodePrompt, type PromptExample } from "./prompt.ts";
 import { type Encoder, encodeSupervised, IGNORE_INDEX } from "./supervised.ts";
 
 /** How rows become examples; names and defaults are LlamaFactory's. */
 export interface TokenizeOptions {
-  stage: "sft" | "pt";
+  stage: DataStage;
   cutoffLen: number;
   trainOnPrompt: boolean;
   maskHistory: boolean;
-  /** Unset: on for `pt`, off for `sft`. */
+  /** Unset: on for `pt`, off for the others. */
   packing?: boolean;
   neatPacking: boolean;
   /** Rows are packed within batches of this many. */
@@ -52,13 +53,13 @@ function checkOptions(options: TokenizeOptions): void {
     throw new DataError("option", key, what, "remove one of them");
   };
   if (options.maskHistory && options.trainOnPrompt) fail("mask_history", "cannot be combined with train_on_prompt");
-  if (options.stage === "pt") {
+  if (options.stage !== "sft") {
     for (const [key, isSet] of Object.entries({
       neat_packing: options.neatPacking,
       train_on_prompt: options.trainOnPrompt,
       mask_history: options.maskHistory,
     })) {
-      if (isSet) fail(key, "cannot be combined with stage pt");
+      if (isSet) fail(key, `cannot be combined with stage ${options.stage}`);
     }
   }
   if (resolvePacking(options).cutoffLen < 1)
@@ -69,8 +70,8 @@ function* batches<T>(items: readonly T[], size: number): Generator<[first: numbe
   for (let first = 0; first < items.length; first += size) yield [first, items.slice(first, first + size)];
 }
 
-function isUsable(row: AlignedRow): boolean {
-  return row.prompt.length % 2 === 1 && row.response.length === 1;
+function isUsable(row: AlignedRow, answers: number): boolean {
+  return row.prompt.length % 2 === 1 && row.response.length === answers;
 }
 
 function hasLabel(labels: ArrayLike<number>): boolean {
@@ -86,7 +87,7 @@ function encodeBatch(
 ): NumberedRow[] {
   const { packing, cutoffLen } = resolvePacking(options);
   return batch.flatMap((row, index) => {
-    if (!isUsable(row)) {
+    if (!isUsable(row, 1)) {
       report.droppedRows++;
       return [];
     }
@@ -125,6 +126,26 @@ function tokenizeSupervised(
       for (const { inputIds, labels, row } of encoded)
         examples.push(singleExample(Int32Array.from(inputIds), Int32Array.from(labels), row));
   }
+  checkSupervised(report, options);
+  return examples;
+}
+
+/** A pair that the cutoff leaves without a token of either answer compares nothing and is dropped. */
+function tokenizePairs(
+  rows: readonly AlignedRow[],
+  encoder: Encoder,
+  options: TokenizeOptions,
+  report: TokenizeReport,
+): Example[] {
+  const examples = rows.flatMap((row, number) => {
+    const pair = isUsable(row, 2) ? encodePair(row, encoder, options.cutoffLen) : undefined;
+    if (pair === undefined || !hasTokens(pair)) {
+      report.droppedRows++;
+      return [];
+    }
+    if (pair.truncated) report.truncatedRows++;
+    return [pairExample(pair, number)];
+  });
   checkSupervised(report, options);
   return examples;
 }
@@ -172,6 +193,8 @@ function tokenizePretrain(
   );
 }
 
+const tokenizers = { sft: tokenizeSupervised, pt: tokenizePretrain, dpo: tokenizePairs };
+
 /** Examples of a run's rows in order, packed if asked; throws a DataError if nothing is left to train on. */
 export function tokenizeRows(rows: readonly AlignedRow[], encoder: Encoder, options: TokenizeOptions): Tokenized {
   checkOptions(options);
@@ -182,8 +205,7 @@ export function tokenizeRows(rows: readonly AlignedRow[], encoder: Encoder, opti
     truncatedRows: 0,
     unlabelledRows: 0,
   };
-  const tokenize = options.stage === "pt" ? tokenizePretrain : tokenizeSupervised;
-  const examples = tokenize(rows, encoder, options, report);
+  const examples = tokenizers[options.stage](rows, encoder, options, report);
   report.examples = examples.length;
   return { dataset: datasetOf(examples), report };
 }

@@ -1,5 +1,5 @@
 import { DataError } from "../errors.ts";
-import type { AlignedRow } from "../messages.ts";
+import type { AlignedRow, DataStage } from "../messages.ts";
 import { findDatasets } from "../registry/registry.ts";
 import { type MixStrategy, mixDatasets } from "./mix.ts";
 import { readDataset } from "./read-dataset.ts";
@@ -7,7 +7,7 @@ import { splitDataset } from "./split.ts";
 
 /** Which rows a run trains and evaluates on; names are LlamaFactory's, in camelCase. */
 export interface LoadOptions {
-  stage: "sft" | "pt";
+  stage: DataStage;
   datasetDir: string;
   dataset: readonly string[];
   evalDataset: readonly string[];
@@ -59,7 +59,7 @@ function readNamed(
     badRows.count++;
     badRows.first ??= error.message;
   };
-  const entries = findDatasets(names, options.datasetDir);
+  const entries = findDatasets(names, options.datasetDir, options.stage === "dpo");
   const { seed, maxSamples } = options;
   const settings = {
     needsResponse,
@@ -79,7 +79,7 @@ function mix(named: ReadonlyMap<string, AlignedRow[]>, options: LoadOptions): Al
 export function loadRows(options: LoadOptions): LoadedRows {
   checkOptions(options);
   const badRows: BadRows = { count: 0, first: undefined };
-  const isSupervised = options.stage === "sft";
+  const isSupervised = options.stage !== "pt";
   const { dataset, evalDataset } = options;
   const all = dataset.length === 0 ? [] : mix(readNamed(dataset, options, isSupervised, badRows), options);
   const { train, validation } = splitDataset(all, options.valSize, options.seed);

@@ -47,7 +47,8 @@ function sample(rows: readonly AlignedRow[], count: number, seed: number): Align
 
 /** The rows of one dataset as messages: `num_samples` drawn, then the first `max_samples`; throws if there are none. */
 export function readDataset(entry: DatasetEntry, options: ReadDatasetOptions): AlignedRow[] {
-  if (options.needsResponse && entry.formatting === "alpaca" && entry.columns.response === undefined) {
+  const { response } = entry.columns;
+  if (options.needsResponse && entry.formatting === "alpaca" && !entry.ranking && response === undefined) {
     throw new DataError(
       "registry",
       quote(entry.name),

@@ -10,6 +10,9 @@ export interface Columns {
   messages?: string;
   system?: string;
   tools?: string;
+  /** The better and the worse answer of a ranking. */
+  chosen?: string;
+  rejected?: string;
 }
 
 /** Field names inside a message, and the role names a dataset uses. */
@@ -30,6 +33,8 @@ export interface DatasetEntry {
   formatting: Formatting;
   columns: Columns;
   tags: Tags;
+  /** Each row holds a better and a worse answer. */
+  ranking: boolean;
   /** Draw this many rows at random, with repetition beyond the size. */
   numSamples?: number;
   /** LlamaFactory's openai format adds Nemotron's "detailed thinking off" to the system prompt; a path given directly does not. */

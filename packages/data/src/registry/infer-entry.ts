@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "@welltempered/formats";
 
-import { DataError } from "../errors.ts";
+import { DataError, quote } from "../errors.ts";
 import { resolveFiles } from "../read/files.ts";
 import { readRows } from "../read/rows.ts";
 import { type Columns, type DatasetEntry, DEFAULT_COLUMNS, DEFAULT_TAGS, OPENAI_TAGS } from "./attributes.ts";
@@ -39,12 +39,22 @@ function alpacaLayout(row: JsonObject): Layout | undefined {
   return "text" in row ? layout({ prompt: "text" }) : undefined;
 }
 
+/** The fields of a ranking; throws where the first row has none. */
+function rankingColumns(row: JsonObject, place: string): Columns {
+  const missing = ["chosen", "rejected"].find((key) => !(key in row));
+  if (missing === undefined) return { chosen: "chosen", rejected: "rejected" };
+  throw new DataError("row", place, `${quote(missing)} is missing`, "stage dpo needs chosen and rejected answers");
+}
+
 /** Reads the layout of a file named directly, without `dataset_info.json`, off its first row. */
-export function inferEntry(path: string): DatasetEntry {
+export function inferEntry(path: string, ranking: boolean): DatasetEntry {
   const files = resolveFiles(path);
   for (const { value, place } of readRows(files[0] ?? path)) {
     const layout = messagesLayout(value) ?? alpacaLayout(value);
-    if (layout) return { name: path, files, thinkingNote: false, ...layout };
+    if (layout) {
+      const columns = ranking ? { ...layout.columns, ...rankingColumns(value, place) } : layout.columns;
+      return { name: path, files, ranking, thinkingNote: false, ...layout, columns };
+    }
     throw new DataError(
       "row",
       place,

@@ -23,8 +23,8 @@ const ENTRY_KEYS = [
   "columns",
   "tags",
 ];
-const COLUMN_KEYS = ["prompt", "query", "response", "history", "messages", "system", "tools"] as const;
-const PREFERENCE_COLUMNS = ["chosen", "rejected", "kto_tag"];
+const RANKING_KEYS = ["chosen", "rejected"] as const;
+const COLUMN_KEYS = ["prompt", "query", "response", "history", "messages", "system", "tools", ...RANKING_KEYS] as const;
 const MEDIA_COLUMNS = ["images", "videos", "audios"];
 const TAG_KEYS = [
   "role_tag",
@@ -70,16 +70,16 @@ function formattingOf(entry: InfoObject): Formatting {
 }
 
 /** Once `columns` is present, an unlisted column is unset; it does not keep its default. */
-function columnsOf(entry: InfoObject): Columns {
+function columnsOf(entry: InfoObject, ranking: boolean): Columns {
   const object = entry.child("columns");
   if (!object) return DEFAULT_COLUMNS;
-  refuseUnknownKeys(object, [...COLUMN_KEYS, ...PREFERENCE_COLUMNS, ...MEDIA_COLUMNS]);
+  refuseUnknownKeys(object, [...COLUMN_KEYS, "kto_tag", ...MEDIA_COLUMNS]);
   for (const key of MEDIA_COLUMNS) {
     if (object.has(key)) throw object.error(key, "needs a multimodal model, which no stage trains", "remove it");
   }
-  for (const key of PREFERENCE_COLUMNS) {
-    if (object.has(key))
-      throw object.error(key, "belongs to a preference stage", "use it with stage rm, dpo or kto, not sft or pt");
+  if (object.has("kto_tag")) throw object.error("kto_tag", "belongs to stage kto, which does not exist", "remove it");
+  for (const key of RANKING_KEYS) {
+    if (object.has(key) && !ranking) throw object.error(key, "needs ranking: true", "add it beside columns");
   }
   return Object.fromEntries(COLUMN_KEYS.flatMap((key) => (object.has(key) ? [[key, object.string(key)]] : [])));
 }
@@ -110,25 +110,36 @@ function tagsOf(entry: InfoObject): Tags {
   };
 }
 
-function checkColumns(entry: InfoObject, formatting: Formatting, columns: Columns): void {
+/** A stage that compares answers reads rankings and nothing else; the others read none. */
+function rankingOf(entry: InfoObject, wanted: boolean): boolean {
+  const ranking = entry.boolean("ranking");
+  if (ranking && !wanted) throw entry.error("ranking", "is true", "use it with stage dpo, not sft or pt");
+  if (!ranking && wanted) throw entry.error("ranking", "is not true", "stage dpo needs chosen and rejected answers");
+  return ranking;
+}
+
+function checkColumns(entry: InfoObject, formatting: Formatting, columns: Columns, ranking: boolean): void {
+  for (const key of ranking ? RANKING_KEYS : []) {
+    if (columns[key] === undefined) throw entry.error("columns", `leaves ${key} unset`, `name the field of ${key}`);
+  }
   const hint = "list it: once columns is given, defaults no longer hold";
   if (formatting === "alpaca") {
     if (!columns.prompt && !columns.query) throw entry.error("columns", "leaves prompt unset", hint);
   } else if (!columns.messages) throw entry.error("columns", "leaves messages unset", hint);
 }
 
-/** Checks one entry of `dataset_info.json` for the supervised and pre-training stages and finds its files. */
-export function parseEntry(entry: InfoObject, name: string, datasetDir: string): DatasetEntry {
+/** Checks one entry of `dataset_info.json` for a stage that wants rankings or none, and finds its files. */
+export function parseEntry(entry: InfoObject, name: string, datasetDir: string, wantsRanking: boolean): DatasetEntry {
   refuseRemote(entry);
   refuseUnknownKeys(entry, ENTRY_KEYS);
-  if (entry.boolean("ranking")) throw entry.error("ranking", "is true", "use it with stage rm or dpo, not sft or pt");
+  const ranking = rankingOf(entry, wantsRanking);
   const split = entry.string("split");
   if (split !== undefined && split !== "train")
     throw entry.error("split", "names no split of a local file", "remove it");
   const formatting = formattingOf(entry);
-  const columns = columnsOf(entry);
+  const columns = columnsOf(entry, ranking);
   const tags = tagsOf(entry);
-  checkColumns(entry, formatting, columns);
+  checkColumns(entry, formatting, columns, ranking);
   const numSamples = entry.count("num_samples");
   const files = filesOf(entry, datasetDir);
   const thinkingNote = formatting === "openai";
@@ -138,6 +149,7 @@ export function parseEntry(entry: InfoObject, name: string, datasetDir: string):
     formatting,
     columns,
     tags,
+    ranking,
     thinkingNote,
     ...(numSamples === undefined ? {} : { numSamples }),
   };

@@ -33,13 +33,13 @@ function unknown(name: string, datasetDir: string, info: InfoFile | undefined): 
   );
 }
 
-/** The datasets of a run: names from `dataset_info.json`, or paths of `.json`/`.jsonl` files. */
-export function findDatasets(names: readonly string[], datasetDir: string): DatasetEntry[] {
+/** The datasets of a run: names from `dataset_info.json`, or paths of `.json`/`.jsonl` files; all rankings, or none. */
+export function findDatasets(names: readonly string[], datasetDir: string, ranking = false): DatasetEntry[] {
   const info = readInfoFile(datasetDir);
   return names.map((name) => {
     const entry = info && findEntry(info, name);
-    if (entry) return parseEntry(entry, name, datasetDir);
-    if (isPath(name)) return inferEntry(directPath(name, datasetDir));
+    if (entry) return parseEntry(entry, name, datasetDir, ranking);
+    if (isPath(name)) return inferEntry(directPath(name, datasetDir), ranking);
     throw unknown(name, datasetDir, info);
   });
 }

@@ -14,6 +14,7 @@ function attach(model: CausalLM, config: BottleneckConfig): Attachment {
   const { engine } = model.headWeight.tensor;
   const hiddenSize = model.headWeight.shape[1] ?? 0;
   const tensors: [name: string, parameter: Parameter][] = [];
+  const modules = new Map<string, Bottleneck>();
   for (const [path, module] of model.namedModules()) {
     const cut = path.lastIndexOf(".");
     const place = places.find(({ residual, used }) => path.slice(cut + 1) === residual && config[used]);
@@ -25,13 +26,13 @@ function attach(model: CausalLM, config: BottleneckConfig): Attachment {
       activation: activations[config.nonLinearity],
       readsSum: config.readsSum,
     });
-    model.replaceModule(path, layer);
+    modules.set(path, layer);
     const prefix = `${path.slice(0, cut)}.${place.theirs}.adapters.${config.name}`;
     tensors.push(...tensorsOf(layer).map(([name, parameter]): [string, Parameter] => [`${prefix}.${name}`, parameter]));
   }
   if (tensors.length === 0)
     throw new AdapterError("this model has no place for a bottleneck adapter; use another method");
-  return { adapterTensors: () => tensors };
+  return { adapterTensors: () => tensors, modules };
 }
 
 /** As `adapters` rounds it. @throws {AdapterError} where it would be out of all proportion */

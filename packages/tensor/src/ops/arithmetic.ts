@@ -77,6 +77,19 @@ const scaleOp = defineOp<{ factor: number }>("scale", {
   backward: ({ k }, [g], { factor }) => [k.scale(g as Slot, factor)],
 });
 
+/** x + constant for a plain number.  dx = g */
+const addConstantOp = defineOp<{ constant: number }>("addConstant", {
+  shape: ([x = []]) => [x],
+  forward: ({ k }, [x], { constant }) => {
+    const constants = k.alloc(k.dtype(x as Slot), k.shape(x as Slot));
+    k.fill(constants, constant);
+    const sum = k.binary("add", x as Slot, constants);
+    k.free(constants);
+    return [sum];
+  },
+  backward: (_, [g]) => [g],
+});
+
 /** s · x for a tensor s [1].  dx = s · g, ds = Σ g ⊙ x */
 const scaleByOp = defineOp<Record<never, never>>("scaleBy", {
   shape: ([x = [], s = []]) => {
@@ -123,7 +136,11 @@ export const mul = (a: Tensor, b: Tensor): Tensor => only(mulOp([a, b], broadcas
 export const residualAdd = (x: Tensor, delta: Tensor): Tensor => only(residualOp([x, delta], {}));
 /** factor · x. */
 export const scale = (x: Tensor, factor: number): Tensor => only(scaleOp([x], { factor }));
+/** x + constant. */
+export const addConstant = (x: Tensor, constant: number): Tensor => only(addConstantOp([x], { constant }));
 /** s[0] · x for a tensor s [1]. */
 export const scaleBy = (x: Tensor, s: Tensor): Tensor => only(scaleByOp([x, s], {}));
 /** Σ x → [1]. */
 export const sum = (x: Tensor): Tensor => only(sumOp([x], { shape: x.shape }));
+/** The mean of all elements → [1]. */
+export const mean = (x: Tensor): Tensor => scale(sum(x), 1 / x.size);

@@ -29,6 +29,7 @@ const ofMethod =
     types.includes(finetuningType);
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
+const ofPairs = ({ stage }: RunConfig): boolean => stage === "dpo";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
 /** The evaluations steer the learning rate. */
 const ofListening = ({ lrSchedulerType }: RunConfig): boolean => listening.has(lrSchedulerType);
@@ -77,6 +78,12 @@ const rules = {
   encoderHiddenSize: ofPrefixTuning,
   promptTuningInit: ofPromptTuning,
   promptTuningInitText: ofPromptTuning,
+  prefLoss: ofPairs,
+  prefBeta: ofPairs,
+  prefFtx: ofPairs,
+  dpoLabelSmoothing: ofPairs,
+  simpoGamma: ofPairs,
+  refModel: ofPairs,
   seed: "always",
   dataSeed: "always",
   perDeviceTrainBatchSize: "always",

@@ -89,15 +89,17 @@ export async function writeResults(
   await writeFileAtomic(all, json({ ...before, ...metrics }));
 }
 
-/** training_loss.svg and, where there were evaluations, training_eval_loss.svg. */
+/** training_loss.svg and, where there were evaluations or rewards, training_eval_loss.svg and training_rewards_accuracies.svg. */
 export async function writePlots(folder: string, history: readonly LogEntry[]): Promise<void> {
   for (const [key, label] of [
     ["loss", "loss"],
     ["eval_loss", "eval loss"],
+    ["rewards/accuracies", "pairs ranked right"],
   ] as const) {
     const points = history.flatMap((entry) =>
       entry[key] === undefined ? [] : [{ step: entry["step"] ?? 0, value: entry[key] }],
     );
-    if (points.length > 0) await writeFileAtomic(join(folder, `training_${key}.svg`), lossPlot(points, label));
+    if (points.length > 0)
+      await writeFileAtomic(join(folder, `training_${key.replace("/", "_")}.svg`), lossPlot(points, label));
   }
 }

@@ -5,6 +5,7 @@ import type { RunConfig } from "@welltempered/config";
 import {
   describeExample,
   epochOrder,
+  pairSides,
   type Example,
   type TemplateChoice,
   type TokenizedDataset,
@@ -24,9 +25,8 @@ import { Engine } from "@welltempered/tensor";
 import { evaluate } from "../evaluate.ts";
 import { parseFault, type Fault } from "../fault.ts";
 import { fit, type EndReason } from "../fit.ts";
-import type { LanguageModelBatch } from "../objectives/language-model.ts";
 import { objectives } from "../objectives/registry.ts";
-import type { Objective } from "../objective.ts";
+import type { Batch, Objective } from "../objective.ts";
 import { intervalOf, planSteps, type StepPlan } from "../plan.ts";
 import { freshState, type RunFacts, type RunState } from "../state.ts";
 import {
@@ -40,6 +40,7 @@ import {
 } from "./checkpoint.ts";
 import { identityOf } from "./identity.ts";
 import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { loadReference, openReference } from "./reference.ts";
 import { evaluationRows, loadText, loadTexts, tokenize } from "./load-text.ts";
 import { predict } from "./predict.ts";
 import {
@@ -64,6 +65,7 @@ interface Session {
   engine: Engine;
   text: TemplateChoice;
   loaded: LoadedModel;
+  objective: Objective<Example>;
   folder: string;
 }
 
@@ -77,6 +79,7 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
   checkRunFolder(config);
   const resume = checkpointToResume(config, emit);
   const base = openBase(config);
+  const referenceBase = openReference(config);
   const engine = Engine.open({
     device: config.device,
     ...(config.threads === undefined ? {} : { threads: config.threads }),
@@ -96,12 +99,14 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
       tokenize: (words) => text.tokenizer.encode(words, { addSpecialTokens: true, allowSpecial: true }),
     });
     base.weights.close();
+    const reference = loadReference(referenceBase, loaded, config, engine);
+    const objective = objectives[config.stage]({ config, reference: reference?.pass });
     prepareRunFolder(folder);
     const lock = lockFolder(folder);
     try {
       await removeLeftovers(folder);
       const log = withTrainerLog(folder, resume?.step ?? 0, emit);
-      const session = { config, emit: log, engine, text, loaded, folder };
+      const session = { config, emit: log, engine, text, loaded, objective, folder };
       const trained = examples === undefined ? undefined : await train(session, examples, evalExamples, resume, stop);
       const outcome: RunOutcome = trained ?? { reason: "finished", metrics: {} };
       if (outcome.reason === "stopped") return outcome;
@@ -110,10 +115,12 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
       return outcome;
     } finally {
       lock.release();
+      reference?.dispose();
       loaded.model.dispose();
     }
   } finally {
     base.weights.close();
+    referenceBase?.weights.close();
   }
 }
 
@@ -131,7 +138,7 @@ async function train(
   resume: Resume | undefined,
   stop: () => boolean,
 ): Promise<RunOutcome> {
-  const { config, emit, engine, loaded, folder, text } = session;
+  const { config, emit, engine, loaded, objective, folder, text } = session;
   const plan = planFor(config, examples.length);
   const parameters = [...loaded.model.namedParameters()].filter(([, parameter]) => parameter.trainable);
   const optimizer = makeOptimizer(engine, parameters, config);
@@ -154,10 +161,10 @@ async function train(
     const state = resume === undefined ? freshState() : restore(context, resume);
     learningRate.load(state.schedule);
     announce(session, examples, plan, state);
-    const result = await fit<Example, LanguageModelBatch>({
+    const result = await fit<Example, Batch>({
       engine,
       model: loaded.model,
-      objective: objectiveOf(config),
+      objective,
       examples,
       evalExamples,
       order: (epoch) =>
@@ -190,8 +197,6 @@ async function train(
     optimizer.dispose();
   }
 }
-
-const objectiveOf = (config: RunConfig): Objective<Example, LanguageModelBatch> => objectives[config.stage]();
 
 /** `TEMPER_FAULT=panic…` and `memory:…` are for the kernels, the rest for the loop. */
 function faultFromEnvironment(): Fault | undefined {
@@ -249,7 +254,8 @@ function announce(
   plan: StepPlan,
   state: RunState,
 ): void {
-  emit({ type: "example", ...describeExample(examples.get(0), text.tokenizer) });
+  for (const { example, ...name } of shownExamples(examples.get(0), config))
+    emit({ type: "example", ...name, ...describeExample(example, text.tokenizer) });
   const sizes = [...loaded.model.namedParameters()].map(([, { size, trainable }]) => ({ size, trainable }));
   emit({
     type: "run-start",
@@ -263,6 +269,16 @@ function announce(
     trainableParameters: sizes.reduce((sum, { size, trainable }) => sum + (trainable ? size : 0), 0),
     allParameters: sizes.reduce((sum, { size }) => sum + size, 0),
   });
+}
+
+/** The example, or both sequences of a pair. */
+function shownExamples(example: Example, { stage }: RunConfig): { name?: string; example: Example }[] {
+  if (stage !== "dpo") return [{ example }];
+  const [chosen, rejected] = pairSides(example);
+  return [
+    { name: "chosen", example: chosen },
+    { name: "rejected", example: rejected },
+  ];
 }
 
 async function finish(
@@ -280,13 +296,13 @@ async function finish(
 }
 
 async function evaluateFinally(
-  { config, emit, engine, loaded, folder }: Session,
+  { config, emit, engine, loaded, objective, folder }: Session,
   examples: TokenizedDataset,
 ): Promise<Record<string, number>> {
   const metrics = await evaluate({
     engine,
     model: loaded.model,
-    objective: objectiveOf(config),
+    objective,
     examples,
     batchSize: config.perDeviceEvalBatchSize,
     prefix: "eval",

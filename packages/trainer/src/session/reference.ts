@@ -1,0 +1,57 @@
+// The model that a preference loss measures against: the trained one without its adapter, or a frozen one beside it.
+
+import type { RunConfig } from "@welltempered/config";
+import { UserError } from "@welltempered/formats";
+import { preferenceLosses } from "@welltempered/rlhf";
+import type { Engine } from "@welltempered/tensor";
+import type { ReferencePass } from "../objectives/dpo.ts";
+import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+
+export interface Reference {
+  pass: ReferencePass;
+  dispose(): void;
+}
+
+/** Whether the run compares with a reference. */
+export const needsReference = ({ stage, prefLoss }: RunConfig): boolean =>
+  stage === "dpo" && preferenceLosses[prefLoss].reference;
+
+/** Opens `ref_model`, so that a wrong one is refused before anything loads. Undefined where none is named. */
+export const openReference = (config: RunConfig): ReturnType<typeof openBase> | undefined =>
+  needsReference(config) && config.refModel !== undefined ? openBase(referenceConfig(config)) : undefined;
+
+/** To be called before a checkpoint is restored: what is loaded beside the model is the model as it was. */
+export function loadReference(
+  opened: ReturnType<typeof openBase> | undefined,
+  { model, adapter }: LoadedModel,
+  config: RunConfig,
+  engine: Engine,
+): Reference | undefined {
+  if (!needsReference(config)) return undefined;
+  if (opened === undefined && adapter !== undefined)
+    return { pass: (pass) => adapter.without(() => pass(model)), dispose: () => {} };
+  const base = opened ?? openBase(referenceConfig(config));
+  try {
+    const frozen = loadModel(base, { engine, config: { ...referenceConfig(config), doTrain: false }, batchTokens: 0 });
+    checkVocabulary(config, frozen.model.headWeight.shape[0], model.headWeight.shape[0]);
+    return { pass: (pass) => pass(frozen.model), dispose: () => frozen.model.dispose() };
+  } finally {
+    base.weights.close();
+  }
+}
+
+function checkVocabulary({ refModel }: RunConfig, found = 0, wanted = 0): void {
+  if (found === wanted) return;
+  throw new UserError(
+    `ref_model: ${refModel} has ${found} tokens, the model ${wanted}; use one with the model's own tokenizer`,
+  );
+}
+
+/** `ref_model`, or the model itself, without adapters. */
+const referenceConfig = (config: RunConfig): RunConfig => ({
+  ...config,
+  modelNameOrPath: config.refModel ?? config.modelNameOrPath,
+  trainFromScratch: config.trainFromScratch && config.refModel === undefined,
+  finetuningType: "lora",
+  adapterNameOrPath: [],
+});
