@@ -40,11 +40,11 @@ export function checkRules(values: WrittenConfig, purpose: Purpose, positions: P
 }
 
 function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
-  const full = v.finetuningType === "full";
+  const noAdapter = v.finetuningType === "full" || v.finetuningType === "freeze";
   // prettier-ignore
   return [
     [v.modelNameOrPath === "", "model_name_or_path", "model_name_or_path is missing", "name a model folder or .gguf file"],
-    [full && v.adapterNameOrPath.length > 0, "adapter_name_or_path", "an adapter with finetuning_type: full", "use finetuning_type: lora"],
+    [noAdapter && v.adapterNameOrPath.length > 0, "adapter_name_or_path", `an adapter with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.finetuningType !== "lora" && v.useRslora, "use_rslora", `use_rslora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],

@@ -2,7 +2,7 @@
 // Plain data: it crosses a worker boundary by structured clone. A key that may be absent is `undefined`, a list that is absent is empty.
 
 export type Stage = "sft" | "pt";
-export type FinetuningType = "lora" | "full";
+export type FinetuningType = "lora" | "freeze" | "full";
 export type IntervalStrategy = "no" | "steps" | "epoch";
 export type SaveStrategy = IntervalStrategy | "best";
 export type InferDtype = "auto" | "float16" | "bfloat16" | "float32";
@@ -72,6 +72,12 @@ export interface FinetuningConfig {
   additionalTarget: string[];
   useRslora: boolean;
   createNewAdapter: boolean;
+  /** The last n blocks train, or the first −n. */
+  freezeTrainableLayers: number;
+  /** Modules of those blocks, or the single word `all`. */
+  freezeTrainableModules: string[];
+  /** Modules outside the blocks that train too. */
+  freezeExtraModules: string[];
   disableShuffling: boolean;
   earlyStoppingSteps: number | undefined;
   plotLoss: boolean;

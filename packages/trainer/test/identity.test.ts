@@ -105,6 +105,14 @@ it("settings of another method do not matter", () => {
   ]);
 });
 
+it("the blocks that train decide in freeze tuning only", () => {
+  const freeze = { finetuning_type: "freeze" };
+  expect(differences(identity(freeze), identity({ ...freeze, freeze_trainable_layers: -1, lora_rank: 2 }))).toEqual([
+    "freeze_trainable_layers 2 → -1",
+  ]);
+  expect(differences(identity(), identity({ freeze_trainable_layers: -1 }))).toEqual([]);
+});
+
 it("other rows, tokens or another backend make another run, the order of keys of an option does not", () => {
   expect(differences(identity(), identity({}, { backend: "reference", rows: 9, data: "4567" }))).toEqual([
     "device cpu → reference",

@@ -18,7 +18,7 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
   ["the only adapters are LoRA and rsLoRA", {
     use_dora: false, pissa_init: false, pissa_iter: 16, pissa_convert: false, loraplus_lr_ratio: null,
     loraplus_lr_embedding: 1e-6, oft_rank: 0, oft_block_size: 32, oft_target: "all", module_dropout: 0,
-    freeze_trainable_layers: 2, freeze_trainable_modules: "all", freeze_extra_modules: null, use_llama_pro: false,
+    use_llama_pro: false,
     freeze_language_model: false, mixture_of_depths: null, shift_attn: false, adapter_folder: null,
   }],
   ["the only optimizers are AdamW and SGD", {

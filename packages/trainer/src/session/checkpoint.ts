@@ -184,7 +184,7 @@ export function loadTrained(engine: Engine, { model, adapter }: LoadedModel, pat
     if (adapter !== undefined) adapter.load(read);
     else
       for (const [name, parameter] of model.namedParameters())
-        engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
+        if (parameter.trainable) engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
   } finally {
     weights.close();
   }

@@ -16,7 +16,8 @@ export type Identity = Readonly<Record<string, JsonValue>>;
  */
 type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
-const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full";
+const ofFreeze = ({ finetuningType }: RunConfig): boolean => finetuningType === "freeze";
+const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full" && finetuningType !== "freeze";
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
@@ -43,6 +44,9 @@ const rules = {
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
   createNewAdapter: ofAdapter,
+  freezeTrainableLayers: ofFreeze,
+  freezeTrainableModules: ofFreeze,
+  freezeExtraModules: ofFreeze,
   seed: "always",
   dataSeed: "always",
   perDeviceTrainBatchSize: "always",

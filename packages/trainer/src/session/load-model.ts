@@ -19,7 +19,7 @@ import {
   type ConfigRecord,
 } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
-import { Adapter, AdapterError, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
+import { Adapter, AdapterError, chooseTrained, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
@@ -87,15 +87,15 @@ export function loadModel(
       shapesOf(expected),
       base.config["tie_word_embeddings"] === true ? { optional: new Set(["lm_head.weight"]) } : {},
     );
-  checkMemory(needed(config, expected, weights, batchTokens), availableMemory(), config.modelNameOrPath);
+  const trained = trainedWeights(config, [...expected.keys()]);
+  checkMemory(needed(config, expected, weights, batchTokens, trained), availableMemory(), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
     ? initialWeights(engine, range)
     : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
   const model = architecture.build(engine, source);
-  const full = config.finetuningType === "full";
-  const adapter = full ? undefined : attach(engine, model, config);
-  if (full && config.doTrain) trainEverything(engine, model);
+  const adapter = isAdapterType(config.finetuningType) ? attach(engine, model, config) : undefined;
+  trainWeights(engine, model, trained);
   return { model, adapter, config: base.config, storedDtype: storedDtype(weights) };
 }
 
@@ -107,12 +107,28 @@ function needed(
   expected: ReadonlyMap<string, Shape>,
   weights: WeightSource,
   batchTokens: number,
+  trained: ReadonlySet<string>,
 ): number {
-  const shapes = [...expected.values()];
-  const numbers = shapes.reduce((sum, shape) => sum + shape.reduce((product, extent) => product * extent, 1), 0);
-  const half = !config.trainFromScratch && storedDtype(weights) !== "float32" && config.finetuningType !== "full";
-  const trainable = config.doTrain && config.finetuningType === "full" ? numbers : 0;
-  return estimateMemory({ weights: numbers * (half ? 2 : 4), trainable, shapes, batchTokens });
+  const half = !config.trainFromScratch && storedDtype(weights) !== "float32";
+  let [bytes, trainable] = [0, 0];
+  for (const [name, shape] of expected) {
+    const numbers = shape.reduce((product, extent) => product * extent, 1);
+    bytes += numbers * (half && !trained.has(name) ? 2 : 4);
+    if (trained.has(name)) trainable += numbers;
+  }
+  return estimateMemory({ weights: bytes, trainable, shapes: [...expected.values()], batchTokens });
+}
+
+/** Names of the model's own weights that train; none where an adapter does. */
+function trainedWeights(config: RunConfig, names: readonly string[]): ReadonlySet<string> {
+  if (!config.doTrain || isAdapterType(config.finetuningType)) return new Set();
+  if (config.finetuningType === "full") return new Set(names);
+  const { freezeTrainableLayers: layers, freezeTrainableModules: modules, freezeExtraModules: extraModules } = config;
+  try {
+    return new Set(chooseTrained(names, { layers, modules, extraModules }));
+  } catch (error) {
+    throw error instanceof AdapterError ? new UserError(error.message) : error;
+  }
 }
 
 function storedDtype(weights: WeightSource): LoadedModel["storedDtype"] {
@@ -156,7 +172,9 @@ const newConfigs = {
     rankPattern: {},
     alphaPattern: {},
   }),
-} as const satisfies Record<Exclude<FinetuningType, "full">, (config: RunConfig) => AdapterConfig>;
+} as const satisfies Record<Exclude<FinetuningType, "full" | "freeze">, (config: RunConfig) => AdapterConfig>;
+
+const isAdapterType = (type: FinetuningType): type is keyof typeof newConfigs => Object.hasOwn(newConfigs, type);
 
 const placesOf = ({
   loraTarget,
@@ -168,12 +186,13 @@ const placesOf = ({
 
 function newAdapter(model: CausalLM, config: RunConfig): Adapter | undefined {
   const { finetuningType } = config;
-  if (finetuningType === "full") return undefined;
+  if (!isAdapterType(finetuningType)) return undefined;
   return named(() => new Adapter(model, newConfigs[finetuningType](config)), "lora_target");
 }
 
-function trainEverything(engine: Engine, model: CausalLM): void {
-  for (const [, parameter] of model.namedParameters()) {
+function trainWeights(engine: Engine, model: CausalLM, names: ReadonlySet<string>): void {
+  for (const [name, parameter] of model.namedParameters()) {
+    if (!names.has(name)) continue;
     if (parameter.tensor.dtype !== "f32")
       engine.noGrad(() => engine.scope(() => parameter.replace(cast(parameter.tensor, "f32"))));
     parameter.trainable = true;
