@@ -46,6 +46,7 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [v.modelNameOrPath === "", "model_name_or_path", "model_name_or_path is missing", "name a model folder or .gguf file"],
     [noAdapter && v.adapterNameOrPath.length > 0, "adapter_name_or_path", `an adapter with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.finetuningType !== "lora" && v.useRslora, "use_rslora", `use_rslora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
+    [v.finetuningType !== "lora" && v.loraplusLrRatio !== undefined, "loraplus_lr_ratio", `loraplus_lr_ratio with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
   ];
@@ -123,9 +124,22 @@ function scheduleRules(v: WrittenConfig): Rule[] {
     [needsMin && !hasMin, "lr_scheduler_type", `lr_scheduler_type ${name} without a minimum`, "set min_lr or min_lr_rate in lr_scheduler_kwargs"],
     [listens && v.evalStrategy === "no", "lr_scheduler_type", `${name} without evaluation`, "set eval_strategy"],
     [(v.warmupRatio ?? 0) > 0 && v.warmupSteps > 0, "warmup_ratio", "warmup_ratio and warmup_steps exclude each other", "keep one"],
+    [listens && v.loraplusLrRatio !== undefined, "loraplus_lr_ratio", `loraplus_lr_ratio with lr_scheduler_type ${name}, which has one learning rate`, "use another schedule"],
+    [v.loraplusLrRatio !== undefined && v.learningRate === 0, "learning_rate", "loraplus_lr_ratio with learning_rate 0", "set a learning_rate"],
     [v.optim !== "sgd" && v.optimArgs !== undefined, "optim_args", "optim_args are for optim: sgd", "remove them"],
   ];
 }
+
+/** Names of one optimizer → the one it goes by. */
+const sameOptimizers: Readonly<Record<WrittenConfig["optim"], RunConfig["optim"]>> = {
+  adamw_torch: "adamw_torch",
+  adamw_torch_fused: "adamw_torch",
+  adamw_8bit: "adamw_8bit",
+  adamw_bnb_8bit: "adamw_8bit",
+  adafactor: "adafactor",
+  lion_32bit: "lion_32bit",
+  sgd: "sgd",
+};
 
 /** Fills in what follows from other keys, as LlamaFactory and transformers do. */
 export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
@@ -140,7 +154,7 @@ export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
     packingAsked: v.packing === true || v.neatPacking,
     doEval: v.doEval || v.evalStrategy !== "no",
     doSample: v.doSample && v.temperature > 0,
-    optim: v.optim === "sgd" ? "sgd" : "adamw_torch",
+    optim: sameOptimizers[v.optim],
     optimArgs: sgdOptions(v.optimArgs, positions.get("optim_args") ?? ""),
     lrSchedulerKwargs: v.lrSchedulerKwargs ?? {},
     warmupRatio: v.warmupRatio || warmup,

@@ -72,6 +72,10 @@ export interface FinetuningConfig {
   additionalTarget: string[];
   useRslora: boolean;
   createNewAdapter: boolean;
+  /** LoRA+: learning rate of B over that of A; undefined is off. */
+  loraplusLrRatio: number | undefined;
+  /** LoRA+: learning rate of an embedding's B. */
+  loraplusLrEmbedding: number;
   /** The last n blocks train, or the first −n. */
   freezeTrainableLayers: number;
   /** Modules of those blocks, or the single word `all`. */
@@ -95,7 +99,7 @@ export interface TrainingConfig {
   perDeviceTrainBatchSize: number;
   perDeviceEvalBatchSize: number;
   gradientAccumulationSteps: number;
-  optim: "adamw_torch" | "sgd";
+  optim: "adamw_torch" | "adamw_8bit" | "adafactor" | "lion_32bit" | "sgd";
   /** Parsed `key=value` pairs: `momentum`, `nesterov`. */
   optimArgs: { momentum: number; nesterov: boolean };
   learningRate: number;

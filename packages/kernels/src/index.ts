@@ -1,10 +1,13 @@
 export type {
+  AdafactorOptions,
   AdamWOptions,
   AttentionLayout,
   BinaryKind,
   BlockCodec,
+  CodedMoments,
   DType,
   KernelBackend,
+  LionOptions,
   MatmulLayout,
   RngKey,
   SgdOptions,

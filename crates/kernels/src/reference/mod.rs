@@ -1,5 +1,7 @@
 //! The maths as obvious loops: what every other backend is judged by. Sums are taken in `R`, in order.
 
+mod adafactor;
+pub mod adamw_8bit;
 mod attention;
 mod elementwise;
 mod loss;
@@ -10,7 +12,8 @@ mod rope;
 mod rows;
 mod swiglu;
 
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::dynamic_code::Quantized;
+use crate::maths::{Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd};
 use crate::rng::Key;
 
 pub struct Naive;
@@ -154,5 +157,35 @@ impl<R: Real> Maths<R> for Naive {
 
     fn sgd(&self, p: &mut [R], g: &[R], momentum: Option<&mut [R]>, t: f64, grad_scale: R, options: Sgd) {
         optimizers::sgd(p, g, momentum, t, grad_scale, options);
+    }
+
+    fn lion(&self, p: &mut [R], g: &[R], m: &mut [R], grad_scale: R, options: Lion) {
+        optimizers::lion(p, g, m, grad_scale, options);
+    }
+
+    fn adafactor(
+        &self,
+        p: &mut [R],
+        g: &[R],
+        rows: Option<&mut [R]>,
+        columns: &mut [R],
+        t: f64,
+        grad_scale: R,
+        options: Adafactor,
+    ) {
+        adafactor::adafactor(p, g, rows, columns, t, grad_scale, options);
+    }
+
+    fn adamw_8bit(
+        &self,
+        p: &mut [R],
+        g: &[R],
+        m: Quantized<R>,
+        v: Quantized<R>,
+        t: f64,
+        grad_scale: R,
+        options: AdamW,
+    ) {
+        adamw_8bit::adamw_8bit(p, g, m, v, t, grad_scale, options);
     }
 }

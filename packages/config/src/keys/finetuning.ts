@@ -15,6 +15,10 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   additional_target: list([], "Modules that are trained in full and saved with the adapter."),
   use_rslora: flag(false, "Rank-stabilised scale alpha / √r instead of alpha / r."),
   create_new_adapter: flag(false, "Merge every given adapter and train a new one."),
+  loraplus_lr_ratio: optional(
+    real(16, { min: 0, max: 1e6, above: true }, "LoRA+: learning rate of B over that of A, such as 16."),
+  ),
+  loraplus_lr_embedding: real(1e-6, { min: 0, max: 1e30 }, "LoRA+: learning rate of the B of an embedding."),
   freeze_trainable_layers: integer(2, { min: -65_536, max: 65_536 }, "freeze: the last n blocks, or the first -n."),
   freeze_trainable_modules: list(["all"], "freeze: modules of those blocks, such as mlp and self_attn, or all."),
   freeze_extra_modules: list([], "freeze: modules outside the blocks, such as embed_tokens and lm_head."),

@@ -72,7 +72,7 @@ export async function saveCheckpoint(context: CheckpointContext, state: RunState
 const optimizerTensors = ({ optimizer, engine }: CheckpointContext): TensorToWrite[] =>
   [...optimizer.state()].map(([name, tensor]) => ({
     name,
-    dtype: "F32",
+    dtype: tensor.dtype === "u8" ? "U8" : "F32",
     shape: [...tensor.shape],
     bytes: () => engine.backend.read(tensor.slot),
   }));

@@ -18,7 +18,9 @@ type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
 const ofFreeze = ({ finetuningType }: RunConfig): boolean => finetuningType === "freeze";
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full" && finetuningType !== "freeze";
-const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
+const ofBetas = ({ optim }: RunConfig): boolean => optim !== "sgd" && optim !== "adafactor";
+const ofAdamW = ({ optim }: RunConfig): boolean => optim === "adamw_torch" || optim === "adamw_8bit";
+const ofLoraPlus = ({ loraplusLrRatio }: RunConfig): boolean => loraplusLrRatio !== undefined;
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
 /** The evaluations steer the learning rate. */
@@ -44,6 +46,8 @@ const rules = {
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
   createNewAdapter: ofAdapter,
+  loraplusLrRatio: ofAdapter,
+  loraplusLrEmbedding: ofLoraPlus,
   freezeTrainableLayers: ofFreeze,
   freezeTrainableModules: ofFreeze,
   freezeExtraModules: ofFreeze,
@@ -53,8 +57,8 @@ const rules = {
   gradientAccumulationSteps: "always",
   optim: "always",
   optimArgs: ofSgd,
-  adamBeta1: ofAdamW,
-  adamBeta2: ofAdamW,
+  adamBeta1: ofBetas,
+  adamBeta2: ofBetas,
   adamEpsilon: ofAdamW,
   learningRate: "always",
   weightDecay: "always",

@@ -14,6 +14,7 @@ import { UserError } from "@welltempered/formats";
 import {
   createLearningRate,
   decayGroups,
+  loraPlusGroups,
   optimizers,
   warmupStepCount,
   type LearningRate,
@@ -218,14 +219,23 @@ function makeOptimizer(
   parameters: Iterable<readonly [string, Trainable]>,
   config: RunConfig,
 ): Optimizer {
-  const groups = decayGroups(parameters, config.weightDecay);
-  return config.optim === "sgd"
-    ? optimizers.sgd(engine, groups, config.optimArgs)
-    : optimizers.adamw_torch(engine, groups, {
-        beta1: config.adamBeta1,
-        beta2: config.adamBeta2,
-        epsilon: config.adamEpsilon,
-      });
+  const { weightDecay, learningRate, loraplusLrRatio: ratio, loraplusLrEmbedding: embedding } = config;
+  const groups =
+    ratio === undefined
+      ? decayGroups(parameters, weightDecay)
+      : loraPlusGroups(parameters, weightDecay, { ratio, embedding, learningRate });
+  const adam = { beta1: config.adamBeta1, beta2: config.adamBeta2, epsilon: config.adamEpsilon };
+  switch (config.optim) {
+    case "sgd":
+      return optimizers.sgd(engine, groups, config.optimArgs);
+    case "adafactor":
+      return optimizers.adafactor(engine, groups);
+    case "lion_32bit":
+      return optimizers.lion_32bit(engine, groups, { beta1: adam.beta1, beta2: adam.beta2 });
+    case "adamw_torch":
+    case "adamw_8bit":
+      return optimizers[config.optim](engine, groups, adam);
+  }
 }
 
 function scheduleFor(config: RunConfig, { totalSteps }: StepPlan): LearningRate {
