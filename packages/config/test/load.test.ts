@@ -135,6 +135,7 @@ resume_from_checkpoint: null
     expect(makeConfig({ ...base, warmup_steps: 0.1 }).config).toMatchObject({ warmupRatio: 0.1, warmupSteps: 0 });
     expect(makeConfig({ ...base, stage: "pt" }).config).toMatchObject({ packing: true, packingAsked: false });
     expect(makeConfig({ ...base, include_num_input_tokens_seen: true }).config.includeNumInputTokensSeen).toBe("all");
+    expect(makeConfig({ ...base, optim: "adamw_bnb_8bit" }).config.optim).toBe("adamw_8bit");
     expect(makeConfig({ ...base, optim: "sgd", optim_args: "momentum=0.9,nesterov=True" }).config.optimArgs).toEqual({
       momentum: 0.9,
       nesterov: true,

@@ -39,6 +39,10 @@ const bytes = (...path: string[]): string => readFileSync(join(...path)).toStrin
 
 it.each([
   ["freeze", "model", ["finetuning_type=freeze", "freeze_trainable_layers=1", "freeze_extra_modules=embed_tokens"]],
+  ["adafactor", "model", ["finetuning_type=full", "optim=adafactor"]],
+  ["lion", "model", ["finetuning_type=full", "optim=lion_32bit", "learning_rate=0.001"]],
+  ["adamw-8bit", "model", ["finetuning_type=full", "optim=adamw_8bit"]],
+  ["loraplus", "adapter_model", ["lora_rank=4", "loraplus_lr_ratio=16", "optim=adafactor"]],
 ])("%s", async (name, file, words) => {
   const [whole, again] = [join(scratch, `${name}-whole`), join(scratch, `${name}-again`)];
   await run(whole, words);

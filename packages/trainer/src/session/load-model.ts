@@ -116,8 +116,23 @@ function needed(
     bytes += numbers * (half && !trained.has(name) ? 2 : 4);
     if (trained.has(name)) trainable += numbers;
   }
-  return estimateMemory({ weights: bytes, trainable, shapes: [...expected.values()], batchTokens });
+  return estimateMemory({
+    weights: bytes,
+    trainable,
+    stateBytes: stateBytes[config.optim],
+    shapes: [...expected.values()],
+    batchTokens,
+  });
 }
+
+/** Bytes that an optimizer keeps of each parameter at least: Adafactor's rows and columns, and SGD's momentum, may be none. */
+const stateBytes: Readonly<Record<RunConfig["optim"], number>> = {
+  adamw_torch: 8,
+  adamw_8bit: 2,
+  adafactor: 0,
+  lion_32bit: 4,
+  sgd: 0,
+};
 
 /** Names of the model's own weights that train; none where an adapter does. */
 function trainedWeights(config: RunConfig, names: readonly string[]): ReadonlySet<string> {
