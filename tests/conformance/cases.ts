@@ -274,8 +274,8 @@ const optimizers: Make[] = [
       ];
       const [rowMoments, columnMoments] = [k.alloc(t, [rows]), k.alloc(t, [columns])];
       const blocks = Math.ceil((rows * columns) / 256);
-      const coded = [0, 1].map(() => ({ codes: [k.alloc("u8", [rows, columns])], scales: [k.alloc(t, [blocks])] }));
-      const [mean, square] = coded as [CodedMoments, CodedMoments];
+      const coded = (): CodedMoments => ({ codes: [k.alloc("u8", [rows, columns])], scales: [k.alloc(t, [blocks])] });
+      const [mean, square] = [coded(), coded()];
       k.fill(scale, 0.5);
       for (let i = 0; i < 3; i++) {
         k.lion([p], [g], [m], step, scale, skip, { ...decay, beta1: 0.9, beta2: 0.99 });

@@ -175,7 +175,7 @@ function sgdOptions(text: string | undefined, where: string): RunConfig["optimAr
   for (const part of text?.split(",") ?? []) {
     const [name, value] = part.split("=").map((side) => side.trim());
     if (name === "momentum") options.momentum = Number(value || Number.NaN);
-    else if (name === "nesterov") options.nesterov = /^true$/i.test(value ?? "") || wrong("nesterov takes true");
+    else if (name === "nesterov") options.nesterov = /^(true|1|yes)$/i.test(value ?? "");
     else wrong(`unknown option ${JSON.stringify(name)}`);
   }
   if (!(options.momentum >= 0 && options.momentum < 1)) wrong("momentum must be from 0 to below 1");

@@ -1,4 +1,5 @@
 // A run continued from a checkpoint leaves the bytes of a whole one: weights, and the state of its optimizer.
+import { openSafetensors } from "@welltempered/checkpoint";
 import { loadConfig } from "@welltempered/config";
 import { runTraining } from "@welltempered/trainer";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -50,6 +51,22 @@ it.each([
   for (const part of [`${file}.safetensors`, "checkpoint-6/optimizer.safetensors"])
     expect(bytes(again, part) === bytes(whole, part), part).toBe(true);
   expect(bytes(whole, "checkpoint-4", `${file}.safetensors`)).not.toBe(bytes(whole, `${file}.safetensors`));
+});
+
+it("8-bit moments are one byte each in a checkpoint, those of small parameters are f32", () => {
+  const { names, info, close } = openSafetensors(
+    join(scratch, "adamw-8bit-whole", "checkpoint-6", "optimizer.safetensors"),
+  );
+  const dtypes = (start: string): string[] => [
+    ...new Set(names().flatMap((name) => (name.startsWith(start) ? info(name).dtype : []))),
+  ];
+  expect([dtypes("state1."), dtypes("state2."), dtypes("absmax1."), dtypes("exp_avg.")]).toEqual([
+    ["u8"],
+    ["u8"],
+    ["f32"],
+    ["f32"],
+  ]);
+  close();
 });
 
 it("freeze tuning of a module that the model lacks is refused before its weights are read", async () => {

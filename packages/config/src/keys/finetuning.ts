@@ -3,11 +3,7 @@ import type { KeyTable, WrittenFinetuning } from "../written.ts";
 
 export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   stage: choice("sft", ["sft", "pt"], "Supervised fine-tuning, or (continued) pre-training on plain text."),
-  finetuning_type: choice(
-    "lora",
-    ["lora", "freeze", "full"],
-    "Train a low-rank adapter, some blocks, or every weight.",
-  ),
+  finetuning_type: choice("lora", ["lora", "freeze", "full"], "Train an adapter, some blocks, or every weight."),
   lora_rank: integer(8, { min: 1, max: 65_536 }, "Rank r of the adapter."),
   lora_alpha: optional(real(16, { min: 0, max: 1e9, above: true }, "Scale of the adapter; 2 · lora_rank by default.")),
   lora_dropout: real(0, { min: 0, max: 1, below: true }, "Dropout in front of the adapter."),
