@@ -9,6 +9,11 @@ const block = 256;
 /** Smaller parameters keep their moments in f32: bitsandbytes' min_8bit_size. */
 const smallest = 4096;
 
+export interface AdamW8bitSettings extends AdamWSettings {
+  /** Parameters whose moments stay f32 whatever their size: the Hugging Face trainer spares embeddings. */
+  spared: ReadonlySet<string>;
+}
+
 interface Moments {
   codes: Tensor[];
   scales: Tensor[];
@@ -25,14 +30,16 @@ interface GroupState {
  * AdamW with its moments in dynamic 8-bit codes, a scale for each 256 of them (Dettmers et al. 2021, arXiv 2110.02861):
  * 2 bytes a parameter instead of 8. The codes are those of bitsandbytes on the CPU.
  */
-export function adamw8bit(engine: Engine, groups: readonly ParameterGroup[], settings: AdamWSettings): Optimizer {
+export function adamw8bit(engine: Engine, groups: readonly ParameterGroup[], settings: AdamW8bitSettings): Optimizer {
+  const { spared, ...adam } = settings;
+  const isCoded = (name: string, size: number): boolean => size >= smallest && !spared.has(name);
   const small = adamw(
     engine,
-    groups.map((group) => part(group, (size) => size < smallest)),
-    settings,
+    groups.map((group) => part(group, (name, size) => !isCoded(name, size))),
+    adam,
   );
   const states = groups.map((group): GroupState => {
-    const large = part(group, (size) => size >= smallest);
+    const large = part(group, isCoded);
     const [mean, square] = [zeroMoments(engine, large), zeroMoments(engine, large)];
     return { group: large, step: engine.keep(engine.zeros([1])), mean, square };
   });
@@ -40,7 +47,7 @@ export function adamw8bit(engine: Engine, groups: readonly ParameterGroup[], set
   return {
     step: (learningRate, scale, skip) => {
       small.step(learningRate, scale, skip);
-      for (const of of states) update(engine, of, settings, learningRate, scale, skip);
+      for (const of of states) update(engine, of, adam, learningRate, scale, skip);
     },
     state: () => [...small.state(), ...state()],
     load: (read) => {
@@ -54,9 +61,9 @@ export function adamw8bit(engine: Engine, groups: readonly ParameterGroup[], set
   };
 }
 
-/** The group without the parameters whose size does not suit. */
-function part(group: ParameterGroup, suits: (size: number) => boolean): ParameterGroup {
-  const kept = group.parameters.map(({ tensor }) => suits(tensor.size));
+/** The group without the parameters that do not suit. */
+function part(group: ParameterGroup, suits: (name: string, size: number) => boolean): ParameterGroup {
+  const kept = group.parameters.map(({ tensor }, at) => suits(group.names[at] ?? "", tensor.size));
   return {
     ...group,
     parameters: group.parameters.filter((_, at) => kept[at]),

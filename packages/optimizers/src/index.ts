@@ -1,5 +1,5 @@
 export { adafactor } from "./adafactor.ts";
-export { adamw8bit } from "./adamw-8bit.ts";
+export { adamw8bit, type AdamW8bitSettings } from "./adamw-8bit.ts";
 export { adamw, type AdamWSettings } from "./adamw.ts";
 export { clipGradients, type ClippedGradients } from "./clip.ts";
 export { OptimizersError, type OptimizersErrorCode } from "./errors.ts";

@@ -11,6 +11,7 @@ import {
 } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
+import { Embedding, type CausalLM } from "@welltempered/nn";
 import {
   createLearningRate,
   decayGroups,
@@ -19,7 +20,6 @@ import {
   warmupStepCount,
   type LearningRate,
   type Optimizer,
-  type Trainable,
 } from "@welltempered/optimizers";
 import { Engine } from "@welltempered/tensor";
 import { evaluate } from "../evaluate.ts";
@@ -128,8 +128,7 @@ async function train(
 ): Promise<RunOutcome> {
   const { config, emit, engine, loaded, folder, text } = session;
   const plan = planFor(config, examples.length);
-  const parameters = [...loaded.model.namedParameters()].filter(([, parameter]) => parameter.trainable);
-  const optimizer = makeOptimizer(engine, parameters, config);
+  const optimizer = makeOptimizer(engine, loaded.model, config);
   const learningRate = scheduleFor(config, plan);
   const facts = factsOf(config, plan);
   const context: CheckpointContext = {
@@ -214,11 +213,8 @@ function factsOf(config: RunConfig, { totalSteps, epochs }: StepPlan): RunFacts 
   };
 }
 
-function makeOptimizer(
-  engine: Engine,
-  parameters: Iterable<readonly [string, Trainable]>,
-  config: RunConfig,
-): Optimizer {
+function makeOptimizer(engine: Engine, model: CausalLM, config: RunConfig): Optimizer {
+  const parameters = [...model.namedParameters()].filter(([, parameter]) => parameter.trainable);
   const { weightDecay, learningRate, loraplusLrRatio: ratio, loraplusLrEmbedding: embedding } = config;
   const groups =
     ratio === undefined
@@ -232,10 +228,20 @@ function makeOptimizer(
       return optimizers.adafactor(engine, groups);
     case "lion_32bit":
       return optimizers.lion_32bit(engine, groups, { beta1: adam.beta1, beta2: adam.beta2 });
-    case "adamw_torch":
     case "adamw_8bit":
-      return optimizers[config.optim](engine, groups, adam);
+      return optimizers.adamw_8bit(engine, groups, {
+        ...adam,
+        spared: ratio === undefined ? embeddingNames(model) : new Set(),
+      });
+    case "adamw_torch":
+      return optimizers.adamw_torch(engine, groups, adam);
   }
+}
+
+/** Weights of embeddings, which Hugging Face keeps out of 8 bits and LlamaFactory with LoRA+ does not. */
+function embeddingNames(model: CausalLM): Set<string> {
+  const modules = [...model.namedModules()].filter(([, module]) => module instanceof Embedding);
+  return new Set(modules.map(([path]) => `${path}.weight`));
 }
 
 function scheduleFor(config: RunConfig, { totalSteps }: StepPlan): LearningRate {
