@@ -1,7 +1,7 @@
 // Every op of the contract on shapes drawn at random, with 0, 1, odd extents and extents that fit no tile among them.
 // A case builds its inputs on the backend it is given, in f32 or f64, and returns what is to be compared.
 
-import type { BlockCodec, DType, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
+import type { BlockCodec, CodedMoments, DType, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
 
 export interface Case {
   name: string;
@@ -318,6 +318,35 @@ const optimizers: Make[] = [
       return [...p, ...m, ...v, k.cast(step, t)];
     };
     return { name: `adamw and sgd on ${shapes.map((shape) => `[${shape}]`).join(" ")}`, run };
+  },
+  (draw) => {
+    const [rows, columns] = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const tensors = [0, 1].map(() => draw.floats([rows, columns]));
+    const decay = { lr: 0.01, weightDecay: 0.1 };
+    const run: Case["run"] = (k, t) => {
+      const [p, g] = tensors.map((make) => make(k, t)) as [Slot, Slot];
+      const [m, step, scale, skip] = [
+        k.alloc(t, [rows, columns]),
+        k.alloc("f32", [1]),
+        k.alloc(t, [1]),
+        k.alloc(t, [1]),
+      ];
+      const [rowMoments, columnMoments] = [k.alloc(t, [rows]), k.alloc(t, [columns])];
+      const blocks = Math.ceil((rows * columns) / 256);
+      const coded = (): CodedMoments => ({ codes: [k.alloc("u8", [rows, columns])], scales: [k.alloc(t, [blocks])] });
+      const [mean, square] = [coded(), coded()];
+      k.fill(scale, 0.5);
+      for (let i = 0; i < 3; i++) {
+        k.lion([p], [g], [m], step, scale, skip, { ...decay, beta1: 0.9, beta2: 0.99 });
+        const factored = { ...decay, epsilon: 1e-30, clip: 1, decayRate: -0.8 };
+        k.adafactor([p], [g], [rowMoments], [columnMoments], step, scale, skip, factored);
+        const adam = { ...decay, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+        k.adamw8bit([p], [g], mean, square, step, scale, skip, adam);
+      }
+      const codes = [...mean.codes, ...square.codes].map((slot) => k.cast(slot, t));
+      return [p, m, rowMoments, columnMoments, ...codes, ...mean.scales, ...square.scales];
+    };
+    return { name: `lion, adafactor and adamw8bit on [${rows},${columns}]`, run };
   },
 ];
 

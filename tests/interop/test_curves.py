@@ -40,7 +40,7 @@ def collate(rows):
     }
 
 
-def reference_run(model, folder: Path, learning_rate: float, clip: float, steps: int = STEPS):
+def reference_run(model, folder: Path, learning_rate: float, clip: float, steps: int = STEPS, **extra):
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainingArguments
 
@@ -51,7 +51,7 @@ def reference_run(model, folder: Path, learning_rate: float, clip: float, steps:
     arguments = TrainingArguments(
         output_dir=str(folder), max_steps=steps, per_device_train_batch_size=2, gradient_accumulation_steps=2, learning_rate=learning_rate,
         weight_decay=0.1, max_grad_norm=clip, lr_scheduler_type="cosine", warmup_steps=5, logging_steps=1, save_strategy="no",
-        report_to="none", use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
+        report_to="none", use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False, **extra,
     )
     trainer = InOrder(model=model, args=arguments, train_dataset=list(tokenized()), data_collator=collate)
     trainer.train()

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
-use kernels::backend::{Attention, Backend, Control, Head, Needs};
+use kernels::backend::{Attention, Backend, Codes, Control, Head, Needs};
 use kernels::blocks::Codec;
 use kernels::dtype::DType;
 use kernels::error::{KernelError, Result as Checked};
 use kernels::host::Host;
-use kernels::maths::{Activation, AdamW, Binary, Layout, Sgd, Unary};
+use kernels::maths::{Activation, Adafactor, AdamW, Binary, Layout, Lion, Sgd, Unary};
+use kernels::store::Slot;
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
@@ -28,6 +29,30 @@ pub struct AttentionOptions {
     pub scale: f64,
     pub window: f64,
     pub soft_cap: f64,
+}
+
+#[napi(object)]
+pub struct LionOptions {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub weight_decay: f64,
+}
+
+#[napi(object)]
+pub struct AdafactorOptions {
+    pub lr: f64,
+    pub weight_decay: f64,
+    pub epsilon: f64,
+    pub clip: f64,
+    pub decay_rate: f64,
+}
+
+/// Slots of 8-bit moments and of their scales.
+#[napi(object)]
+pub struct CodedMoments {
+    pub codes: Vec<f64>,
+    pub scales: Vec<f64>,
 }
 
 #[napi(object)]
@@ -529,6 +554,76 @@ impl NativeBackend {
             b.sgd(&params, &grads, &momentum, control(op, step, scale, skip)?, options)
         })
     }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments)]
+    pub fn lion(
+        &self,
+        params: Vec<f64>,
+        grads: Vec<f64>,
+        m: Vec<f64>,
+        step: f64,
+        scale: f64,
+        skip: f64,
+        options: LionOptions,
+    ) -> Result<()> {
+        let op = "lion";
+        let LionOptions { lr, beta1, beta2, weight_decay } = options;
+        let options = Lion { lr, beta1, beta2, weight_decay };
+        self.on(op, |b| {
+            let (params, grads, m) = (slots(op, &params)?, slots(op, &grads)?, slots(op, &m)?);
+            b.lion(&params, &grads, &m, control(op, step, scale, skip)?, options)
+        })
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments)]
+    pub fn adafactor(
+        &self,
+        params: Vec<f64>,
+        grads: Vec<f64>,
+        rows: Vec<f64>,
+        columns: Vec<f64>,
+        step: f64,
+        scale: f64,
+        skip: f64,
+        options: AdafactorOptions,
+    ) -> Result<()> {
+        let op = "adafactor";
+        let AdafactorOptions { lr, weight_decay, epsilon, clip, decay_rate } = options;
+        let options = Adafactor { lr, weight_decay, epsilon, clip, decay_rate };
+        self.on(op, |b| {
+            let (params, grads) = (slots(op, &params)?, slots(op, &grads)?);
+            let (rows, columns) = (slots(op, &rows)?, slots(op, &columns)?);
+            b.adafactor(&params, &grads, &rows, &columns, control(op, step, scale, skip)?, options)
+        })
+    }
+
+    #[napi(js_name = "adamw8bit")]
+    #[allow(clippy::too_many_arguments)]
+    pub fn adamw_8bit(
+        &self,
+        params: Vec<f64>,
+        grads: Vec<f64>,
+        m: CodedMoments,
+        v: CodedMoments,
+        step: f64,
+        scale: f64,
+        skip: f64,
+        options: AdamWOptions,
+    ) -> Result<()> {
+        let op = "adamw8bit";
+        let AdamWOptions { lr, beta1, beta2, epsilon, weight_decay } = options;
+        let options = AdamW { lr, beta1, beta2, epsilon, weight_decay };
+        self.on(op, |b| {
+            let (params, grads) = (slots(op, &params)?, slots(op, &grads)?);
+            let [m_codes, m_scales] = coded(op, &m)?;
+            let [v_codes, v_scales] = coded(op, &v)?;
+            let m = Codes { codes: &m_codes, scales: &m_scales };
+            let v = Codes { codes: &v_codes, scales: &v_scales };
+            b.adamw_8bit(&params, &grads, m, v, control(op, step, scale, skip)?, options)
+        })
+    }
 }
 
 fn attention_inputs(op: &'static str, inputs: [f64; 4], options: &AttentionOptions) -> Checked<Attention> {
@@ -551,4 +646,8 @@ fn head(op: &'static str, h: f64, w: f64, labels: f64, soft_cap: f64) -> Checked
 
 fn control(op: &'static str, step: f64, scale: f64, skip: f64) -> Checked<Control> {
     Ok(Control { step: slot(op, step)?, scale: slot(op, scale)?, skip: slot(op, skip)? })
+}
+
+fn coded(op: &'static str, moments: &CodedMoments) -> Checked<[Vec<Slot>; 2]> {
+    Ok([slots(op, &moments.codes)?, slots(op, &moments.scales)?])
 }

@@ -4,7 +4,7 @@
 use crate::blocks::Codec;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::maths::{Activation, AdamW, Binary, Layout, Sgd, Unary};
+use crate::maths::{Activation, Adafactor, AdamW, Binary, Layout, Lion, Sgd, Unary};
 use crate::rng::Key;
 use crate::store::Slot;
 
@@ -122,6 +122,13 @@ pub struct Control {
     pub skip: Slot,
 }
 
+/// Moments of a group in 8-bit codes, and the scales of their blocks.
+#[derive(Clone, Copy)]
+pub struct Codes<'a> {
+    pub codes: &'a [Slot],
+    pub scales: &'a [Slot],
+}
+
 pub trait Optimizers {
     fn grad_norm(&mut self, grads: &[Slot]) -> Result<Slot>;
     fn clip_factor(&mut self, norm: Slot, max_norm: f64) -> Result<[Slot; 2]>;
@@ -136,6 +143,25 @@ pub trait Optimizers {
     ) -> Result<()>;
     fn sgd(&mut self, params: &[Slot], grads: &[Slot], momentum: &[Slot], control: Control, options: Sgd)
         -> Result<()>;
+    fn lion(&mut self, params: &[Slot], grads: &[Slot], m: &[Slot], control: Control, options: Lion) -> Result<()>;
+    fn adafactor(
+        &mut self,
+        params: &[Slot],
+        grads: &[Slot],
+        rows: &[Slot],
+        columns: &[Slot],
+        control: Control,
+        options: Adafactor,
+    ) -> Result<()>;
+    fn adamw_8bit(
+        &mut self,
+        params: &[Slot],
+        grads: &[Slot],
+        m: Codes,
+        v: Codes,
+        control: Control,
+        options: AdamW,
+    ) -> Result<()>;
 }
 
 pub trait Backend: Memory + Elementwise + Rows + Layers + Rotations + Attend + Losses + Random + Optimizers {

@@ -5,6 +5,7 @@ pub mod backend;
 pub mod blocks;
 pub mod cpu;
 pub mod dtype;
+pub mod dynamic_code;
 pub mod error;
 pub mod fault;
 pub mod host;

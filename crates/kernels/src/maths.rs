@@ -5,6 +5,7 @@
 //! swiglu_backward, activate, activate_backward, cayley_blocks, matmul_blocks, permute_columns, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
+use crate::dynamic_code::Quantized;
 use crate::rng::Key;
 
 /// f32 and f64: the types maths is done in.
@@ -151,6 +152,26 @@ pub struct Sgd {
     pub weight_decay: f64,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub struct Lion {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub weight_decay: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Adafactor {
+    pub lr: f64,
+    pub weight_decay: f64,
+    /// Added to squared gradients.
+    pub epsilon: f64,
+    /// Largest root mean square of an update before `lr`.
+    pub clip: f64,
+    /// d in β = 1 − tᵈ
+    pub decay_rate: f64,
+}
+
 /// What a backend's arithmetic must offer. Names, formulas and shapes: packages/kernels/src/backend.ts.
 pub trait Maths<R: Real>: Send + Sync {
     fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]);
@@ -272,4 +293,19 @@ pub trait Maths<R: Real>: Send + Sync {
     #[allow(clippy::too_many_arguments)]
     fn adamw(&self, p: &mut [R], g: &[R], m: &mut [R], v: &mut [R], t: f64, grad_scale: R, options: AdamW);
     fn sgd(&self, p: &mut [R], g: &[R], momentum: Option<&mut [R]>, t: f64, grad_scale: R, options: Sgd);
+    fn lion(&self, p: &mut [R], g: &[R], m: &mut [R], grad_scale: R, options: Lion);
+    /// p `[R,C]`, rows `[R]`, columns `[C]`; without rows p is a vector `[C]`.
+    #[allow(clippy::too_many_arguments)]
+    fn adafactor(
+        &self,
+        p: &mut [R],
+        g: &[R],
+        rows: Option<&mut [R]>,
+        columns: &mut [R],
+        t: f64,
+        grad_scale: R,
+        options: Adafactor,
+    );
+    #[allow(clippy::too_many_arguments)]
+    fn adamw_8bit(&self, p: &mut [R], g: &[R], m: Quantized<R>, v: Quantized<R>, t: f64, grad_scale: R, options: AdamW);
 }

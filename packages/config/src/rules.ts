@@ -41,13 +41,13 @@ export function checkRules(values: WrittenConfig, purpose: Purpose, positions: P
 }
 
 function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
-  const full = v.finetuningType === "full";
+  const noAdapter = v.finetuningType === "full" || v.finetuningType === "freeze";
   const attached = ["prompt_tuning", "prefix_tuning", "houlsby", "pfeiffer"].includes(v.finetuningType);
   const fromText = v.finetuningType === "prompt_tuning" && v.promptTuningInit === "TEXT";
   // prettier-ignore
   return [
     [v.modelNameOrPath === "", "model_name_or_path", "model_name_or_path is missing", "name a model folder or .gguf file"],
-    [full && v.adapterNameOrPath.length > 0, "adapter_name_or_path", "an adapter with finetuning_type: full", "use finetuning_type: lora"],
+    [noAdapter && v.adapterNameOrPath.length > 0, "adapter_name_or_path", `an adapter with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.finetuningType !== "lora" && v.useRslora, "use_rslora", `use_rslora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [attached && v.additionalTarget.length > 0, "additional_target", `additional_target with finetuning_type: ${v.finetuningType}`, "remove it"],
     [v.finetuningType !== "prefix_tuning" && v.prefixProjection, "prefix_projection", `prefix_projection with finetuning_type: ${v.finetuningType}`, "use finetuning_type: prefix_tuning"],
@@ -57,6 +57,7 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [!fromText && v.promptTuningInitText !== undefined, "prompt_tuning_init_text", "prompt_tuning_init_text is not used", "set finetuning_type: prompt_tuning and prompt_tuning_init: TEXT"],
     [v.finetuningType !== "lora" && v.useDora, "use_dora", `use_dora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.finetuningType === "loha" && v.loraDropout > 0, "lora_dropout", "lora_dropout with finetuning_type: loha", "LoHa has no dropout; remove it"],
+    [v.finetuningType !== "lora" && v.loraplusLrRatio !== undefined, "loraplus_lr_ratio", `loraplus_lr_ratio with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
     ...ia3Rules(v),
@@ -100,7 +101,7 @@ function preferenceRules(v: WrittenConfig): Rule[] {
   return [
     [v.dpoLabelSmoothing > 0 && v.prefLoss !== "sigmoid", "dpo_label_smoothing", `dpo_label_smoothing with pref_loss: ${v.prefLoss}`, "use pref_loss: sigmoid"],
     [pairs && (v.neftuneNoiseAlpha ?? 0) > 0, "neftune_noise_alpha", "neftune_noise_alpha with stage: dpo", "remove it: both passes over a pair must see the same"],
-    [pairs && grows && (v.refModel !== undefined || v.finetuningType === "full"), "resize_vocab", "new tokens and a reference model beside the trained one", "use an adapter without ref_model"],
+    [pairs && grows && (v.refModel !== undefined || v.finetuningType === "full" || v.finetuningType === "freeze"), "resize_vocab", "new tokens and a reference model beside the trained one", "use an adapter without ref_model"],
     [pairs && (v.packing ?? false), "packing", "packing outside stages sft and pt", "remove it"],
     [pairs && !compares && v.refModel !== undefined, "ref_model", `ref_model with pref_loss: ${v.prefLoss}`, "remove it: this loss has no reference"],
     [!pairs && v.refModel !== undefined, "ref_model", "ref_model outside stage dpo", "remove it"],
@@ -176,9 +177,22 @@ function scheduleRules(v: WrittenConfig): Rule[] {
     [needsMin && !hasMin, "lr_scheduler_type", `lr_scheduler_type ${name} without a minimum`, "set min_lr or min_lr_rate in lr_scheduler_kwargs"],
     [listens && v.evalStrategy === "no", "lr_scheduler_type", `${name} without evaluation`, "set eval_strategy"],
     [(v.warmupRatio ?? 0) > 0 && v.warmupSteps > 0, "warmup_ratio", "warmup_ratio and warmup_steps exclude each other", "keep one"],
+    [listens && v.loraplusLrRatio !== undefined, "loraplus_lr_ratio", `loraplus_lr_ratio with lr_scheduler_type ${name}, which has one learning rate`, "use another schedule"],
+    [v.loraplusLrRatio !== undefined && v.learningRate === 0, "learning_rate", "loraplus_lr_ratio with learning_rate 0", "set a learning_rate"],
     [v.optim !== "sgd" && v.optimArgs !== undefined, "optim_args", "optim_args are for optim: sgd", "remove them"],
   ];
 }
+
+/** Names of one optimizer → the one it goes by. */
+const sameOptimizers: Readonly<Record<WrittenConfig["optim"], RunConfig["optim"]>> = {
+  adamw_torch: "adamw_torch",
+  adamw_torch_fused: "adamw_torch",
+  adamw_8bit: "adamw_8bit",
+  adamw_bnb_8bit: "adamw_8bit",
+  adafactor: "adafactor",
+  lion_32bit: "lion_32bit",
+  sgd: "sgd",
+};
 
 /** Fills in what follows from other keys, as LlamaFactory and transformers do. */
 export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
@@ -197,7 +211,7 @@ export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
       v.newSpecialTokensConfig,
       positions.get("new_special_tokens_config") ?? "",
     ),
-    optim: v.optim === "sgd" ? "sgd" : "adamw_torch",
+    optim: sameOptimizers[v.optim],
     optimArgs: sgdOptions(v.optimArgs, positions.get("optim_args") ?? ""),
     lrSchedulerKwargs: v.lrSchedulerKwargs ?? {},
     warmupRatio: v.warmupRatio || warmup,
@@ -218,7 +232,7 @@ function sgdOptions(text: string | undefined, where: string): RunConfig["optimAr
   for (const part of text?.split(",") ?? []) {
     const [name, value] = part.split("=").map((side) => side.trim());
     if (name === "momentum") options.momentum = Number(value || Number.NaN);
-    else if (name === "nesterov") options.nesterov = /^true$/i.test(value ?? "") || wrong("nesterov takes true");
+    else if (name === "nesterov") options.nesterov = /^(true|1|yes)$/i.test(value ?? "");
     else wrong(`unknown option ${JSON.stringify(name)}`);
   }
   if (!(options.momentum >= 0 && options.momentum < 1)) wrong("momentum must be from 0 to below 1");

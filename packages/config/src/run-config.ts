@@ -3,7 +3,7 @@
 
 export type Stage = "sft" | "pt" | "dpo";
 export type PreferenceLossName = "sigmoid" | "hinge" | "ipo" | "kto_pair" | "orpo" | "simpo";
-/** Adapters by the name of their method; `full` trains every weight. */
+/** Adapters by the name of their method; `freeze` trains some blocks, `full` every weight. */
 export const finetuningTypes = [
   "lora",
   "loha",
@@ -14,6 +14,7 @@ export const finetuningTypes = [
   "prefix_tuning",
   "houlsby",
   "pfeiffer",
+  "freeze",
   "full",
 ] as const;
 export type FinetuningType = (typeof finetuningTypes)[number];
@@ -131,6 +132,16 @@ export interface FinetuningConfig {
   simpoGamma: number;
   /** Undefined: the model itself, without its adapter or as it was before training. */
   refModel: string | undefined;
+  /** LoRA+: learning rate of B over that of A; undefined is off. */
+  loraplusLrRatio: number | undefined;
+  /** LoRA+: learning rate of an embedding's B. */
+  loraplusLrEmbedding: number;
+  /** The last n blocks train, or the first −n. */
+  freezeTrainableLayers: number;
+  /** Modules of those blocks, or the single word `all`. */
+  freezeTrainableModules: string[];
+  /** Modules outside the blocks that train too. */
+  freezeExtraModules: string[];
   disableShuffling: boolean;
   earlyStoppingSteps: number | undefined;
   plotLoss: boolean;
@@ -148,7 +159,7 @@ export interface TrainingConfig {
   perDeviceTrainBatchSize: number;
   perDeviceEvalBatchSize: number;
   gradientAccumulationSteps: number;
-  optim: "adamw_torch" | "sgd";
+  optim: "adamw_torch" | "adamw_8bit" | "adafactor" | "lion_32bit" | "sgd";
   /** Parsed `key=value` pairs: `momentum`, `nesterov`. */
   optimArgs: { momentum: number; nesterov: boolean };
   learningRate: number;

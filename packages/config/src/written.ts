@@ -20,7 +20,7 @@ export type WrittenFinetuning = Replace<FinetuningConfig, { loraAlpha: number | 
 export type WrittenTraining = Replace<
   TrainingConfig,
   {
-    optim: "adamw_torch" | "adamw_torch_fused" | "sgd";
+    optim: TrainingConfig["optim"] | "adamw_torch_fused" | "adamw_bnb_8bit";
     optimArgs: string | undefined;
     lrSchedulerKwargs: TrainingConfig["lrSchedulerKwargs"] | undefined;
     warmupRatio: number | undefined;

@@ -135,6 +135,9 @@ resume_from_checkpoint: null
     expect(makeConfig({ ...base, warmup_steps: 0.1 }).config).toMatchObject({ warmupRatio: 0.1, warmupSteps: 0 });
     expect(makeConfig({ ...base, stage: "pt" }).config).toMatchObject({ packing: true, packingAsked: false });
     expect(makeConfig({ ...base, include_num_input_tokens_seen: true }).config.includeNumInputTokensSeen).toBe("all");
+    expect(makeConfig({ ...base, optim: "adamw_bnb_8bit" }).config.optim).toBe("adamw_8bit");
+    const plain = { ...base, optim: "sgd", optim_args: "momentum = 0.9, nesterov = false" };
+    expect(makeConfig(plain).config.optimArgs).toEqual({ momentum: 0.9, nesterov: false });
     expect(makeConfig({ ...base, optim: "sgd", optim_args: "momentum=0.9,nesterov=True" }).config.optimArgs).toEqual({
       momentum: 0.9,
       nesterov: true,
@@ -154,6 +157,19 @@ resume_from_checkpoint: null
     expect(() => loadConfig([file(`${baseText}new_special_tokens_config: ${empty}\n`)])).toThrow(
       "names no token; add one",
     );
+  });
+
+  it("takes LoRA+ with LoRA and a schedule of the steps alone", () => {
+    const plus = { ...base, loraplus_lr_ratio: 16 };
+    expect(makeConfig(plus).config).toMatchObject({ loraplusLrRatio: 16, loraplusLrEmbedding: 1e-6 });
+    for (const [words, refusal] of [
+      [{ finetuning_type: "full" }, "loraplus_lr_ratio with finetuning_type: full; use finetuning_type: lora"],
+      [{ finetuning_type: "freeze", adapter_name_or_path: "a" }, "an adapter with finetuning_type: freeze"],
+      [{ lr_scheduler_type: "greedy", val_size: 0.1, eval_strategy: "steps" }, "greedy, which has one learning rate"],
+      [{ learning_rate: 0 }, "loraplus_lr_ratio with learning_rate 0; set a learning_rate"],
+      [{ optim: "lion_32bit", optim_args: "momentum=0.9" }, "optim_args are for optim: sgd; remove them"],
+    ] as const)
+      expect(() => makeConfig({ ...plus, ...words }), refusal).toThrow(refusal);
   });
 
   it("accepts a refused key at the value that switches it off, and ignores it in silence", () => {

@@ -51,6 +51,32 @@ export interface SgdOptions {
   weightDecay: number;
 }
 
+/** Lion (Chen et al. 2023) as bitsandbytes does it in f32: decay first, then the sign of the interpolation. */
+export interface LionOptions {
+  lr: number;
+  beta1: number;
+  beta2: number;
+  weightDecay: number;
+}
+
+/** Adafactor (Shazeer & Stern 2018) with a given learning rate, as transformers with `scale_parameter` and `relative_step` off. */
+export interface AdafactorOptions {
+  lr: number;
+  weightDecay: number;
+  /** Added to squared gradients. */
+  epsilon: number;
+  /** Largest root mean square of an update before `lr`. */
+  clip: number;
+  /** The second moment decays by 1 − tᵈ at update t. */
+  decayRate: number;
+}
+
+/** Moments in dynamic 8-bit codes: u8 of the parameter's shape, and a scale for each 256 elements. */
+export interface CodedMoments {
+  codes: readonly Slot[];
+  scales: readonly Slot[];
+}
+
 /**
  * Which keys each query row attends to, as one i32 tensor.
  * For every segment in order: qStart, qLength, numRanges, then numRanges × (kStart, kLength).
@@ -232,5 +258,36 @@ export interface KernelBackend {
     scale: Slot,
     skip: Slot,
     options: SgdOptions,
+  ): void;
+  lion(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    m: readonly Slot[],
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: LionOptions,
+  ): void;
+  /** Parameters [R,C] have moments rows [R] and columns [C]; a vector [C] has rows [0]. */
+  adafactor(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    rows: readonly Slot[],
+    columns: readonly Slot[],
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: AdafactorOptions,
+  ): void;
+  /** `adamw` on moments in 8-bit codes, which are bitsandbytes'. */
+  adamw8bit(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    m: CodedMoments,
+    v: CodedMoments,
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: AdamWOptions,
   ): void;
 }

@@ -2,13 +2,16 @@
 
 import type {
   ActivationKind,
+  AdafactorOptions,
   AdamWOptions,
   AttentionLayout,
   AttentionOptions,
   BinaryKind,
   BlockCodec,
+  CodedMoments,
   DType,
   KernelBackend,
+  LionOptions,
   MatmulLayout,
   RngKey,
   SgdOptions,
@@ -316,5 +319,45 @@ export class NativeBackend implements KernelBackend {
     options: SgdOptions,
   ): void {
     call("sgd", () => this.#native.sgd([...params], [...grads], [...momentum], step, scale, skip, options));
+  }
+
+  lion(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    m: readonly Slot[],
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: LionOptions,
+  ): void {
+    call("lion", () => this.#native.lion([...params], [...grads], [...m], step, scale, skip, options));
+  }
+
+  adafactor(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    rows: readonly Slot[],
+    columns: readonly Slot[],
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: AdafactorOptions,
+  ): void {
+    call("adafactor", () =>
+      this.#native.adafactor([...params], [...grads], [...rows], [...columns], step, scale, skip, options),
+    );
+  }
+
+  adamw8bit(
+    params: readonly Slot[],
+    grads: readonly Slot[],
+    m: CodedMoments,
+    v: CodedMoments,
+    step: Slot,
+    scale: Slot,
+    skip: Slot,
+    options: AdamWOptions,
+  ): void {
+    call("adamw8bit", () => this.#native.adamw8bit([...params], [...grads], m, v, step, scale, skip, options));
   }
 }

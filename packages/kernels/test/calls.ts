@@ -1,4 +1,4 @@
-import type { KernelBackend, RngKey, Slot } from "../src/index.ts";
+import type { CodedMoments, KernelBackend, RngKey, Slot } from "../src/index.ts";
 import { put } from "./support.ts";
 
 export type Method = Exclude<keyof KernelBackend, "name" | "description">;
@@ -6,6 +6,8 @@ export type Method = Exclude<keyof KernelBackend, "name" | "description">;
 export const key: RngKey = { seed: 2 ** 40 + 3, stream: 17, step: 5, micro: 1, rank: 2 };
 const attentionOptions = { headDim: 4, scale: 0.5, window: 2, softCap: 3 };
 export const adamwOptions = { lr: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 };
+export const lionOptions = { lr: 0.01, beta1: 0.9, beta2: 0.99, weightDecay: 0.1 };
+export const adafactorOptions = { lr: 0.01, weightDecay: 0.1, epsilon: 1e-30, clip: 1, decayRate: -0.8 };
 export const sgdOptions = { lr: 0.1, momentum: 0.9, nesterov: false, weightDecay: 0.01 };
 
 const floats = (k: KernelBackend, ...shape: number[]): Slot => {
@@ -28,6 +30,12 @@ const steering = (k: KernelBackend): [step: Slot, scale: Slot, skip: Slot] => [
   put(k, [1], [1]),
   put(k, [0], [1]),
 ];
+
+/** Moments of zeros for a vector. */
+export const coded = (k: KernelBackend, length: number): CodedMoments => ({
+  codes: [k.alloc("u8", [length])],
+  scales: [k.alloc("f32", [Math.ceil(length / 256)])],
+});
 
 /** One valid list of arguments for every method of the contract. */
 export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<KernelBackend[M]> } = {
@@ -95,6 +103,16 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   clipFactor: (k) => [floats(k, 1), 1],
   adamw: (k) => [[floats(k, 2)], [floats(k, 2)], [floats(k, 2)], [k.alloc("f32", [2])], ...steering(k), adamwOptions],
   sgd: (k) => [[floats(k, 2)], [floats(k, 2)], [floats(k, 2)], ...steering(k), sgdOptions],
+  lion: (k) => [[floats(k, 2)], [floats(k, 2)], [floats(k, 2)], ...steering(k), lionOptions],
+  adafactor: (k) => [
+    [floats(k, 2, 3)],
+    [floats(k, 2, 3)],
+    [k.alloc("f32", [2])],
+    [k.alloc("f32", [3])],
+    ...steering(k),
+    adafactorOptions,
+  ],
+  adamw8bit: (k) => [[floats(k, 300)], [floats(k, 300)], coded(k, 300), coded(k, 300), ...steering(k), adamwOptions],
 };
 
 export const methods = Object.keys(validCalls) as Method[];

@@ -1,8 +1,11 @@
+export { adafactor } from "./adafactor.ts";
+export { adamw8bit, type AdamW8bitSettings } from "./adamw-8bit.ts";
 export { adamw, type AdamWSettings } from "./adamw.ts";
 export { clipGradients, type ClippedGradients } from "./clip.ts";
 export { OptimizersError, type OptimizersErrorCode } from "./errors.ts";
-export { decayGroups, isDecayed } from "./groups.ts";
+export { decayGroups, isDecayed, loraPlusGroups, type LoraPlusSettings } from "./groups.ts";
 export { createLearningRate, type LearningRate, type ScheduleName } from "./learning-rate.ts";
+export { lion, type LionSettings } from "./lion.ts";
 export type { Optimizer, ParameterGroup, Trainable } from "./optimizer.ts";
 export type { ScheduleOptions } from "./options.ts";
 export { optimizers, type OptimizerName, type OptimizerSettings } from "./registry.ts";

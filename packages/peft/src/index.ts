@@ -8,6 +8,7 @@ export { type Ia3Config } from "./ia3/config.ts";
 export { Ia3Linear } from "./ia3/layer.ts";
 export { type LohaConfig } from "./loha/config.ts";
 export { LohaLinear } from "./loha/layer.ts";
+export { chooseTrained, type FreezeSettings } from "./freeze.ts";
 export { type LoraConfig } from "./lora/config.ts";
 export { DoraLinear } from "./lora/dora.ts";
 export { LoraLinear } from "./lora/layer.ts";

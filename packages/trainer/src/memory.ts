@@ -8,8 +8,10 @@ import { UserError } from "@welltempered/formats";
 export interface MemoryPlan {
   /** Bytes of all weights as they will be held. */
   weights: number;
-  /** Parameters that train: each has a gradient and two moments in f32. */
+  /** Parameters that train: each has a gradient in f32. */
   trainable: number;
+  /** Bytes of optimizer state for each of them. */
+  stateBytes: number;
   /** Shapes of the model's weights. */
   shapes: Iterable<Shape>;
   /** Tokens of the longest micro-batch; 0 where nothing trains. */
@@ -17,13 +19,13 @@ export interface MemoryPlan {
 }
 
 /**
- * Bytes: weights, 12 a trained parameter, and for each token of a micro-batch the outputs of all projections, which
+ * Bytes: weights, gradients, optimizer state, and for each token of a micro-batch the outputs of all projections, which
  * backward needs, in f32.
  */
-export function estimateMemory({ weights, trainable, shapes, batchTokens }: MemoryPlan): number {
+export function estimateMemory({ weights, trainable, stateBytes, shapes, batchTokens }: MemoryPlan): number {
   const outputs = [...shapes].reduce((sum, shape) => sum + (shape.length === 2 ? (shape[0] ?? 0) : 0), 0);
   const widest = [...shapes].reduce((most, shape) => Math.max(most, shape[0] ?? 0), 0);
-  return weights + 12 * trainable + 4 * batchTokens * Math.max(0, outputs - widest);
+  return weights + (4 + stateBytes) * trainable + 4 * batchTokens * Math.max(0, outputs - widest);
 }
 
 /** Bytes this process may still take: `TEMPER_MEMORY_LIMIT` if set, else what the system says is available. */

@@ -29,6 +29,9 @@ it.each<[Record<string, unknown>, string[]]>([
   [{ lora_dropout: 0.1 }, ["lora_dropout 0 → 0.1"]],
   [{ lora_target: "q_proj,v_proj" }, ['lora_target ["all"] → ["q_proj","v_proj"]']],
   [{ additional_target: "lm_head" }, ['additional_target [] → ["lm_head"]']],
+  [{ optim: "adamw_bnb_8bit" }, ["optim adamw_torch → adamw_8bit"]],
+  [{ optim: "lion_32bit" }, ["optim adamw_torch → lion_32bit", "adam_epsilon 1e-8 → none"]],
+  [{ loraplus_lr_ratio: 16 }, ["loraplus_lr_ratio none → 16", "loraplus_lr_embedding none → 0.000001"]],
   [{ use_rslora: true }, ["use_rslora false → true"]],
   [{ use_dora: true }, ["use_dora false → true"]],
   [{ seed: 1 }, ["seed 42 → 1"]],
@@ -114,6 +117,14 @@ it("settings of another method do not matter", () => {
   expect(differences(identity(full), identity({ ...full, optim_args: "momentum=0.9" }))).toEqual([
     'optim_args {"momentum":0,"nesterov":false} → {"momentum":0.9,"nesterov":false}',
   ]);
+});
+
+it("the blocks that train decide in freeze tuning only", () => {
+  const freeze = { finetuning_type: "freeze" };
+  expect(differences(identity(freeze), identity({ ...freeze, freeze_trainable_layers: -1, lora_rank: 2 }))).toEqual([
+    "freeze_trainable_layers 2 → -1",
+  ]);
+  expect(differences(identity(), identity({ freeze_trainable_layers: -1 }))).toEqual([]);
 });
 
 it("other rows, tokens or another backend make another run, the order of keys of an option does not", () => {

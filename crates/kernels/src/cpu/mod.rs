@@ -1,6 +1,8 @@
 //! The maths in SIMD on several threads, f32. Work is cut by shape alone, so any number of threads gives the same bits.
 
 mod activation;
+mod adafactor;
+mod adamw_8bit;
 mod attention;
 mod attention_backward;
 mod elementwise;
@@ -21,7 +23,10 @@ mod tests;
 
 pub use simd::Isa;
 
-use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd, Unary};
+use crate::dynamic_code::Quantized;
+use crate::maths::{
+    Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Segment, Sgd, Unary,
+};
 use crate::rng::Key;
 use pool::Pool;
 
@@ -259,5 +264,35 @@ impl Maths<f32> for Cpu {
 
     fn sgd(&self, p: &mut [f32], g: &[f32], momentum: Option<&mut [f32]>, t: f64, grad_scale: f32, options: Sgd) {
         optimizer::sgd(self.isa, &self.pool, p, g, momentum, t, grad_scale, options);
+    }
+
+    fn lion(&self, p: &mut [f32], g: &[f32], m: &mut [f32], grad_scale: f32, options: Lion) {
+        optimizer::lion(self.isa, &self.pool, p, g, m, grad_scale, options);
+    }
+
+    fn adafactor(
+        &self,
+        p: &mut [f32],
+        g: &[f32],
+        rows: Option<&mut [f32]>,
+        columns: &mut [f32],
+        t: f64,
+        grad_scale: f32,
+        options: Adafactor,
+    ) {
+        adafactor::adafactor(self.isa, &self.pool, p, g, rows, columns, t, grad_scale, options);
+    }
+
+    fn adamw_8bit(
+        &self,
+        p: &mut [f32],
+        g: &[f32],
+        m: Quantized<f32>,
+        v: Quantized<f32>,
+        t: f64,
+        grad_scale: f32,
+        options: AdamW,
+    ) {
+        adamw_8bit::adamw_8bit(self.isa, &self.pool, p, g, m, v, t, grad_scale, options);
     }
 }

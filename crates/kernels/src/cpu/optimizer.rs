@@ -3,7 +3,7 @@
 use super::elementwise::CHUNK;
 use super::pool::Pool;
 use super::simd::{kernel, Isa};
-use crate::maths::{AdamW, Sgd};
+use crate::maths::{AdamW, Lion, Sgd};
 
 /// The factors of one AdamW update, rounded once from f64.
 #[derive(Clone, Copy)]
@@ -68,6 +68,22 @@ kernel! {
             s.store_part(mean, m);
             s.store_part(square, v);
             s.store_part(new, p);
+        }
+    }
+
+    /// Not fused, so that the sign is the reference's. A tiny direction is made large before it is cut to ±1.
+    fn lion_step<S>(s, grad_scale: f32, options: Lion, p: &mut [f32], g: &[f32], m: &mut [f32]) {
+        let Lion { lr, beta1, beta2, weight_decay } = options;
+        let [scale, keep, step] = [grad_scale, (1.0 - lr * weight_decay) as f32, -lr as f32].map(|x| s.splat(x));
+        let [kept1, fresh1, kept2, fresh2] = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(|x| s.splat(x as f32));
+        let [one, minus_one, huge] = [1.0, -1.0, 2f32.powi(127)].map(|x| s.splat(x));
+        for ((p, g), m) in p.chunks_mut(S::LANES).zip(g.chunks(S::LANES)).zip(m.chunks_mut(S::LANES)) {
+            let gradient = s.mul(scale, s.load_part(g));
+            let old = s.load_part(m);
+            let direction = s.add(s.mul(old, kept1), s.mul(fresh1, gradient));
+            let sign = s.max(s.min(s.mul(s.mul(direction, huge), huge), one), minus_one);
+            s.store_part(s.mul_add(step, sign, s.mul(s.load_part(p), keep)), p);
+            s.store_part(s.add(s.mul(old, kept2), s.mul(fresh2, gradient)), m);
         }
     }
 
@@ -138,4 +154,9 @@ pub fn sgd(
             descend_with_momentum(isa, factors, p, g, buffer);
         }),
     }
+}
+
+pub fn lion(isa: Isa, pool: &Pool, p: &mut [f32], g: &[f32], m: &mut [f32], grad_scale: f32, options: Lion) {
+    let tasks = p.chunks_mut(CHUNK).zip(g.chunks(CHUNK)).zip(m.chunks_mut(CHUNK)).collect();
+    pool.each(tasks, |((p, g), m)| lion_step(isa, grad_scale, options, p, g, m));
 }

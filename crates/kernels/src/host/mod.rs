@@ -2,6 +2,8 @@
 //! the fast one and the naive one get slices that fit.
 //! Ops compute in f64 where a float input is f64, else in f32; narrower inputs are expanded first.
 
+mod adafactor;
+mod adamw_8bit;
 mod attention;
 mod check;
 mod elementwise;

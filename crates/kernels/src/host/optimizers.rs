@@ -5,32 +5,71 @@ use std::collections::HashSet;
 
 use super::views::{reals, scalar};
 use super::{check, in_compute_dtype, Compute, Host};
-use crate::backend::{Control, Optimizers};
+use crate::backend::{Codes, Control, Optimizers};
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
-use crate::maths::{AdamW, Sgd};
+use crate::maths::{Adafactor, AdamW, Lion, Sgd};
 use crate::store::{Slot, Tensor};
 
 /// Tensors of a group by role: parameters, gradients and optimizer state, all of one dtype and pairwise of one shape.
-struct Group {
-    params: Vec<Tensor>,
-    grads: Vec<Tensor>,
-    states: Vec<Vec<Tensor>>,
-    dtype: DType,
+pub(super) struct Group {
+    pub params: Vec<Tensor>,
+    pub grads: Vec<Tensor>,
+    pub states: Vec<Vec<Tensor>>,
+    pub dtype: DType,
 }
 
 /// What `Control` says about this update.
-struct Update {
+pub(super) struct Update {
     step: Tensor,
     count: f32,
-    grad_scale: f64,
-    skipped: bool,
+    pub grad_scale: f64,
+    pub skipped: bool,
+}
+
+impl Update {
+    /// The number of this update, from 1.
+    pub fn t(&self) -> f64 {
+        f64::from(self.count) + 1.0
+    }
+
+    pub fn done(&self) {
+        self.step.view_mut::<f32>()[0] = self.count + 1.0;
+    }
+}
+
+/// The shape of a state, from its parameter's.
+type ShapeOf = fn(&[usize]) -> Vec<usize>;
+
+/// What a state is to the parameter it belongs to.
+pub(super) struct State<'a> {
+    pub name: &'static str,
+    pub slots: &'a [Slot],
+    /// Its shape, where it is not the parameter's.
+    pub shape: Option<ShapeOf>,
+    /// Its dtype, where it is not the parameter's.
+    pub dtype: Option<DType>,
+}
+
+impl<'a> State<'a> {
+    /// A state of the parameter's own shape and dtype.
+    fn like(name: &'static str, slots: &'a [Slot]) -> State<'a> {
+        State { name, slots, shape: None, dtype: None }
+    }
 }
 
 fn same_dtype(op: &'static str, tensors: &[&Tensor]) -> Result<DType> {
     let dtype = check::compute_dtype(op, tensors)?;
     tensors.iter().try_for_each(|x| check::dtype_is(op, "every parameter, gradient and state", x, dtype))?;
     Ok(dtype)
+}
+
+fn check_state(op: &'static str, state: &State, p: &Tensor, x: &Tensor) -> Result<()> {
+    match state.shape {
+        Some(shape) => check::shape_is(op, state.name, x, &shape(p.shape()))?,
+        None => check::same_shape(op, ["a parameter", "its gradient or state"], p, x)?,
+    }
+    state.dtype.map_or(Ok(()), |dtype| check::dtype_is(op, state.name, x, dtype))
 }
 
 /// No tensor that changes lies on the memory of another one of the group.
@@ -44,31 +83,35 @@ fn all_apart(op: &'static str, changed: &[&Tensor], grads: &[Tensor]) -> Result<
     }
 }
 
-fn check_finite(op: &'static str, numbers: &[(&str, f64)]) -> Result<()> {
+pub(super) fn check_finite(op: &'static str, numbers: &[(&str, f64)]) -> Result<()> {
     numbers.iter().try_for_each(|&(what, value)| check::finite(op, what, value).map(drop))
 }
 
 impl Host {
-    fn group(&self, op: &'static str, params: &[Slot], grads: &[Slot], states: &[(&str, &[Slot])]) -> Result<Group> {
-        let mut lists = std::iter::once(("grads", grads)).chain(states.iter().copied());
+    pub(super) fn group(&self, op: &'static str, params: &[Slot], grads: &[Slot], states: &[State]) -> Result<Group> {
+        let mut lists = std::iter::once(("grads", grads)).chain(states.iter().map(|state| (state.name, state.slots)));
         if let Some((what, list)) = lists.find(|(_, list)| list.len() != params.len()) {
             let message = format!("{} params but {} {what}", params.len(), list.len());
             return Err(KernelError::shape(op, message));
         }
         let (params, grads) = (self.get_all(op, params)?, self.get_all(op, grads)?);
-        let states = states.iter().map(|(_, list)| self.get_all(op, list)).collect::<Result<Vec<_>>>()?;
-        for list in std::iter::once(&grads).chain(&states) {
-            for (p, other) in params.iter().zip(list) {
-                check::same_shape(op, ["a parameter", "its gradient or state"], p, other)?;
-            }
+        for (p, g) in params.iter().zip(&grads) {
+            check::same_shape(op, ["a parameter", "its gradient or state"], p, g)?;
         }
-        let changed: Vec<&Tensor> = params.iter().chain(states.iter().flatten()).collect();
+        let of = |state: &State| -> Result<Vec<Tensor>> {
+            let list = self.get_all(op, state.slots)?;
+            params.iter().zip(&list).try_for_each(|(p, x)| check_state(op, state, p, x))?;
+            Ok(list)
+        };
+        let tensors = states.iter().map(of).collect::<Result<Vec<_>>>()?;
+        let changed: Vec<&Tensor> = params.iter().chain(tensors.iter().flatten()).collect();
         all_apart(op, &changed, &grads)?;
-        let dtype = same_dtype(op, &changed.iter().copied().chain(&grads).collect::<Vec<_>>())?;
-        Ok(Group { params, grads, states, dtype })
+        let own = states.iter().zip(&tensors).filter(|(state, _)| state.dtype.is_none()).flat_map(|(_, list)| list);
+        let dtype = same_dtype(op, &params.iter().chain(&grads).chain(own).collect::<Vec<_>>())?;
+        Ok(Group { params, grads, states: tensors, dtype })
     }
 
-    fn update(&self, op: &'static str, control: Control, group: &Group) -> Result<Update> {
+    pub(super) fn update(&self, op: &'static str, control: Control, group: &Group) -> Result<Update> {
         let step = self.get(op, control.step)?;
         check::dtype_is(op, "step", &step, DType::F32)?;
         if group.params.iter().chain(group.states.iter().flatten()).any(|x| x.shares_memory_with(&step)) {
@@ -86,7 +129,7 @@ impl Host {
 
     fn adamw_in<R: Compute>(&mut self, group: &Group, update: &Update, options: AdamW) -> Result<()> {
         let maths = R::maths(self, "adamw")?;
-        let (t, grad_scale) = (f64::from(update.count) + 1.0, R::from_f64(update.grad_scale));
+        let (t, grad_scale) = (update.t(), R::from_f64(update.grad_scale));
         for (i, p) in group.params.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
             let (mut m, mut v) = (group.states[0][i].view_mut(), group.states[1][i].view_mut());
             maths.adamw(&mut p.view_mut(), &group.grads[i].view(), &mut m, &mut v, t, grad_scale, options);
@@ -96,11 +139,21 @@ impl Host {
 
     fn sgd_in<R: Compute>(&mut self, group: &Group, update: &Update, options: Sgd) -> Result<()> {
         let maths = R::maths(self, "sgd")?;
-        let (t, grad_scale) = (f64::from(update.count) + 1.0, R::from_f64(update.grad_scale));
+        let (t, grad_scale) = (update.t(), R::from_f64(update.grad_scale));
         for (i, p) in group.params.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
             let mut momentum = group.states.first().map(|list| list[i].view_mut());
             let momentum = momentum.as_deref_mut();
             maths.sgd(&mut p.view_mut(), &group.grads[i].view(), momentum, t, grad_scale, options);
+        }
+        Ok(())
+    }
+
+    fn lion_in<R: Compute>(&mut self, group: &Group, update: &Update, options: Lion) -> Result<()> {
+        let maths = R::maths(self, "lion")?;
+        let grad_scale = R::from_f64(update.grad_scale);
+        for (i, p) in group.params.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
+            let mut m = group.states[0][i].view_mut();
+            maths.lion(&mut p.view_mut(), &group.grads[i].view(), &mut m, grad_scale, options);
         }
         Ok(())
     }
@@ -157,7 +210,7 @@ impl Optimizers for Host {
         check::within(op, "beta1", options.beta1, 0.0, 1.0)?;
         check::within(op, "beta2", options.beta2, 0.0, 1.0)?;
         check::within(op, "epsilon", options.epsilon, 0.0, f64::INFINITY)?;
-        let group = self.group(op, params, grads, &[("m", m), ("v", v)])?;
+        let group = self.group(op, params, grads, &[State::like("m", m), State::like("v", v)])?;
         let update = self.update(op, control, &group)?;
         if update.skipped {
             return Ok(());
@@ -166,7 +219,7 @@ impl Optimizers for Host {
             DType::F64 => self.adamw_in::<f64>(&group, &update, options)?,
             _ => self.adamw_in::<f32>(&group, &update, options)?,
         }
-        update.step.view_mut::<f32>()[0] = update.count + 1.0;
+        update.done();
         Ok(())
     }
 
@@ -185,7 +238,7 @@ impl Optimizers for Host {
         if plain && (options.nesterov || !momentum.is_empty()) {
             return Err(KernelError::argument(op, "nesterov and momentum buffers need a momentum above 0"));
         }
-        let states: &[(&str, &[Slot])] = if plain { &[] } else { &[("momentum", momentum)] };
+        let states: &[State] = if plain { &[] } else { &[State::like("momentum", momentum)] };
         let group = self.group(op, params, grads, states)?;
         let update = self.update(op, control, &group)?;
         if update.skipped {
@@ -195,7 +248,49 @@ impl Optimizers for Host {
             DType::F64 => self.sgd_in::<f64>(&group, &update, options)?,
             _ => self.sgd_in::<f32>(&group, &update, options)?,
         }
-        update.step.view_mut::<f32>()[0] = update.count + 1.0;
+        update.done();
         Ok(())
+    }
+
+    fn lion(&mut self, params: &[Slot], grads: &[Slot], m: &[Slot], control: Control, options: Lion) -> Result<()> {
+        let op = "lion";
+        check_finite(op, &[("lr", options.lr), ("weightDecay", options.weight_decay)])?;
+        check::within(op, "beta1", options.beta1, 0.0, 1.0)?;
+        check::within(op, "beta2", options.beta2, 0.0, 1.0)?;
+        let group = self.group(op, params, grads, &[State::like("m", m)])?;
+        let update = self.update(op, control, &group)?;
+        if update.skipped {
+            return Ok(());
+        }
+        match group.dtype {
+            DType::F64 => self.lion_in::<f64>(&group, &update, options)?,
+            _ => self.lion_in::<f32>(&group, &update, options)?,
+        }
+        update.done();
+        Ok(())
+    }
+
+    fn adafactor(
+        &mut self,
+        params: &[Slot],
+        grads: &[Slot],
+        rows: &[Slot],
+        columns: &[Slot],
+        control: Control,
+        options: Adafactor,
+    ) -> Result<()> {
+        self.factored(params, grads, rows, columns, control, options)
+    }
+
+    fn adamw_8bit(
+        &mut self,
+        params: &[Slot],
+        grads: &[Slot],
+        m: Codes,
+        v: Codes,
+        control: Control,
+        options: AdamW,
+    ) -> Result<()> {
+        self.coded(params, grads, m, v, control, options)
     }
 }

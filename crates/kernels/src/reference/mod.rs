@@ -1,6 +1,8 @@
 //! The maths as obvious loops: what every other backend is judged by. Sums are taken in `R`, in order.
 
 mod activation;
+mod adafactor;
+pub mod adamw_8bit;
 mod attention;
 mod elementwise;
 mod gated;
@@ -12,7 +14,10 @@ mod rope;
 pub mod rotations;
 mod rows;
 
-use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd, Unary};
+use crate::dynamic_code::Quantized;
+use crate::maths::{
+    Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
+};
 use crate::rng::Key;
 
 pub struct Naive;
@@ -203,5 +208,35 @@ impl<R: Real> Maths<R> for Naive {
 
     fn sgd(&self, p: &mut [R], g: &[R], momentum: Option<&mut [R]>, t: f64, grad_scale: R, options: Sgd) {
         optimizers::sgd(p, g, momentum, t, grad_scale, options);
+    }
+
+    fn lion(&self, p: &mut [R], g: &[R], m: &mut [R], grad_scale: R, options: Lion) {
+        optimizers::lion(p, g, m, grad_scale, options);
+    }
+
+    fn adafactor(
+        &self,
+        p: &mut [R],
+        g: &[R],
+        rows: Option<&mut [R]>,
+        columns: &mut [R],
+        t: f64,
+        grad_scale: R,
+        options: Adafactor,
+    ) {
+        adafactor::adafactor(p, g, rows, columns, t, grad_scale, options);
+    }
+
+    fn adamw_8bit(
+        &self,
+        p: &mut [R],
+        g: &[R],
+        m: Quantized<R>,
+        v: Quantized<R>,
+        t: f64,
+        grad_scale: R,
+        options: AdamW,
+    ) {
+        adamw_8bit::adamw_8bit(p, g, m, v, t, grad_scale, options);
     }
 }

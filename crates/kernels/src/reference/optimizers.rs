@@ -1,6 +1,6 @@
 //! One tensor's update, in torch's order of operations; factors of the step are made in f64 as torch does.
 
-use crate::maths::{AdamW, Real, Sgd};
+use crate::maths::{AdamW, Lion, Real, Sgd};
 
 /// AdamW (Loshchilov & Hutter 2019):
 /// p −= lr·wd·p;  m += (1−β₁)(g − m);  v = β₂v + (1−β₂)g²;  p −= lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)
@@ -30,5 +30,20 @@ pub fn sgd<R: Real>(p: &mut [R], g: &[R], mut momentum: Option<&mut [R]>, t: f64
             g = if options.nesterov { g + mu * buffer[i] } else { buffer[i] };
         }
         p[i] = p[i] - lr * g;
+    }
+}
+
+/// Lion (Chen et al. 2023, arXiv 2302.06675): p −= lr·λ·p;  p −= lr · sign(β₁m + (1−β₁)g);  m = β₂m + (1−β₂)g
+pub fn lion<R: Real>(p: &mut [R], g: &[R], m: &mut [R], grad_scale: R, options: Lion) {
+    let Lion { lr, beta1, beta2, weight_decay } = options;
+    let keep = R::from_f64(1.0 - lr * weight_decay);
+    let (lr, [kept1, fresh1, kept2, fresh2]) =
+        (R::from_f64(lr), [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(R::from_f64));
+    for i in 0..p.len() {
+        let g = g[i] * grad_scale;
+        let direction = m[i] * kept1 + fresh1 * g;
+        let sign = if direction == R::zero() { direction } else { direction.signum() };
+        p[i] = p[i] * keep - lr * sign;
+        m[i] = m[i] * kept2 + fresh2 * g;
     }
 }

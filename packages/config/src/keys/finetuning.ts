@@ -8,7 +8,7 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
     ["sft", "pt", "dpo"],
     "Supervised fine-tuning, (continued) pre-training on plain text, or learning from pairs of answers.",
   ),
-  finetuning_type: choice("lora", finetuningTypes, "Train an adapter of this kind, or every weight."),
+  finetuning_type: choice("lora", finetuningTypes, "Train an adapter of this kind, some blocks, or every weight."),
   lora_rank: integer(8, { min: 1, max: 65_536 }, "Rank r of the adapter."),
   lora_alpha: optional(real(16, { min: 0, max: 1e9, above: true }, "Scale of the adapter; 2 · lora_rank by default.")),
   lora_dropout: real(0, { min: 0, max: 1, below: true }, "Dropout in front of the adapter."),
@@ -59,6 +59,13 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   dpo_label_smoothing: real(0, { min: 0, max: 0.5 }, "Share of pairs taken to be labelled wrongly; for sigmoid."),
   simpo_gamma: real(0.5, { min: 0, max: 1e6 }, "Margin that the chosen answer is to win by; for simpo."),
   ref_model: optional(text("Reference model of stage dpo; the model before training by default.")),
+  loraplus_lr_ratio: optional(
+    real(16, { min: 0, max: 1e6, above: true }, "LoRA+: learning rate of B over that of A, such as 16."),
+  ),
+  loraplus_lr_embedding: real(1e-6, { min: 0, max: 1e30 }, "LoRA+: learning rate of the B of an embedding."),
+  freeze_trainable_layers: integer(2, { min: -65_536, max: 65_536 }, "freeze: the last n blocks, or the first -n."),
+  freeze_trainable_modules: list(["all"], "freeze: modules of those blocks, such as mlp and self_attn, or all."),
+  freeze_extra_modules: list([], "freeze: modules outside the blocks, such as embed_tokens and lm_head."),
   disable_shuffling: flag(false, "Rows in the order of the file."),
   early_stopping_steps: optional(
     integer(1, { min: 1, max: 1e9 }, "Stop after this many evaluations without a better metric."),

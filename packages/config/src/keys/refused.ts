@@ -16,13 +16,11 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
     fp8: false, fp8_backend: "auto", fp8_enable_fsdp_float8_all_gather: false, pure_bf16: false,
   }],
   ["there is no such tuning method", {
-    pissa_init: false, pissa_iter: 16, pissa_convert: false, loraplus_lr_ratio: null,
-    loraplus_lr_embedding: 1e-6,
-    freeze_trainable_layers: 2, freeze_trainable_modules: "all", freeze_extra_modules: null, use_llama_pro: false,
+    pissa_init: false, pissa_iter: 16, pissa_convert: false, use_llama_pro: false,
     freeze_language_model: false, mixture_of_depths: null, shift_attn: false, adapter_folder: null,
   }],
   ["rotations train without dropout (peft has the key and never applies it to OFT)", { module_dropout: 0, boft_dropout: 0 }],
-  ["the only optimizers are AdamW and SGD", {
+  ["the only optimizers are AdamW, Adafactor, Lion and SGD", {
     use_galore: false, galore_target: "all", galore_rank: 16, galore_update_interval: 200, galore_scale: 2,
     galore_proj_type: "std", galore_layerwise: false, use_apollo: false, apollo_target: "all", apollo_rank: 16,
     apollo_update_interval: 200, apollo_scale: 32, apollo_proj: "random", apollo_proj_type: "std",

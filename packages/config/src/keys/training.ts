@@ -33,14 +33,14 @@ export const trainingKeys: KeyTable<WrittenTraining> = {
   gradient_accumulation_steps: integer(1, batch, "Forward passes of one optimizer step."),
   optim: choice(
     "adamw_torch_fused",
-    ["adamw_torch", "adamw_torch_fused", "sgd"],
-    "Optimizer; both AdamW are the same.",
+    ["adamw_torch", "adamw_torch_fused", "adamw_8bit", "adamw_bnb_8bit", "adafactor", "lion_32bit", "sgd"],
+    "Optimizer; fused or not is the same, and so is 8bit with bnb or without.",
   ),
   optim_args: optional(text("Options of sgd: momentum=0.9,nesterov=true.")),
   learning_rate: real(5e-5, { min: 0, max: 1e30 }, "Peak learning rate."),
   weight_decay: real(0, { min: 0, max: 1e6 }, "Decoupled decay; norms and biases are left out."),
-  adam_beta1: real(0.9, { min: 0, max: 1, below: true }, "Decay of AdamW's first moment."),
-  adam_beta2: real(0.999, { min: 0, max: 1, below: true }, "Decay of AdamW's second moment."),
+  adam_beta1: real(0.9, { min: 0, max: 1, below: true }, "Decay of the first moment of AdamW and Lion."),
+  adam_beta2: real(0.999, { min: 0, max: 1, below: true }, "Decay of AdamW's second moment, and of Lion's only one."),
   adam_epsilon: real(1e-8, { min: 0, max: 1 }, "AdamW's ε."),
   max_grad_norm: real(1, { min: 0, max: 1e30 }, "Clip the gradient to this norm; 0 is off."),
   neftune_noise_alpha: optional(

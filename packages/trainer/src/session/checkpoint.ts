@@ -72,7 +72,7 @@ export async function saveCheckpoint(context: CheckpointContext, state: RunState
 const optimizerTensors = ({ optimizer, engine }: CheckpointContext): TensorToWrite[] =>
   [...optimizer.state()].map(([name, tensor]) => ({
     name,
-    dtype: "F32",
+    dtype: tensor.dtype === "u8" ? "U8" : "F32",
     shape: [...tensor.shape],
     bytes: () => engine.backend.read(tensor.slot),
   }));
@@ -182,7 +182,7 @@ export function loadTrained(engine: Engine, { model, adapter }: LoadedModel, pat
     if (adapter !== undefined) adapter.load(read);
     else
       for (const [name, parameter] of model.namedParameters())
-        engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
+        if (parameter.trainable) engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
   } finally {
     weights.close();
   }

@@ -16,7 +16,8 @@ export type Identity = Readonly<Record<string, JsonValue>>;
  */
 type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
-const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full";
+const ofFreeze = ({ finetuningType }: RunConfig): boolean => finetuningType === "freeze";
+const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full" && finetuningType !== "freeze";
 const ofVirtual = ({ finetuningType }: RunConfig): boolean =>
   finetuningType === "prompt_tuning" || finetuningType === "prefix_tuning";
 const ofPrefixTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prefix_tuning";
@@ -27,7 +28,9 @@ const ofMethod =
   (...types: RunConfig["finetuningType"][]) =>
   ({ finetuningType }: RunConfig): boolean =>
     types.includes(finetuningType);
-const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
+const ofBetas = ({ optim }: RunConfig): boolean => optim !== "sgd" && optim !== "adafactor";
+const ofAdamW = ({ optim }: RunConfig): boolean => optim === "adamw_torch" || optim === "adamw_8bit";
+const ofLoraPlus = ({ loraplusLrRatio }: RunConfig): boolean => loraplusLrRatio !== undefined;
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const ofPairs = ({ stage }: RunConfig): boolean => stage === "dpo";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
@@ -84,14 +87,19 @@ const rules = {
   dpoLabelSmoothing: ofPairs,
   simpoGamma: ofPairs,
   refModel: ofPairs,
+  loraplusLrRatio: ofAdapter,
+  loraplusLrEmbedding: ofLoraPlus,
+  freezeTrainableLayers: ofFreeze,
+  freezeTrainableModules: ofFreeze,
+  freezeExtraModules: ofFreeze,
   seed: "always",
   dataSeed: "always",
   perDeviceTrainBatchSize: "always",
   gradientAccumulationSteps: "always",
   optim: "always",
   optimArgs: ofSgd,
-  adamBeta1: ofAdamW,
-  adamBeta2: ofAdamW,
+  adamBeta1: ofBetas,
+  adamBeta2: ofBetas,
   adamEpsilon: ofAdamW,
   learningRate: "always",
   weightDecay: "always",

@@ -19,7 +19,14 @@ import {
   type NamedArchitecture,
 } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
-import { Adapter, AdapterError, isMergeable, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
+import {
+  Adapter,
+  AdapterError,
+  chooseTrained,
+  isMergeable,
+  readAdapterConfig,
+  type AdapterConfig,
+} from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
@@ -90,17 +97,19 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize }:
       shapesOf(expected),
       expected.has("lm_head.weight") ? {} : { optional: new Set(["lm_head.weight"]) },
     );
-  checkMemory(needed(config, expected, weights, batchTokens), availableMemory(), config.modelNameOrPath);
+  const trained = trainedWeights(config, [...expected.keys()]);
+  checkMemory(needed(config, expected, weights, batchTokens, trained), availableMemory(), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
     ? initialWeights(engine, range, architecture.freshNorm)
     : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
   model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
-  const full = config.finetuningType === "full";
-  const trained = vocabulary === undefined ? config : trainsVocabulary(config, model);
-  const adapter = full ? undefined : attach(engine, model, trained, { record: base.config, tokenize });
-  if (full && config.doTrain) trainEverything(engine, model);
+  const settings = vocabulary === undefined ? config : trainsVocabulary(config, model);
+  const adapter = isAdapterType(config.finetuningType)
+    ? attach(engine, model, settings, { record: base.config, tokenize })
+    : undefined;
+  trainWeights(engine, model, trained);
   const { names, floatFields } = architecture;
   return { model, adapter, config: { ...names, ...base.config }, floatFields, storedDtype: storedDtype(weights) };
 }
@@ -113,12 +122,43 @@ function needed(
   expected: ReadonlyMap<string, Shape>,
   weights: WeightSource,
   batchTokens: number,
+  trained: ReadonlySet<string>,
 ): number {
-  const shapes = [...expected.values()];
-  const numbers = shapes.reduce((sum, shape) => sum + shape.reduce((product, extent) => product * extent, 1), 0);
-  const half = !config.trainFromScratch && storedDtype(weights) !== "float32" && config.finetuningType !== "full";
-  const trainable = config.doTrain && config.finetuningType === "full" ? numbers : 0;
-  return estimateMemory({ weights: numbers * (half ? 2 : 4), trainable, shapes, batchTokens });
+  const half = !config.trainFromScratch && storedDtype(weights) !== "float32";
+  let [bytes, trainable] = [0, 0];
+  for (const [name, shape] of expected) {
+    const numbers = shape.reduce((product, extent) => product * extent, 1);
+    bytes += numbers * (half && !trained.has(name) ? 2 : 4);
+    if (trained.has(name)) trainable += numbers;
+  }
+  return estimateMemory({
+    weights: bytes,
+    trainable,
+    stateBytes: stateBytes[config.optim],
+    shapes: [...expected.values()],
+    batchTokens,
+  });
+}
+
+/** Bytes that an optimizer keeps of each parameter at least: Adafactor's rows and columns, and SGD's momentum, may be none. */
+const stateBytes: Readonly<Record<RunConfig["optim"], number>> = {
+  adamw_torch: 8,
+  adamw_8bit: 2,
+  adafactor: 0,
+  lion_32bit: 4,
+  sgd: 0,
+};
+
+/** Names of the model's own weights that train; none where an adapter does. */
+function trainedWeights(config: RunConfig, names: readonly string[]): ReadonlySet<string> {
+  if (!config.doTrain || isAdapterType(config.finetuningType)) return new Set();
+  if (config.finetuningType === "full") return new Set(names);
+  const { freezeTrainableLayers: layers, freezeTrainableModules: modules, freezeExtraModules: extraModules } = config;
+  try {
+    return new Set(chooseTrained(names, { layers, modules, extraModules }));
+  } catch (error) {
+    throw error instanceof AdapterError ? new UserError(error.message) : error;
+  }
 }
 
 function storedDtype(weights: WeightSource): LoadedModel["storedDtype"] {
@@ -241,7 +281,9 @@ const newConfigs = {
   },
   houlsby: (config, record) => bottleneckConfig("houlsby", config, record),
   pfeiffer: (config, record) => bottleneckConfig("pfeiffer", config, record),
-} as const satisfies Record<Exclude<FinetuningType, "full">, NewConfig>;
+} as const satisfies Record<Exclude<FinetuningType, "freeze" | "full">, NewConfig>;
+
+const isAdapterType = (type: FinetuningType): type is keyof typeof newConfigs => Object.hasOwn(newConfigs, type);
 
 /** Methods whose targets have a key of their own; the others share LoRA's. */
 const ownTargets: Partial<Record<FinetuningType, string>> = {
@@ -260,13 +302,14 @@ const placesOf = (
 
 function newAdapter(model: CausalLM, config: RunConfig, { record, tokenize }: Origin): Adapter | undefined {
   const { finetuningType } = config;
-  if (finetuningType === "full") return undefined;
+  if (!isAdapterType(finetuningType)) return undefined;
   const where = ownTargets[finetuningType] ?? (finetuningType === "lora" ? "lora_target" : finetuningType);
   return named(() => new Adapter(model, newConfigs[finetuningType](config, record), tokenize), where);
 }
 
-function trainEverything(engine: Engine, model: CausalLM): void {
-  for (const [, parameter] of model.namedParameters()) {
+function trainWeights(engine: Engine, model: CausalLM, names: ReadonlySet<string>): void {
+  for (const [name, parameter] of model.namedParameters()) {
+    if (!names.has(name)) continue;
     if (parameter.tensor.dtype !== "f32")
       engine.noGrad(() => engine.scope(() => parameter.replace(cast(parameter.tensor, "f32"))));
     parameter.trainable = true;

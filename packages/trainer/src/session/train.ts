@@ -12,14 +12,15 @@ import {
 } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
+import { Embedding, type CausalLM } from "@welltempered/nn";
 import {
   createLearningRate,
   decayGroups,
+  loraPlusGroups,
   optimizers,
   warmupStepCount,
   type LearningRate,
   type Optimizer,
-  type Trainable,
 } from "@welltempered/optimizers";
 import { Engine } from "@welltempered/tensor";
 import { evaluate } from "../evaluate.ts";
@@ -140,8 +141,7 @@ async function train(
 ): Promise<RunOutcome> {
   const { config, emit, engine, loaded, objective, folder, text } = session;
   const plan = planFor(config, examples.length);
-  const parameters = [...loaded.model.namedParameters()].filter(([, parameter]) => parameter.trainable);
-  const optimizer = makeOptimizer(engine, parameters, config);
+  const optimizer = makeOptimizer(engine, loaded.model, config);
   const learningRate = scheduleFor(config, plan);
   const facts = factsOf(config, plan);
   const context: CheckpointContext = {
@@ -224,19 +224,35 @@ function factsOf(config: RunConfig, { totalSteps, epochs }: StepPlan): RunFacts 
   };
 }
 
-function makeOptimizer(
-  engine: Engine,
-  parameters: Iterable<readonly [string, Trainable]>,
-  config: RunConfig,
-): Optimizer {
-  const groups = decayGroups(parameters, config.weightDecay);
-  return config.optim === "sgd"
-    ? optimizers.sgd(engine, groups, config.optimArgs)
-    : optimizers.adamw_torch(engine, groups, {
-        beta1: config.adamBeta1,
-        beta2: config.adamBeta2,
-        epsilon: config.adamEpsilon,
+function makeOptimizer(engine: Engine, model: CausalLM, config: RunConfig): Optimizer {
+  const parameters = [...model.namedParameters()].filter(([, parameter]) => parameter.trainable);
+  const { weightDecay, learningRate, loraplusLrRatio: ratio, loraplusLrEmbedding: embedding } = config;
+  const groups =
+    ratio === undefined
+      ? decayGroups(parameters, weightDecay)
+      : loraPlusGroups(parameters, weightDecay, { ratio, embedding, learningRate });
+  const adam = { beta1: config.adamBeta1, beta2: config.adamBeta2, epsilon: config.adamEpsilon };
+  switch (config.optim) {
+    case "sgd":
+      return optimizers.sgd(engine, groups, config.optimArgs);
+    case "adafactor":
+      return optimizers.adafactor(engine, groups);
+    case "lion_32bit":
+      return optimizers.lion_32bit(engine, groups, { beta1: adam.beta1, beta2: adam.beta2 });
+    case "adamw_8bit":
+      return optimizers.adamw_8bit(engine, groups, {
+        ...adam,
+        spared: ratio === undefined ? embeddingNames(model) : new Set(),
       });
+    case "adamw_torch":
+      return optimizers.adamw_torch(engine, groups, adam);
+  }
+}
+
+/** Weights of embeddings, which Hugging Face keeps out of 8 bits and LlamaFactory with LoRA+ does not. */
+function embeddingNames(model: CausalLM): Set<string> {
+  const modules = [...model.namedModules()].filter(([, module]) => module instanceof Embedding);
+  return new Set(modules.map(([path]) => `${path}.weight`));
 }
 
 function scheduleFor(config: RunConfig, { totalSteps }: StepPlan): LearningRate {

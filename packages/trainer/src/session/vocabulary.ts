@@ -86,7 +86,10 @@ export function resizeVocab(base: Base, text: RunText, config: RunConfig, emit: 
 }
 
 const startsAdapter = ({ doTrain, finetuningType, adapterNameOrPath, createNewAdapter }: RunConfig): boolean =>
-  doTrain && finetuningType !== "full" && (adapterNameOrPath.length === 0 || createNewAdapter);
+  doTrain &&
+  finetuningType !== "full" &&
+  finetuningType !== "freeze" &&
+  (adapterNameOrPath.length === 0 || createNewAdapter);
 
 /**
  * The new rows whose tokens have a description, and the tokens of it that the checkpoint has rows for. LlamaFactory
