@@ -1,7 +1,7 @@
 // Every op of the contract on shapes drawn at random, with 0, 1, odd extents and extents that fit no tile among them.
 // A case builds its inputs on the backend it is given, in f32 or f64, and returns what is to be compared.
 
-import type { BlockCodec, DType, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
+import type { DType, GgufCodec, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
 
 export interface Case {
   name: string;
@@ -262,7 +262,47 @@ const optimizers: Make[] = [
   },
 ];
 
-const codecs: Record<BlockCodec, number> = { q4_0: 18, q4_1: 20, q5_0: 22, q5_1: 24, q8_0: 34 };
+const blockBytes: Readonly<Record<GgufCodec, number>> = { q4_0: 18, q4_1: 20, q5_0: 22, q5_1: 24, q8_0: 34 };
+
+/** A weight [rows, columns] in each codec: random blocks with small scales, and numbers quantised. */
+function codedWeights(draw: Draw, [rows, columns]: readonly [number, number]): ((k: KernelBackend) => Slot)[] {
+  const read = Object.entries(blockBytes).map(([codec, size]) => {
+    const bytes = Uint8Array.from({ length: ((rows * columns) / 32) * size }, (_, i) =>
+      i % size < 4 ? 0x21 : draw.below(256),
+    );
+    return (k: KernelBackend) => k.upload(codec as GgufCodec, [rows, columns], bytes);
+  });
+  const numbers = draw.floats([rows, columns]);
+  const made = (["nf4/64", "nf4/32/double", "fp4/128", "fp4/64/double"] as const).map(
+    (codec) => (k: KernelBackend) => k.cast(numbers(k, "f32"), codec),
+  );
+  return [...read, ...made];
+}
+
+const codecs: Make[] = [
+  (draw) => {
+    // Few rows, many, and as many as there are threads for; rows that end inside blocks of 64.
+    const [m, n, kk] = [draw.pick([0, 1, 5, 9, 31, 130]), draw.pick([1, 3, 40, 65, 257]), draw.pick([32, 96, 288])];
+    const layout = draw.pick(["nt", "nn"] as const);
+    const weights = codedWeights(draw, [n, kk]);
+    const a = draw.floats(layout === "nt" ? [m, kk] : [m, n]);
+    const run: Case["run"] = (k, t) => weights.map((weight) => k.matmul(layout, a(k, t), weight(k), 0.5));
+    return { name: `matmul ${layout} by a weight in a codec ${m}×[${n},${kk}]`, run };
+  },
+  (draw) => {
+    const [n, v, d] = [draw.pick(ROWS), draw.pick([1, 5, 100]), draw.pick([32, 96])];
+    const weights = codedWeights(draw, [v, d]);
+    const h = draw.floats([n, d]);
+    const ids = draw.ints(n, () => draw.below(v));
+    const run: Case["run"] = (k, t) =>
+      weights.flatMap((weight) => [
+        k.cast(k.takeRows(weight(k), ids(k)), t),
+        ...k.linearCrossEntropy(h(k, t), weight(k), ids(k), true, false),
+      ]);
+    return { name: `takeRows and linearCrossEntropy ${n} of a weight in a codec [${v},${d}]`, run };
+  },
+];
+
 const exact: Make[] = [
   (draw) => {
     const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
@@ -272,18 +312,12 @@ const exact: Make[] = [
     };
   },
   (draw) => {
-    const n = draw.pick([0, 1, 6]);
-    const blocks = (size: number): Uint8Array =>
-      Uint8Array.from({ length: n * size }, (_, i) => (i % size < 4 ? 0x21 : draw.below(256)));
-    const all = Object.entries(codecs).map(([codec, size]) => [codec as BlockCodec, blocks(size)] as const);
-    return {
-      name: `decode [${n},32]`,
-      run: (k, t) => all.map(([codec, bytes]) => k.cast(k.decode(codec, [n, 32], bytes), t)),
-    };
+    const weights = codedWeights(draw, [draw.pick([0, 1, 6]), 32]);
+    return { name: "dequantise", run: (k, t) => weights.map((weight) => k.cast(weight(k), t)) };
   },
 ];
 
-const families: Make[] = [...elementwise, ...rows, ...layers, ...attention, ...losses, ...optimizers, ...exact];
+const families: Make[] = [...elementwise, ...rows, ...layers, ...attention, ...losses, ...optimizers, ...codecs, ...exact];
 const DRAWS = 16;
 
 export const cases: Case[] = families.flatMap((make, family) =>

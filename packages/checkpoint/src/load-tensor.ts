@@ -1,22 +1,20 @@
 // From files into the backend's memory.
-import type { BlockCodec, DType, KernelBackend, Slot } from "@welltempered/kernels";
+import type { DType, GgufCodec, KernelBackend, Slot } from "@welltempered/kernels";
 import { nameList, UserError } from "@welltempered/formats";
 import { shownPath } from "./io.ts";
 import type { WeightSource } from "./weight-source.ts";
 
 /** Stored as a tensor dtype of the backend. */
 export const plainDtypes: readonly DType[] = ["f32", "bf16", "f16"];
-/** Expanded to f32. */
-export const blockCodecs: readonly BlockCodec[] = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"];
+/** GGUF blocks, which a weight stays in. */
+export const blockCodecs: readonly GgufCodec[] = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"];
 
-/** Uploads one tensor: f32, bf16 and f16 as they are, GGUF blocks as f32. The caller owns the slot. */
+/** Uploads one tensor as it is stored: f32, bf16, f16 or GGUF blocks. The caller owns the slot. */
 export function loadTensor(backend: KernelBackend, source: WeightSource, name: string): Slot {
   const { dtype, shape, file } = source.info(name);
-  const plain = plainDtypes.find((known) => known === dtype);
-  if (plain) return backend.upload(plain, shape, source.read(name));
-  const codec = blockCodecs.find((known) => known === dtype);
-  if (codec) return backend.decode(codec, shape, source.read(name));
-  throw unsupported(file, name, dtype);
+  const type = [...plainDtypes, ...blockCodecs].find((known) => known === dtype);
+  if (type === undefined) throw unsupported(file, name, dtype);
+  return backend.upload(type, shape, source.read(name));
 }
 
 function unsupported(file: string, name: string, dtype: string): UserError {

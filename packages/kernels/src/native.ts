@@ -4,14 +4,13 @@ import type {
   AdamWOptions,
   AttentionLayout,
   BinaryKind,
-  BlockCodec,
-  DType,
   KernelBackend,
   MatmulLayout,
   RngKey,
   SgdOptions,
   Shape,
   Slot,
+  StorageType,
 } from "./backend.ts";
 import { toKernelError } from "./errors.ts";
 
@@ -19,19 +18,10 @@ import { toKernelError } from "./errors.ts";
 export interface NativeLibrary extends Omit<KernelBackend, "name" | "description" | "read"> {
   name(): string;
   description(): string;
+  byteLength(x: Slot): number;
   /** `out` has exactly the tensor's bytes. */
   read(x: Slot, out: Uint8Array): void;
 }
-
-const DTYPE_BYTES: Record<DType, number> = {
-  f32: 4,
-  bf16: 2,
-  f16: 2,
-  f64: 8,
-  i32: 4,
-  i8: 1,
-  u8: 1,
-};
 
 function call<T>(op: string, run: () => T): T {
   try {
@@ -53,16 +43,12 @@ export class NativeBackend implements KernelBackend {
     this.description = native.description();
   }
 
-  alloc(dtype: DType, shape: Shape): Slot {
-    return call("alloc", () => this.#native.alloc(dtype, [...shape]));
+  alloc(type: StorageType, shape: Shape): Slot {
+    return call("alloc", () => this.#native.alloc(type, [...shape]));
   }
 
-  upload(dtype: DType, shape: Shape, bytes: Uint8Array): Slot {
-    return call("upload", () => this.#native.upload(dtype, [...shape], bytes));
-  }
-
-  decode(codec: BlockCodec, shape: Shape, bytes: Uint8Array): Slot {
-    return call("decode", () => this.#native.decode(codec, [...shape], bytes));
+  upload(type: StorageType, shape: Shape, bytes: Uint8Array): Slot {
+    return call("upload", () => this.#native.upload(type, [...shape], bytes));
   }
 
   write(x: Slot, bytes: Uint8Array): void {
@@ -71,8 +57,7 @@ export class NativeBackend implements KernelBackend {
 
   async read(x: Slot): Promise<Uint8Array> {
     return call("read", () => {
-      const elements = this.#native.shape(x).reduce((product, axis) => product * axis, 1);
-      const out = new Uint8Array(elements * DTYPE_BYTES[this.#native.dtype(x)]);
+      const out = new Uint8Array(this.#native.byteLength(x));
       this.#native.read(x, out);
       return out;
     });
@@ -82,7 +67,7 @@ export class NativeBackend implements KernelBackend {
     call("free", () => this.#native.free(x));
   }
 
-  dtype(x: Slot): DType {
+  dtype(x: Slot): StorageType {
     return call("dtype", () => this.#native.dtype(x));
   }
 
@@ -98,8 +83,8 @@ export class NativeBackend implements KernelBackend {
     return call("copy", () => this.#native.copy(x));
   }
 
-  cast(x: Slot, dtype: DType): Slot {
-    return call("cast", () => this.#native.cast(x, dtype));
+  cast(x: Slot, type: StorageType): Slot {
+    return call("cast", () => this.#native.cast(x, type));
   }
 
   liveTensors(): number {

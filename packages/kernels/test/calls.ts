@@ -31,7 +31,6 @@ const steering = (k: KernelBackend): [step: Slot, scale: Slot, skip: Slot] => [
 export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<KernelBackend[M]> } = {
   alloc: () => ["f32", [2, 3]],
   upload: () => ["f32", [2], new Uint8Array(8)],
-  decode: () => ["q8_0", [1, 32], new Uint8Array(34)],
   write: (k) => [floats(k, 2), new Uint8Array(8)],
   read: (k) => [floats(k, 2)],
   free: (k) => [floats(k, 2)],

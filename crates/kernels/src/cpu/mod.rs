@@ -9,6 +9,7 @@ mod norm;
 mod optimizer;
 mod pool;
 mod random;
+mod right;
 mod rope;
 mod rows;
 mod simd;
