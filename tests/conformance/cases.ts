@@ -317,7 +317,16 @@ const exact: Make[] = [
   },
 ];
 
-const families: Make[] = [...elementwise, ...rows, ...layers, ...attention, ...losses, ...optimizers, ...codecs, ...exact];
+const families: Make[] = [
+  ...elementwise,
+  ...rows,
+  ...layers,
+  ...attention,
+  ...losses,
+  ...optimizers,
+  ...codecs,
+  ...exact,
+];
 const DRAWS = 16;
 
 export const cases: Case[] = families.flatMap((make, family) =>

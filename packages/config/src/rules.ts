@@ -46,6 +46,8 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [v.modelNameOrPath === "", "model_name_or_path", "model_name_or_path is missing", "name a model folder or .gguf file"],
     [full && v.adapterNameOrPath.length > 0, "adapter_name_or_path", "an adapter with finetuning_type: full", "use finetuning_type: lora"],
     [v.finetuningType !== "lora" && v.useRslora, "use_rslora", `use_rslora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
+    [v.quantizationBit !== undefined && ["full", "freeze"].includes(v.finetuningType), "quantization_bit", `quantization_bit with finetuning_type: ${v.finetuningType}, which trains the weights themselves`, "use finetuning_type: lora"],
+    [v.quantizationBit !== undefined && v.trainFromScratch, "quantization_bit", "quantization_bit with train_from_scratch", "remove one of them"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
   ];

@@ -32,6 +32,11 @@ export interface ModelConfig {
   splitSpecialTokens: boolean;
   trainFromScratch: boolean;
   ropeScaling: RopeScaling | undefined;
+  /** undefined: weights stay as the checkpoint holds them. */
+  quantizationBit: 4 | undefined;
+  quantizationMethod: "bnb";
+  quantizationType: "nf4" | "fp4";
+  doubleQuantization: boolean;
   inferDtype: InferDtype;
   exportDir: string | undefined;
   /** Largest shard in units of 10⁹ bytes. */

@@ -165,8 +165,8 @@ describe("one wrong line", () => {
     ["a prototype key", "__proto__: 1", '5:1: unknown key "__proto__"; see `temper help keys`'],
     [
       "a refused key",
-      "quantization_bit: 4",
-      "5:1: quantization_bit: 4 is not supported by this version; remove it: weights are trained unquantised",
+      "export_quantization_bit: 4",
+      "5:1: export_quantization_bit: 4 is not supported by this version; remove it: weights are quantised on load, by bitsandbytes' 4-bit codes alone",
     ],
     [
       "a refused flag",

@@ -25,7 +25,7 @@ export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSessi
     ...(config.threads === undefined ? {} : { threads: config.threads }),
   });
   const text = await loadText(base, config, emit);
-  const { model } = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0 });
+  const { model } = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0, emit });
   base.weights.close();
   let history: Message[] = [];
   return {

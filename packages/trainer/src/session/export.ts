@@ -9,6 +9,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
+import { tellDequantized } from "./quantize.ts";
 import { saveModel, type SavedDtype } from "./save-model.ts";
 
 /** @throws {UserError} with the exit code of the command */
@@ -23,10 +24,10 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
     ...(config.threads === undefined ? {} : { threads: config.threads }),
   });
   const text = await loadText(base, config, emit);
-  const loaded = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0 });
+  const loaded = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0, emit });
   base.weights.close();
   try {
-    loaded.adapter?.merge();
+    tellDequantized(loaded.adapter?.merge() ?? 0, emit);
     prepareRunFolder(folder);
     await checkWritable(folder);
     emit({ type: "progress", what: "exporting", done: 0, total: 1 });

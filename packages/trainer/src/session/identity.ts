@@ -17,6 +17,7 @@ export type Identity = Readonly<Record<string, JsonValue>>;
 type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full";
+const ofQuantized = ({ quantizationBit }: RunConfig): boolean => quantizationBit !== undefined;
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
@@ -34,6 +35,10 @@ const rules = {
   adapterNameOrPath: "always",
   trainFromScratch: "always",
   ropeScaling: "always",
+  quantizationBit: "always",
+  quantizationMethod: ofQuantized,
+  quantizationType: ofQuantized,
+  doubleQuantization: ofQuantized,
   stage: "always",
   finetuningType: "always",
   loraRank: ofAdapter,

@@ -10,6 +10,7 @@ import {
   type WeightSource,
 } from "@welltempered/checkpoint";
 import type { FinetuningType, RunConfig } from "@welltempered/config";
+import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
 import {
   architectureOf,
@@ -23,6 +24,7 @@ import { Adapter, AdapterError, readAdapterConfig, type AdapterConfig } from "@w
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
+import { checkQuantizable, codecOf, heldBytes, loadWeight, tellDequantized } from "./quantize.ts";
 
 export interface LoadedModel {
   model: CausalLM;
@@ -39,6 +41,7 @@ export interface LoadOptions {
   config: RunConfig;
   /** Tokens of the longest micro-batch, for the memory estimate; 0 where nothing trains. */
   batchTokens: number;
+  emit: Emit;
 }
 
 /** Opens the model that the configuration names. Close `weights` when done. */
@@ -77,10 +80,12 @@ function openScratch(path: string): OpenModel {
 /** Builds the model, merges or attaches adapters, and marks what trains. */
 export function loadModel(
   base: ReturnType<typeof openBase>,
-  { engine, config, batchTokens }: LoadOptions,
+  { engine, config, batchTokens, emit }: LoadOptions,
 ): LoadedModel {
   const { architecture, weights } = base;
   const expected = architecture.expectedWeights();
+  const codec = codecOf(config);
+  checkQuantizable(codec, weights);
   if (!config.trainFromScratch)
     checkWeights(
       weights,
@@ -91,10 +96,10 @@ export function loadModel(
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
     ? initialWeights(engine, range)
-    : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
+    : (name: string, shape: Shape): Tensor => engine.adopt(loadWeight(engine.backend, weights, name, shape, codec));
   const model = architecture.build(engine, source);
   const full = config.finetuningType === "full";
-  const adapter = full ? undefined : attach(engine, model, config);
+  const adapter = full ? undefined : attach(engine, model, config, emit);
   if (full && config.doTrain) trainEverything(engine, model);
   return { model, adapter, config: base.config, storedDtype: storedDtype(weights) };
 }
@@ -110,9 +115,10 @@ function needed(
 ): number {
   const shapes = [...expected.values()];
   const numbers = shapes.reduce((sum, shape) => sum + shape.reduce((product, extent) => product * extent, 1), 0);
-  const half = !config.trainFromScratch && storedDtype(weights) !== "float32" && config.finetuningType !== "full";
-  const trainable = config.doTrain && config.finetuningType === "full" ? numbers : 0;
-  return estimateMemory({ weights: numbers * (half ? 2 : 4), trainable, shapes, batchTokens });
+  const full = config.finetuningType === "full";
+  const trainable = config.doTrain && full ? numbers : 0;
+  const held = full ? 4 * numbers : heldBytes(expected, weights, codecOf(config));
+  return estimateMemory({ weights: held, trainable, shapes, batchTokens });
 }
 
 function storedDtype(weights: WeightSource): LoadedModel["storedDtype"] {
@@ -122,10 +128,11 @@ function storedDtype(weights: WeightSource): LoadedModel["storedDtype"] {
 }
 
 /** Merges all adapters but the last, which trains on (or is merged too, where a new one is asked for). */
-function attach(engine: Engine, model: CausalLM, config: RunConfig): Adapter | undefined {
+function attach(engine: Engine, model: CausalLM, config: RunConfig, emit: Emit): Adapter | undefined {
   const paths = config.adapterNameOrPath;
   const last = config.createNewAdapter ? undefined : paths.at(-1);
-  for (const path of last === undefined ? paths : paths.slice(0, -1)) loadAdapter(engine, model, path).merge();
+  for (const path of last === undefined ? paths : paths.slice(0, -1))
+    tellDequantized(loadAdapter(engine, model, path).merge(), emit);
   if (last !== undefined) return loadAdapter(engine, model, last);
   return config.doTrain ? newAdapter(model, config) : undefined;
 }

@@ -88,7 +88,7 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
     const held = evaluationRows(rows);
     const evalExamples = config.doEval && held.length > 0 ? tokenize(held, text, config, emit) : undefined;
     const batchTokens = examples === undefined ? 0 : longestBatch(examples, config);
-    const loaded = loadModel(base, { engine, config, batchTokens });
+    const loaded = loadModel(base, { engine, config, batchTokens, emit });
     base.weights.close();
     prepareRunFolder(folder);
     const lock = lockFolder(folder);
