@@ -30,7 +30,7 @@ async function train(folder: string, ...words: string[]): Promise<Entry[]> {
     [
       ...model,
       "do_train=true",
-      "dataset=alpaca",
+      "dataset=alpaca_plain",
       `dataset_dir=${join(fixtures, "llamafactory/data")}`,
       "cutoff_len=256",
       "max_steps=20",
