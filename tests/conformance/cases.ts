@@ -262,13 +262,27 @@ const optimizers: Make[] = [
   },
 ];
 
-const blockBytes: Readonly<Record<GgufCodec, number>> = { q4_0: 18, q4_1: 20, q5_0: 22, q5_1: 24, q8_0: 34 };
+/** Weights and bytes a block, and where its half-precision scales lie. */
+const blockLayouts: Readonly<Record<GgufCodec, [weights: number, bytes: number, ...scales: number[]]>> = {
+  q4_0: [32, 18, 0],
+  q4_1: [32, 20, 0, 2],
+  q5_0: [32, 22, 0],
+  q5_1: [32, 24, 0, 2],
+  q8_0: [32, 34, 0],
+  iq4_nl: [32, 18, 0],
+  q2_k: [256, 84, 80, 82],
+  q3_k: [256, 110, 108],
+  q4_k: [256, 144, 0, 2],
+  q5_k: [256, 176, 0, 2],
+  q6_k: [256, 210, 208],
+};
 
 /** A weight [rows, columns] in each codec: random blocks with small scales, and numbers quantised. */
 function codedWeights(draw: Draw, [rows, columns]: readonly [number, number]): ((k: KernelBackend) => Slot)[] {
-  const read = Object.entries(blockBytes).map(([codec, size]) => {
-    const bytes = Uint8Array.from({ length: ((rows * columns) / 32) * size }, (_, i) =>
-      i % size < 4 ? 0x21 : draw.below(256),
+  const fitting = Object.entries(blockLayouts).filter(([, [weights]]) => columns % weights === 0);
+  const read = fitting.map(([codec, [weights, size, ...scales]]) => {
+    const bytes = Uint8Array.from({ length: ((rows * columns) / weights) * size }, (_, i) =>
+      scales.some((at) => i % size === at || i % size === at + 1) ? 0x21 : draw.below(256),
     );
     return (k: KernelBackend) => k.upload(codec as GgufCodec, [rows, columns], bytes);
   });
@@ -282,7 +296,11 @@ function codedWeights(draw: Draw, [rows, columns]: readonly [number, number]): (
 const codecs: Make[] = [
   (draw) => {
     // Few rows, many, and as many as there are threads for; rows that end inside blocks of 64.
-    const [m, n, kk] = [draw.pick([0, 1, 5, 9, 31, 130]), draw.pick([1, 3, 40, 65, 257]), draw.pick([32, 96, 288])];
+    const [m, n, kk] = [
+      draw.pick([0, 1, 5, 9, 31, 130]),
+      draw.pick([1, 3, 40, 65, 257]),
+      draw.pick([32, 96, 288, 512]),
+    ];
     const layout = draw.pick(["nt", "nn"] as const);
     const weights = codedWeights(draw, [n, kk]);
     const a = draw.floats(layout === "nt" ? [m, kk] : [m, n]);
@@ -290,7 +308,7 @@ const codecs: Make[] = [
     return { name: `matmul ${layout} by a weight in a codec ${m}×[${n},${kk}]`, run };
   },
   (draw) => {
-    const [n, v, d] = [draw.pick(ROWS), draw.pick([1, 5, 100]), draw.pick([32, 96])];
+    const [n, v, d] = [draw.pick(ROWS), draw.pick([1, 5, 100]), draw.pick([32, 96, 256])];
     const weights = codedWeights(draw, [v, d]);
     const h = draw.floats([n, d]);
     const ids = draw.ints(n, () => draw.below(v));
@@ -312,7 +330,7 @@ const exact: Make[] = [
     };
   },
   (draw) => {
-    const weights = codedWeights(draw, [draw.pick([0, 1, 6]), 32]);
+    const weights = codedWeights(draw, [draw.pick([0, 1, 6]), 256]);
     return { name: "dequantise", run: (k, t) => weights.map((weight) => k.cast(weight(k), t)) };
   },
 ];

@@ -7,7 +7,19 @@ import type { WeightSource } from "./weight-source.ts";
 /** Stored as a tensor dtype of the backend. */
 export const plainDtypes: readonly DType[] = ["f32", "bf16", "f16"];
 /** GGUF blocks, which a weight stays in. */
-export const blockCodecs: readonly GgufCodec[] = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"];
+export const blockCodecs: readonly GgufCodec[] = [
+  "q4_0",
+  "q4_1",
+  "q5_0",
+  "q5_1",
+  "q8_0",
+  "iq4_nl",
+  "q2_k",
+  "q3_k",
+  "q4_k",
+  "q5_k",
+  "q6_k",
+];
 
 /** Uploads one tensor as it is stored: f32, bf16, f16 or GGUF blocks. The caller owns the slot. */
 export function loadTensor(backend: KernelBackend, source: WeightSource, name: string): Slot {

@@ -6,7 +6,18 @@
 export type DType = "f32" | "bf16" | "f16" | "f64" | "i32" | "i8" | "u8";
 
 /** GGUF blocks, as they lie in the file. */
-export type GgufCodec = "q4_0" | "q4_1" | "q5_0" | "q5_1" | "q8_0";
+export type GgufCodec =
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q5_1"
+  | "q8_0"
+  | "iq4_nl"
+  | "q2_k"
+  | "q3_k"
+  | "q4_k"
+  | "q5_k"
+  | "q6_k";
 /** bitsandbytes' 4-bit codes: table, weights a block, absmax quantised too. Bytes: crates/kernels/src/codec/four_bit.rs. */
 export type FourBitCodec = `${"nf4" | "fp4"}/${32 | 64 | 128 | 256 | 512 | 1024 | 2048 | 4096}${"" | "/double"}`;
 /** How a weight may stay in a few bits: right side of `matmul`, table of `takeRows`, w of the losses expand it piece by piece. */

@@ -4,6 +4,7 @@
 mod dynamic_map;
 pub mod four_bit;
 pub mod gguf;
+mod gguf_k;
 
 pub use four_bit::FourBit;
 pub use gguf::Blocks;
