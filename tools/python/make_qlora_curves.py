@@ -1,4 +1,4 @@
-"""Writes fixtures/qlora: a random model in bf16 and an adapter to start from, and 20 optimizer steps of QLoRA on the rows of
+"""Writes fixtures/qlora: a random model in bf16, the same quantised, an adapter to start from, and 20 optimizer steps of QLoRA on the rows of
 fixtures/llamafactory as transformers, peft and bitsandbytes make them on the CPU. Rows of its weights are whole blocks:
 bitsandbytes 0.50 expands others wrongly there.
 
@@ -91,6 +91,16 @@ def curve(table: str, double: bool):
     return [{key: entry[key] for key in ("loss", "grad_norm")} for entry in trainer.state.log_history if "loss" in entry]
 
 
+def save_quantized() -> None:
+    """The model in nf4 with double quantisation, as transformers writes it."""
+    settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    model = AutoModelForCausalLM.from_pretrained(MODEL, quantization_config=settings, dtype=torch.bfloat16, device_map="cpu")
+    model.save_pretrained(OUT / "quantized")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(MODEL / file, OUT / "quantized" / file)
+
+
 make_model()
+save_quantized()
 curves = {name: curve(*case) for name, case in CASES.items()}
 (OUT / "curves.json").write_text(json.dumps(curves, indent=1) + "\n")

@@ -17,6 +17,7 @@ export {
   type CheckOptions,
   checkWeights,
   type ExpectedTensor,
+  isFourBit,
   loadTensor,
   plainDtypes,
 } from "./load-tensor.ts";

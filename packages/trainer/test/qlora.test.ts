@@ -79,6 +79,19 @@ describe("20 steps on a quantised base", () => {
     for (const other of others) expect(Math.abs((ours[0]?.loss ?? 0) - other) / other).toBeGreaterThan(1e-4);
   });
 
+  it("the same bits from a checkpoint that transformers saved quantised", async () => {
+    const quantised = [`model_name_or_path=${join(fixtures, "qlora/quantized")}`, "quantization_bit=null"];
+    const ours = await train(join(scratch, "here"));
+    expect(await train(join(scratch, "there"), ...quantised)).toEqual(ours);
+    await expect(train(join(scratch, "both"), quantised[0] ?? "")).rejects.toThrow(
+      "quantization_bit: the model is in nf4/64/double already and stays so; leave it out",
+    );
+    const full = [...quantised, "finetuning_type=full", "adapter_name_or_path=[]"];
+    await expect(train(join(scratch, "full"), ...full)).rejects.toThrow(
+      "finetuning_type: the weights are in nf4/64/double, which cannot be trained; use finetuning_type: lora",
+    );
+  });
+
   it("the same bits on every run", async () => {
     const [a, b] = [await train(join(scratch, "once")), await train(join(scratch, "twice"), "threads=1")];
     expect(a).toEqual(b);
@@ -86,6 +99,21 @@ describe("20 steps on a quantised base", () => {
 });
 
 describe("export of a quantised base", () => {
+  it("is written in a float dtype, and says so", async () => {
+    const events: RunEvent[] = [];
+    const words = [`model_name_or_path=${join(fixtures, "qlora/quantized")}`, "template=chatml"];
+    await runExport(loadConfig([...words, `export_dir=${join(scratch, "plain")}`], "export").config, (event) =>
+      events.push(event),
+    );
+    expect(events).toContainEqual({
+      type: "notice",
+      level: "warning",
+      message: "14 quantised weights are written as bf16",
+    });
+    const config = JSON.parse(readFileSync(join(scratch, "plain/config.json"), "utf8")) as Record<string, unknown>;
+    expect(config).not.toHaveProperty("quantization_config");
+  });
+
   it("merges the adapter in f32 and says that the model is quantised no more", async () => {
     const events: RunEvent[] = [];
     const { config } = loadConfig([...model, `export_dir=${join(scratch, "merged")}`], "export");

@@ -9,7 +9,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
-import { tellDequantized } from "./quantize.ts";
+import { tellDequantized, tellExpanded } from "./quantize.ts";
 import { saveModel, type SavedDtype } from "./save-model.ts";
 
 /** @throws {UserError} with the exit code of the command */
@@ -28,6 +28,7 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
   base.weights.close();
   try {
     tellDequantized(loaded.adapter?.merge() ?? 0, emit);
+    tellExpanded(loaded.model, dtypeOf(config, loaded), emit);
     prepareRunFolder(folder);
     await checkWritable(folder);
     emit({ type: "progress", what: "exporting", done: 0, total: 1 });

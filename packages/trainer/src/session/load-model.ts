@@ -85,7 +85,7 @@ export function loadModel(
   const { architecture, weights } = base;
   const expected = architecture.expectedWeights();
   const codec = codecOf(config);
-  checkQuantizable(codec, weights);
+  checkQuantizable(config, weights);
   if (!config.trainFromScratch)
     checkWeights(
       weights,

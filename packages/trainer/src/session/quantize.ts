@@ -1,10 +1,11 @@
 // Which weights of a base are quantised on load, and into what: as transformers does with a BitsAndBytesConfig.
 
-import { blockCodecs, loadTensor, type WeightSource } from "@welltempered/checkpoint";
+import { blockCodecs, isFourBit, loadTensor, type WeightSource } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { ggmlTypes, UserError } from "@welltempered/formats";
-import type { FourBitCodec, KernelBackend, Shape, Slot } from "@welltempered/kernels";
+import { isCodec, type FourBitCodec, type KernelBackend, type Shape, type Slot } from "@welltempered/kernels";
+import type { CausalLM } from "@welltempered/nn";
 
 /** Weights a block, fixed in transformers. */
 const block = 64;
@@ -15,11 +16,17 @@ export function codecOf(config: RunConfig): FourBitCodec | undefined {
   return `${config.quantizationType}/${block}${config.doubleQuantization ? "/double" : ""}`;
 }
 
-/** @throws {UserError} where the base is in blocks already */
-export function checkQuantizable(codec: FourBitCodec | undefined, weights: WeightSource): void {
-  const isCoded = (name: string): boolean => blockCodecs.some((known) => known === weights.info(name).dtype);
-  if (codec !== undefined && weights.names().some(isCoded))
-    throw new UserError("quantization_bit: the model is quantised already and stays in its blocks; leave it out");
+/** @throws {UserError} where the base is in blocks already and is to be quantised, or trained in bitsandbytes' codes */
+export function checkQuantizable(config: RunConfig, weights: WeightSource): void {
+  const dtypes = weights.names().map((name) => weights.info(name).dtype);
+  const fourBit = dtypes.find(isFourBit);
+  const coded = fourBit ?? blockCodecs.find((codec) => dtypes.includes(codec));
+  if (config.quantizationBit !== undefined && coded !== undefined)
+    throw new UserError(`quantization_bit: the model is in ${coded} already and stays so; leave it out`);
+  if (fourBit !== undefined && config.doTrain && ["full", "freeze"].includes(config.finetuningType))
+    throw new UserError(
+      `finetuning_type: the weights are in ${fourBit}, which cannot be trained; use finetuning_type: lora`,
+    );
 }
 
 /** Every linear layer but the head. */
@@ -55,7 +62,9 @@ export function heldBytes(
 ): number {
   const bytes = (name: string, shape: Shape): number => {
     if (codec !== undefined && isQuantized(name, shape)) return 0.5;
-    return source.has(name) ? (bytesPerWeight.get(source.info(name).dtype) ?? 4) : 4;
+    if (!source.has(name)) return 4;
+    const { dtype } = source.info(name);
+    return isFourBit(dtype) ? 0.5 : (bytesPerWeight.get(dtype) ?? 4);
   };
   const weights = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
   return [...shapes].reduce((sum, [name, shape]) => sum + weights(shape) * bytes(name, shape), 0);
@@ -66,4 +75,11 @@ export function tellDequantized(count: number, emit: Emit): void {
   if (count === 0) return;
   const message = `${count} quantised weights became f32 for the adapter to be merged; the model is quantised no more`;
   emit({ type: "notice", level: "warning", message });
+}
+
+/** An export is written in a float dtype, whatever the weights are held in. */
+export function tellExpanded(model: CausalLM, dtype: string, emit: Emit): void {
+  const count = [...model.namedParameters()].filter(([, { tensor }]) => isCodec(tensor.dtype)).length;
+  if (count > 0)
+    emit({ type: "notice", level: "warning", message: `${count} quantised weights are written as ${dtype}` });
 }
