@@ -2,6 +2,8 @@
 
 import { loadConfig } from "@welltempered/config";
 import type { RunEvent } from "@welltempered/events";
+import { Parameter } from "@welltempered/nn";
+import { Engine } from "@welltempered/tensor";
 import { runExport, runTraining } from "@welltempered/trainer";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -96,6 +98,13 @@ describe("20 steps on a quantised base", () => {
     const [a, b] = [await train(join(scratch, "once")), await train(join(scratch, "twice"), "threads=1")];
     expect(a).toEqual(b);
   });
+});
+
+it("a weight in a codec cannot be marked to train", () => {
+  const engine = Engine.open({ device: "cpu", threads: 1 });
+  const weight = new Parameter(engine.adopt(engine.backend.cast(engine.zeros([2, 64]).slot, "nf4/64")));
+  expect(() => (weight.trainable = true)).toThrow("a nf4/64 weight cannot be trained");
+  expect([weight.dequantize(), weight.tensor.dtype, weight.dequantize()]).toEqual([true, "f32", false]);
 });
 
 describe("export of a quantised base", () => {
