@@ -97,6 +97,16 @@ const elementwise: Make[] = [
   },
   (draw) => {
     const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const [g, x] = [draw.floats(shape), draw.floats(shape, 4)];
+    const run: Case["run"] = (k, t) =>
+      (["relu", "silu", "tanh"] as const).flatMap((kind) => [
+        k.activate(kind, x(k, t)),
+        k.activateBackward(kind, g(k, t), x(k, t)),
+      ]);
+    return { name: `activate [${shape}]`, run };
+  },
+  (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
     const x = draw.floats(shape);
     const p = draw.pick([0, 0.05, 0.5, 0.9]);
     return { name: `dropout ${p} [${shape}]`, run: (k, t) => [k.dropout(x(k, t), p, key)] };
@@ -167,6 +177,29 @@ const layers: Make[] = [
         .concat([false, true].map((inverse) => k.rope(x(k, t), cos, sin, headDim, inverse)));
     };
     return { name: `rope [${n},${heads}·${headDim}], ${pairs} pairs`, run };
+  },
+];
+
+const rotations: Make[] = [
+  (draw) => {
+    const [n, size, count] = [draw.pick(ROWS), draw.pick([1, 2, 4, 7, 16, 33, 48]), draw.pick([0, 1, 3, 20])];
+    const [triangles, matrices] = [draw.floats([count, (size * (size - 1)) / 2]), draw.floats([count, size ** 2])];
+    const [x, g] = [draw.floats([n, count * size]), draw.floats([n, count * size])];
+    const run: Case["run"] = (k, t) => {
+      const q = k.skewBlocks(triangles(k, t), size);
+      const [y, p] = [k.cayleyBlocks(q), k.skewBlocks(matrices(k, t), size)];
+      const products = (["nn", "nt"] as const).map((layout) => k.matmulBlocks(layout, x(k, t), y, size));
+      const backward = [true, false].map((packed) => k.skewBlocksBackward(p, packed));
+      return [q, y, p, ...products, ...backward, k.matmulBlocks("tn", x(k, t), g(k, t), size)];
+    };
+    return { name: `rotations of ${count} blocks of ${size}, ${n} rows`, run };
+  },
+  (draw) => {
+    const [n, d] = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    // 1009 is prime and above every d: a permutation.
+    const [x, order] = [draw.floats([n, d]), draw.ints(d, (i) => (i * 1009) % d)];
+    const run: Case["run"] = (k, t) => [false, true].map((inverse) => k.permuteColumns(x(k, t), order(k), inverse));
+    return { name: `permuteColumns [${n},${d}]`, run };
   },
 ];
 
@@ -344,6 +377,7 @@ const families: Make[] = [
   ...optimizers,
   ...codecs,
   ...exact,
+  ...rotations,
 ];
 const DRAWS = 16;
 

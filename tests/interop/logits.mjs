@@ -10,7 +10,7 @@ const rows = JSON.parse(readFileSync(rowsFile, "utf8"));
 const settings = [`model_name_or_path=${modelPath}`, ...(adapter ? [`adapter_name_or_path=${adapter}`] : [])];
 const { config } = loadConfig(settings, "chat");
 const engine = Engine.open();
-const { model } = loadModel(openBase(config), { engine, config, batchTokens: 0 });
+const { model } = loadModel(openBase(config), { engine, config, batchTokens: 0, emit: () => undefined });
 const logits = engine.noGrad(() => engine.scope(() => model.lm_head.forward(model.forward(packRows(rows)))));
 const numbers = await logits.read();
 writeFileSync(out, new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));

@@ -33,6 +33,10 @@ const methods: [name: string, words: readonly string[]][] = [
       "learning_rate=0.02",
     ],
   ],
+  ["(IA)³", ["finetuning_type=ia3", "learning_rate=0.02"]],
+  ["OFT", ["finetuning_type=oft", "oft_block_size=8", "learning_rate=0.01"]],
+  ["BOFT", ["finetuning_type=boft", "boft_n_butterfly_factor=2", "learning_rate=0.01"]],
+  ["LoRA with noise on a grown vocabulary", [...lora, "add_special_tokens=<|new|>", "neftune_noise_alpha=5"]],
   ["plain text", ["stage=pt", "dataset=text", "cutoff_len=16", "finetuning_type=full"]],
 ];
 

@@ -1,5 +1,5 @@
-// Makes the bundled base model from nothing: corpus, `temper train` pt, `temper train` sft, bf16 export to examples/demo-base.
-// The tokenizer is checked in (train_tokenizer.py made it from the same corpus). About half an hour on two cores.
+// Makes the bundled base model from nothing: corpus, `temper train` pt, then sft twice, bf16 export to examples/demo-base.
+// The tokenizer is checked in (train_tokenizer.py made it from the same corpus). About an hour and a half on two cores.
 // Usage: node tools/demo-base/build.mjs [OUT_DIR]
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
@@ -22,16 +22,17 @@ for (const file of ["tokenizer.json", "tokenizer_config.json"])
   copyFileSync(join(base, file), join(work, "start", file));
 
 node(join(here, "make-corpus.mjs"), work);
+/** A trained stage as bf16: what the next one starts from, or what is bundled. */
+const exported = (recipe, stage, folder) => {
+  rmSync(join(work, folder), { recursive: true, force: true });
+  const model = `model_name_or_path=saves/demo-base/${stage}`;
+  temper("export", join(here, recipe), model, `export_dir=saves/demo-base/${folder}`, "infer_dtype=bfloat16");
+};
 temper("train", join(here, "pretrain.yaml"));
 temper("train", join(here, "instruct.yaml"));
-rmSync(join(work, "exported"), { recursive: true, force: true });
-temper(
-  "export",
-  join(here, "instruct.yaml"),
-  "model_name_or_path=saves/demo-base/instructed",
-  "export_dir=saves/demo-base/exported",
-  "infer_dtype=bfloat16",
-);
+exported("instruct.yaml", "instructed", "half");
+temper("train", join(here, "polish.yaml"));
+exported("polish.yaml", "polished", "exported");
 mkdirSync(out, { recursive: true });
 for (const file of [
   "config.json",

@@ -76,11 +76,12 @@ describe("the Docker question set", () => {
 describe("the corpus of the bundled base model", () => {
   const requests: Row[] = makeRequests(8000);
   const notes: { text: string }[] = makeNotes(2000);
+  const copying: Row[] = makeRequests(8000, 5, { coined: 0.6 });
   const phrasings: string[] = makePhrasings(4000);
 
   it("never mentions Docker, its kin or its own words", () => {
     const everything = [
-      ...requests.map((row) => `${row.instruction}\n${row.output}`),
+      ...[...requests, ...copying].map((row) => `${row.instruction}\n${row.output}`),
       ...notes.map((note) => note.text),
       ...phrasings,
     ].join("\n");

@@ -1,5 +1,5 @@
-// Writes the two corpora of the bundled base model: notes.jsonl (stage pt) and requests.jsonl (stage sft, alpaca).
-// Both come from the command table and invented names; the tool that the demo teaches is in neither.
+// Writes the corpora of the bundled base model: notes.jsonl (stage pt), requests.jsonl and copying.jsonl (stage sft,
+// alpaca), the last with coined names. All come from the command table and invented names; the tool that the demo teaches is in none.
 // Usage: node tools/demo-base/make-corpus.mjs OUT_DIR [requests] [notes]
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,6 +16,9 @@ const ENGINE_SHARE = 0.6;
 const ENGINES = 8;
 const USUAL_SHARE = 0.4;
 
+/** Requests of the third stage. */
+const COPYING = 240_000;
+
 const choicePattern = /\[([^[\]]*)\]/;
 
 /** The same engines in every corpus. */
@@ -25,9 +28,9 @@ const inventEngines = () => {
 };
 
 /** Draws phrasings and names from one random stream. */
-const makeWriter = (seed) => {
+const makeWriter = (seed, style = {}) => {
   const random = makeRandom(seed);
-  const name = makeNames(random);
+  const name = makeNames(random, style);
   const { pick } = name;
 
   const expand = (template) => {
@@ -102,8 +105,8 @@ const makeWriter = (seed) => {
   return { random, name, pick, request, expand, filler, capital };
 };
 
-export const makeRequests = (count, seed = 1) => {
-  const { request } = makeWriter(seed);
+export const makeRequests = (count, seed = 1, style = {}) => {
+  const { request } = makeWriter(seed, style);
   return Array.from({ length: count }, () => request());
 };
 
@@ -178,6 +181,7 @@ if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   mkdirSync(out, { recursive: true });
   const rows = (list) => list.map((row) => JSON.stringify(row)).join("\n") + "\n";
   writeFileSync(join(out, "requests.jsonl"), rows(makeRequests(Number(requests))));
+  writeFileSync(join(out, "copying.jsonl"), rows(makeRequests(COPYING, 5, { coined: 0.6 })));
   writeFileSync(join(out, "notes.jsonl"), rows(makeNotes(Number(notes))));
   writeFileSync(join(out, "phrasings.txt"), makePhrasings(30000).join("\n") + "\n");
   writeFileSync(
@@ -185,6 +189,7 @@ if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
     JSON.stringify(
       {
         requests: { file_name: "requests.jsonl" },
+        copying: { file_name: "copying.jsonl" },
         notes: { file_name: "notes.jsonl", columns: { prompt: "text" } },
       },
       null,

@@ -35,8 +35,18 @@ const codas = ["", "", "", "", "n", "r", "l", "s", "t", "x", "ck", "nd", "rk", "
 
 const rude = /fu(ck|k)|shi?t|cun|tit|coc?k|dic?k|fag|ni?g|piss|slut|cum|rape|nazi/;
 
-/** A source of names over one random stream. Each method returns a fresh string. */
-export const makeNames = (random) => {
+/** What follows each pair of letters in `words`; "^" begins a word and "$" ends it. */
+const followers = new Map();
+for (const word of words) {
+  const letters = `^^${word}$`;
+  for (let i = 2; i < letters.length; i++) {
+    const pair = letters.slice(i - 2, i);
+    followers.set(pair, (followers.get(pair) ?? "") + letters[i]);
+  }
+}
+
+/** A source of names over one random stream. Each method returns a fresh string. `coined`: share of words like English. */
+export const makeNames = (random, { coined = 0 } = {}) => {
   const pick = (list) => list[Math.floor(random() * list.length)];
   const int = (low, high) => low + Math.floor(random() * (high - low + 1));
   const syllables = () =>
@@ -46,7 +56,24 @@ export const makeNames = (random) => {
     while (rude.test(made)) made = syllables();
     return made;
   };
-  const word = () => (random() < 0.5 ? pick(words) + (random() < 0.2 ? "s" : "") : invented());
+  /** English by the sound of it: "hamber", "pinestal". Its pieces are those of real names, in any order. */
+  const coin = () => {
+    for (;;) {
+      let made = "";
+      let pair = "^^";
+      while (!pair.endsWith("$") && made.length < 12) {
+        const next = pick(followers.get(pair));
+        if (next !== "$") made += next;
+        pair = pair[1] + next;
+      }
+      if (made.length >= 3 && made.length <= 10 && !rude.test(made)) return made;
+    }
+  };
+  const word = () => {
+    if (coined > 0 && random() < coined) return coin();
+    return known();
+  };
+  const known = () => (random() < 0.5 ? pick(words) + (random() < 0.2 ? "s" : "") : invented());
   const version = () =>
     [
       `${int(1, 30)}`,

@@ -54,6 +54,17 @@ h, w = leaf(6, 5), leaf(9, 5)
 record("linearCrossEntropy", {"h": h, "w": w}, F.cross_entropy(h @ w.T, labels, reduction="sum")[None], {"labels": labels})
 record("linearLogProb", {"h": h, "w": w}, -F.cross_entropy(h @ w.T, labels, reduction="none"), {"labels": labels})
 
+for kind in ("relu", "silu", "tanh"):
+    x = leaf(4, 7)
+    record(kind, {"x": x}, getattr(torch, kind)(x) if kind != "silu" else F.silu(x))
+
+# Two skew-symmetric blocks of 3 from their upper triangles, and their rotations of rows.
+a, x = leaf(2, 3), leaf(4, 2, 3)
+skew = torch.zeros(2, 3, 3).index_put((torch.tensor([[0], [1]]), *torch.triu_indices(3, 3, 1)), a)
+skew, eye = skew - skew.mT, torch.eye(3)
+rotation = torch.linalg.solve(eye + skew, eye - skew, left=False)
+record("rotations", {"a": a, "x": x}, torch.einsum("nrk,rkc->nrc", x, rotation))
+
 out = Path(__file__).parents[2] / "fixtures" / "kernels"
 out.mkdir(parents=True, exist_ok=True)
 (out / "torch-ops.json").write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")

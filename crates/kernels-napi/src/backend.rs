@@ -6,7 +6,7 @@ use kernels::backend::{Attention, Backend, Control, Head, Needs};
 use kernels::dtype::DType;
 use kernels::error::{KernelError, Result as Checked};
 use kernels::host::Host;
-use kernels::maths::{AdamW, Binary, Layout, Sgd};
+use kernels::maths::{Activation, AdamW, Binary, Layout, Sgd};
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
@@ -48,6 +48,15 @@ fn binary_kind(name: &str) -> Checked<Binary> {
         "sub" => Ok(Binary::Sub),
         "mul" => Ok(Binary::Mul),
         _ => Err(KernelError::argument("binary", format!("there is no kind {name:?}; use add, sub or mul"))),
+    }
+}
+
+fn activation_kind(op: &'static str, name: &str) -> Checked<Activation> {
+    match name {
+        "relu" => Ok(Activation::Relu),
+        "silu" => Ok(Activation::Silu),
+        "tanh" => Ok(Activation::Tanh),
+        _ => Err(KernelError::argument(op, format!("there is no kind {name:?}; use relu, silu or tanh"))),
     }
 }
 
@@ -296,6 +305,51 @@ impl NativeBackend {
     pub fn swiglu_backward(&self, g: f64, gate: f64, up: f64) -> Result<Vec<f64>> {
         let op = "swigluBackward";
         self.on(op, |b| b.swiglu_backward(slot(op, g)?, slot(op, gate)?, slot(op, up)?).map(numbers))
+    }
+
+    #[napi]
+    pub fn activate(&self, kind: String, x: f64) -> Result<f64> {
+        let op = "activate";
+        self.on(op, |b| b.activate(activation_kind(op, &kind)?, slot(op, x)?).map(number))
+    }
+
+    #[napi]
+    pub fn activate_backward(&self, kind: String, g: f64, x: f64) -> Result<f64> {
+        let op = "activateBackward";
+        self.on(op, |b| b.activate_backward(activation_kind(op, &kind)?, slot(op, g)?, slot(op, x)?).map(number))
+    }
+
+    #[napi]
+    pub fn skew_blocks(&self, a: f64, size: f64) -> Result<f64> {
+        let op = "skewBlocks";
+        self.on(op, |b| b.skew_blocks(slot(op, a)?, extent(op, "size", size)?).map(number))
+    }
+
+    #[napi]
+    pub fn skew_blocks_backward(&self, g: f64, packed: bool) -> Result<f64> {
+        let op = "skewBlocksBackward";
+        self.on(op, |b| b.skew_blocks_backward(slot(op, g)?, packed).map(number))
+    }
+
+    #[napi]
+    pub fn cayley_blocks(&self, q: f64) -> Result<f64> {
+        let op = "cayleyBlocks";
+        self.on(op, |b| b.cayley_blocks(slot(op, q)?).map(number))
+    }
+
+    #[napi]
+    pub fn matmul_blocks(&self, layout_name: String, a: f64, b: f64, size: f64) -> Result<f64> {
+        let op = "matmulBlocks";
+        self.on(op, |backend| {
+            let size = extent(op, "size", size)?;
+            backend.matmul_blocks(layout(&layout_name)?, slot(op, a)?, slot(op, b)?, size).map(number)
+        })
+    }
+
+    #[napi]
+    pub fn permute_columns(&self, x: f64, order: f64, inverse: bool) -> Result<f64> {
+        let op = "permuteColumns";
+        self.on(op, |b| b.permute_columns(slot(op, x)?, slot(op, order)?, inverse).map(number))
     }
 
     #[napi]

@@ -3,7 +3,7 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::maths::{AdamW, Binary, Layout, Sgd};
+use crate::maths::{Activation, AdamW, Binary, Layout, Sgd};
 use crate::rng::Key;
 use crate::store::Slot;
 
@@ -48,6 +48,17 @@ pub trait Layers {
     fn rope(&mut self, x: Slot, cos: Slot, sin: Slot, head_dim: usize, inverse: bool) -> Result<Slot>;
     fn swiglu(&mut self, gate: Slot, up: Slot) -> Result<Slot>;
     fn swiglu_backward(&mut self, g: Slot, gate: Slot, up: Slot) -> Result<[Slot; 2]>;
+    fn activate(&mut self, kind: Activation, x: Slot) -> Result<Slot>;
+    fn activate_backward(&mut self, kind: Activation, g: Slot, x: Slot) -> Result<Slot>;
+}
+
+/// Block-diagonal matrices.
+pub trait Rotations {
+    fn skew_blocks(&mut self, a: Slot, size: usize) -> Result<Slot>;
+    fn skew_blocks_backward(&mut self, g: Slot, packed: bool) -> Result<Slot>;
+    fn cayley_blocks(&mut self, q: Slot) -> Result<Slot>;
+    fn matmul_blocks(&mut self, layout: Layout, a: Slot, b: Slot, size: usize) -> Result<Slot>;
+    fn permute_columns(&mut self, x: Slot, order: Slot, inverse: bool) -> Result<Slot>;
 }
 
 /// Inputs of the attention forward pass.
@@ -117,7 +128,7 @@ pub trait Optimizers {
         -> Result<()>;
 }
 
-pub trait Backend: Memory + Elementwise + Rows + Layers + Attend + Losses + Random + Optimizers {
+pub trait Backend: Memory + Elementwise + Rows + Layers + Rotations + Attend + Losses + Random + Optimizers {
     fn name(&self) -> &str;
     /// One line about the machine.
     fn description(&self) -> &str;

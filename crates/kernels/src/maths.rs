@@ -1,7 +1,7 @@
 //! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
 //! Shapes have been checked by the caller (`host`) and no extent is 0. Outputs have the right length and arrive zeroed,
 //! but those that are assigned element by element hold anything: binary, scale, take_rows, rms_norm, rope, swiglu,
-//! swiglu_backward, dropout.
+//! swiglu_backward, activate, activate_backward, cayley_blocks, matmul_blocks, permute_columns, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
 use crate::codec::Coded;
@@ -69,6 +69,13 @@ pub enum Binary {
     Add,
     Sub,
     Mul,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activation {
+    Relu,
+    Silu,
+    Tanh,
 }
 
 /// Keys of one query segment: see `AttentionLayout` in packages/kernels/src/backend.ts.
@@ -161,6 +168,18 @@ pub trait Maths<R: Real>: Send + Sync {
 
     fn swiglu(&self, gate: &[R], up: &[R], y: &mut [R]);
     fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]);
+    fn activate(&self, kind: Activation, x: &[R], y: &mut [R]);
+    fn activate_backward(&self, kind: Activation, g: &[R], x: &[R], dx: &mut [R]);
+
+    /// a `[B, n]` of whole matrices or upper triangles → q `[size, B·size]`
+    fn skew_blocks(&self, a: &[R], size: usize, q: &mut [R]);
+    fn skew_blocks_backward(&self, g: &[R], size: usize, da: &mut [R]);
+    /// q, y `[size, B·size]`
+    fn cayley_blocks(&self, q: &[R], size: usize, y: &mut [R]);
+    /// `width` is B·size, the columns of a, b and c.
+    fn matmul_blocks(&self, layout: Layout, a: &[R], b: &[R], width: usize, size: usize, c: &mut [R]);
+    /// `order` is a permutation of the columns.
+    fn permute_columns(&self, x: &[R], order: &[i32], inverse: bool, y: &mut [R]);
 
     /// h `[N,D]`, w `[V,D]`; returns the sum. dh, dw are gradients of the sum.
     #[allow(clippy::too_many_arguments)]

@@ -1,4 +1,4 @@
-// PEFT adapter folders: adapter_config.json, adapter_model.safetensors and README.md as peft 0.21 writes them. What the
+// Adapter folders: adapter_config.json, the weights and README.md as peft 0.21 or `adapters` 1.3 writes them. What the
 // config means, and how tensors are named, is the peft package's business.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,8 @@ import { type TensorToWrite, writeSafetensors } from "./write-safetensors.ts";
 import { openSafetensors, type WeightSource } from "./weight-source.ts";
 
 const configName = "adapter_config.json";
-const weightsName = "adapter_model.safetensors";
+/** Name of the weights, a library. */
+export const adapterWeights = { peft: "adapter_model.safetensors", adapters: "adapter.safetensors" } as const;
 
 export interface AdapterFolder {
   path: string;
@@ -25,17 +26,22 @@ export function readAdapterFolder(path: string): AdapterFolder {
   const configFile = fileInside(path, configName);
   if (!configFile) throw new UserError(`${shownPath(path)}: holds no ${configName}; give a folder with a PEFT adapter`);
   const config = readJsonFile(configFile);
-  if (typeof config["peft_type"] !== "string")
+  const library = typeof config["peft_type"] === "string" ? "peft" : "adapters";
+  if (library === "adapters" && (typeof config["config"] !== "object" || config["config"] === null))
     throw new UserError(`${shownPath(configFile)}:peft_type: is missing; give the config of a PEFT adapter`);
+  const weightsName = adapterWeights[library];
   const weightsFile = fileInside(path, weightsName);
   if (weightsFile) return { path, config, weights: openSafetensors(weightsFile) };
-  const isPickle = existsSync(join(path, "adapter_model.bin"));
+  const pickle = library === "peft" ? "adapter_model.bin" : "pytorch_adapter.bin";
+  const isPickle = existsSync(join(path, pickle));
   throw new UserError(
-    `${shownPath(path)}: holds ${isPickle ? "only adapter_model.bin, and pickle is not read; convert to safetensors" : `no ${weightsName}; give the whole adapter`}`,
+    `${shownPath(path)}: holds ${isPickle ? `only ${pickle}, and pickle is not read; convert to safetensors` : `no ${weightsName}; give the whole adapter`}`,
   );
 }
 
 export interface AdapterToWrite {
+  /** Whose format the folder has; peft's by default. */
+  library?: keyof typeof adapterWeights;
   /** All fields of adapter_config.json. */
   config: Readonly<Record<string, unknown>>;
   tensors: readonly TensorToWrite[];
@@ -43,15 +49,18 @@ export interface AdapterToWrite {
   readme?: string;
 }
 
-/** Writes an adapter folder that `PeftModel.from_pretrained` loads; each file is whole or not there, the config comes last. */
-export async function writeAdapterFolder(folder: string, { config, tensors, readme }: AdapterToWrite): Promise<void> {
+/** Writes an adapter folder that `PeftModel.from_pretrained`, or `load_adapter` of `adapters`, loads; each file is whole or not there, the config comes last. */
+export async function writeAdapterFolder(
+  folder: string,
+  { library = "peft", config, tensors, readme }: AdapterToWrite,
+): Promise<void> {
   await makeFolder(folder);
-  await writeSafetensors(join(folder, weightsName), tensors);
+  await writeSafetensors(join(folder, adapterWeights[library]), tensors);
   if (readme !== undefined) await writeFileAtomic(join(folder, "README.md"), readme);
   await writeFileAtomic(join(folder, configName), adapterConfigText(config));
 }
 
-const floatFields = new Set(["lora_dropout"]);
+const floatFields = new Set(["lora_dropout", "dropout", "scaling", "stochastic_depth"]);
 
 /** json.dumps(config, indent=2, sort_keys=True), as peft saves it. */
 export function adapterConfigText(config: Readonly<Record<string, unknown>>): string {
@@ -62,7 +71,7 @@ export interface ModelCard {
   /** Hub name or path of the base model. */
   baseModel: string;
   tags: readonly string[];
-  library: "peft" | "transformers";
+  library: "peft" | "adapters" | "transformers";
   title: string;
   /** Markdown after the title. */
   body: string;

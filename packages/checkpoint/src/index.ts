@@ -2,6 +2,7 @@ export {
   adapterConfigText,
   type AdapterFolder,
   type AdapterToWrite,
+  adapterWeights,
   modelCard,
   type ModelCard,
   readAdapterFolder,

@@ -1,5 +1,6 @@
 // Rules between keys (LlamaFactory's, where they concern supported keys), and defaults that follow from other keys.
 import { ConfigError, shown } from "./errors.ts";
+import { readDescriptions } from "./special-tokens.ts";
 import type { RunConfig, SchedulerName } from "./run-config.ts";
 import type { WrittenConfig } from "./written.ts";
 
@@ -41,6 +42,8 @@ export function checkRules(values: WrittenConfig, purpose: Purpose, positions: P
 
 function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
   const full = v.finetuningType === "full";
+  const attached = ["prompt_tuning", "prefix_tuning", "houlsby", "pfeiffer"].includes(v.finetuningType);
+  const fromText = v.finetuningType === "prompt_tuning" && v.promptTuningInit === "TEXT";
   // prettier-ignore
   return [
     [v.modelNameOrPath === "", "model_name_or_path", "model_name_or_path is missing", "name a model folder or .gguf file"],
@@ -48,8 +51,38 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [v.finetuningType !== "lora" && v.useRslora, "use_rslora", `use_rslora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.quantizationBit !== undefined && ["full", "freeze"].includes(v.finetuningType), "quantization_bit", `quantization_bit with finetuning_type: ${v.finetuningType}, which trains the weights themselves`, "use finetuning_type: lora"],
     [v.quantizationBit !== undefined && v.trainFromScratch, "quantization_bit", "quantization_bit with train_from_scratch", "remove one of them"],
+    [attached && v.additionalTarget.length > 0, "additional_target", `additional_target with finetuning_type: ${v.finetuningType}`, "remove it"],
+    [v.finetuningType !== "prefix_tuning" && v.prefixProjection, "prefix_projection", `prefix_projection with finetuning_type: ${v.finetuningType}`, "use finetuning_type: prefix_tuning"],
+    [!v.prefixProjection && v.encoderHiddenSize !== undefined, "encoder_hidden_size", "encoder_hidden_size without prefix_projection", "remove it"],
+    [!["houlsby", "pfeiffer"].includes(v.finetuningType) && v.nonLinearity !== undefined, "non_linearity", `non_linearity with finetuning_type: ${v.finetuningType}`, "use finetuning_type: houlsby or pfeiffer"],
+    [fromText && !v.promptTuningInitText, "prompt_tuning_init", "prompt_tuning_init: TEXT without a text", "set prompt_tuning_init_text"],
+    [!fromText && v.promptTuningInitText !== undefined, "prompt_tuning_init_text", "prompt_tuning_init_text is not used", "set finetuning_type: prompt_tuning and prompt_tuning_init: TEXT"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
+    ...ia3Rules(v),
+    ...rotationRules(v),
+  ];
+}
+
+function ia3Rules(v: WrittenConfig): Rule[] {
+  const stray =
+    v.finetuningType === "ia3" ? v.feedforwardModules.find((name) => !v.ia3Target.includes(name)) : undefined;
+  // prettier-ignore
+  return [
+    [v.ia3Target.length === 0, "ia3_target", "ia3_target is empty", "name modules, or write all"],
+    [stray !== undefined, "feedforward_modules", `feedforward_modules names ${stray}, which ia3_target does not`, "name it in both; with ia3_target: all, write feedforward_modules: []"],
+  ];
+}
+
+function rotationRules(v: WrittenConfig): Rule[] {
+  const [oft, boft] = [v.finetuningType === "oft", v.finetuningType === "boft"];
+  const both = "set one of them to 0, the other above it";
+  // prettier-ignore
+  return [
+    [v.oftTarget.length === 0, "oft_target", "oft_target is empty", "name modules, or write all"],
+    [v.boftTarget.length === 0, "boft_target", "boft_target is empty", "name modules, or write all"],
+    [oft && (v.oftRank === 0) === (v.oftBlockSize === 0), "oft_rank", `oft_rank ${v.oftRank} with oft_block_size ${v.oftBlockSize}`, both],
+    [boft && (v.boftBlockNum === 0) === (v.boftBlockSize === 0), "boft_block_num", `boft_block_num ${v.boftBlockNum} with boft_block_size ${v.boftBlockSize}`, both],
   ];
 }
 
@@ -142,6 +175,10 @@ export function resolve(v: WrittenConfig, positions: Positions): RunConfig {
     packingAsked: v.packing === true || v.neatPacking,
     doEval: v.doEval || v.evalStrategy !== "no",
     doSample: v.doSample && v.temperature > 0,
+    newSpecialTokensConfig: readDescriptions(
+      v.newSpecialTokensConfig,
+      positions.get("new_special_tokens_config") ?? "",
+    ),
     optim: v.optim === "sgd" ? "sgd" : "adamw_torch",
     optimArgs: sgdOptions(v.optimArgs, positions.get("optim_args") ?? ""),
     lrSchedulerKwargs: v.lrSchedulerKwargs ?? {},

@@ -2,7 +2,19 @@
 // Plain data: it crosses a worker boundary by structured clone. A key that may be absent is `undefined`, a list that is absent is empty.
 
 export type Stage = "sft" | "pt";
-export type FinetuningType = "lora" | "full";
+/** Adapters by the name of their method; `full` trains every weight. */
+export const finetuningTypes = [
+  "lora",
+  "ia3",
+  "oft",
+  "boft",
+  "prompt_tuning",
+  "prefix_tuning",
+  "houlsby",
+  "pfeiffer",
+  "full",
+] as const;
+export type FinetuningType = (typeof finetuningTypes)[number];
 export type IntervalStrategy = "no" | "steps" | "epoch";
 export type SaveStrategy = IntervalStrategy | "best";
 export type InferDtype = "auto" | "float16" | "bfloat16" | "float32";
@@ -30,6 +42,14 @@ export interface ModelConfig {
   adapterNameOrPath: string[];
   /** Special tokens in user text stay plain text. `false` reproduces LlamaFactory's default. */
   splitSpecialTokens: boolean;
+  /** Embedding and head get rows for tokens that have none; implied by tokens that the next keys add. */
+  resizeVocab: boolean;
+  addTokens: string[];
+  /** Not used where `newSpecialTokensConfig` names any. */
+  addSpecialTokens: string[];
+  /** Resolved: special token → description, as the file says; empty without one. */
+  newSpecialTokensConfig: Record<string, string>;
+  initSpecialTokens: "noise_init" | "desc_init" | "desc_init_w_noise";
   trainFromScratch: boolean;
   ropeScaling: RopeScaling | undefined;
   /** undefined: weights stay as the checkpoint holds them. */
@@ -76,7 +96,32 @@ export interface FinetuningConfig {
   loraTarget: string[];
   additionalTarget: string[];
   useRslora: boolean;
+  ia3Target: string[];
+  /** Names among `ia3Target` whose input is rescaled instead of their output. */
+  feedforwardModules: string[];
+  oftTarget: string[];
+  /** Number of blocks; 0 where `oftBlockSize` decides. */
+  oftRank: number;
+  /** Inputs of a block; 0 where `oftRank` decides. */
+  oftBlockSize: number;
+  useCayleyNeumann: boolean;
+  numCayleyNeumannTerms: number;
+  boftTarget: string[];
+  /** Inputs of a block; 0 where `boftBlockNum` decides. */
+  boftBlockSize: number;
+  /** Number of blocks; 0 where `boftBlockSize` decides. */
+  boftBlockNum: number;
+  boftNButterflyFactor: number;
   createNewAdapter: boolean;
+  numVirtualTokens: number;
+  promptTuningInit: "RANDOM" | "TEXT";
+  promptTuningInitText: string | undefined;
+  prefixProjection: boolean;
+  /** Undefined: as wide as the keys of a layer. */
+  encoderHiddenSize: number | undefined;
+  reductionFactor: number;
+  /** Undefined: relu for `pfeiffer`, swish for `houlsby`. */
+  nonLinearity: "relu" | "swish" | "tanh" | undefined;
   disableShuffling: boolean;
   earlyStoppingSteps: number | undefined;
   plotLoss: boolean;
@@ -104,6 +149,8 @@ export interface TrainingConfig {
   adamEpsilon: number;
   /** 0 switches clipping off. */
   maxGradNorm: number;
+  /** α of NEFTune's noise; undefined is off. */
+  neftuneNoiseAlpha: number | undefined;
   numTrainEpochs: number;
   /** −1: `numTrainEpochs` decides. */
   maxSteps: number;

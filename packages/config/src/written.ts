@@ -11,7 +11,7 @@ import type {
 
 type Replace<T, R> = Omit<T, keyof R> & R;
 
-export type WrittenModel = ModelConfig;
+export type WrittenModel = Replace<ModelConfig, { newSpecialTokensConfig: string | undefined }>;
 
 export type WrittenData = Replace<Omit<DataConfig, "packingAsked">, { packing: boolean | undefined }>;
 

@@ -13,7 +13,27 @@ const fixture = new URL("../../../fixtures/config/llamafactory-defaults.json", i
 const upstream = (JSON.parse(readFileSync(fixture, "utf8")) as Upstream).keys;
 const supported = Object.assign({}, ...Object.values(keyGroups)) as (typeof keyGroups)[string];
 
-const ourOwn = ["skip_bad_rows", "threads", "device"];
+const ourOwn = [
+  "skip_bad_rows",
+  "threads",
+  "device",
+  // Methods that LlamaFactory does not have: names and defaults of the fields of peft and `adapters`.
+  "num_virtual_tokens",
+  "prompt_tuning_init",
+  "prompt_tuning_init_text",
+  "prefix_projection",
+  "encoder_hidden_size",
+  "reduction_factor",
+  "non_linearity",
+  "ia3_target",
+  "feedforward_modules",
+  "use_cayley_neumann",
+  "num_cayley_neumann_terms",
+  "boft_target",
+  "boft_block_size",
+  "boft_block_num",
+  "boft_n_butterfly_factor",
+];
 /** Where ours differs from LlamaFactory on purpose. */
 const deviations: Record<string, unknown> = { split_special_tokens: true };
 

@@ -141,6 +141,21 @@ resume_from_checkpoint: null
     });
   });
 
+  it("reads the special tokens of another file, with what they mean", () => {
+    const tokens = file("<svg>: a drawing begins\n'</svg>': a drawing ends\n", "tokens.yaml");
+    const { config } = loadConfig([file(`${baseText}new_special_tokens_config: ${tokens}\n`)]);
+    expect(config.newSpecialTokensConfig).toEqual({ "<svg>": "a drawing begins", "</svg>": "a drawing ends" });
+    expect(makeConfig(base).config.newSpecialTokensConfig).toEqual({});
+    const broken = file("<svg>: [1]\n", "broken.yaml");
+    expect(() => loadConfig([file(`${baseText}new_special_tokens_config: ${broken}\n`)])).toThrow(
+      'broken.yaml:1:8: "<svg>": a list of 1 is no description; write a text',
+    );
+    const empty = file("", "empty.yaml");
+    expect(() => loadConfig([file(`${baseText}new_special_tokens_config: ${empty}\n`)])).toThrow(
+      "names no token; add one",
+    );
+  });
+
   it("accepts a refused key at the value that switches it off, and ignores it in silence", () => {
     const { warnings } = makeConfig({
       ...base,
@@ -171,7 +186,7 @@ describe("one wrong line", () => {
     [
       "a refused flag",
       "use_dora: true",
-      "5:1: use_dora: true is not supported by this version; remove it: the only adapters are LoRA and rsLoRA",
+      "5:1: use_dora: true is not supported by this version; remove it: there is no such tuning method",
     ],
     ["a refused choice", "stage: dpo", '5:8: stage: "dpo" is not allowed; use one of sft, pt'],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],
@@ -243,6 +258,21 @@ describe("one wrong line", () => {
       "an adapter in a full run",
       "finetuning_type: full\nadapter_name_or_path: x",
       "6:23: an adapter with finetuning_type: full; use finetuning_type: lora",
+    ],
+    [
+      "both ways to cut OFT's blocks",
+      "finetuning_type: oft\noft_rank: 4",
+      "6:11: oft_rank 4 with oft_block_size 32; set one of them to 0, the other above it",
+    ],
+    [
+      "neither way to cut BOFT's blocks",
+      "finetuning_type: boft\nboft_block_size: 0",
+      "boft_block_num 0 with boft_block_size 0; set one of them to 0, the other above it",
+    ],
+    [
+      "a feed-forward module that is no target",
+      "finetuning_type: ia3\nfeedforward_modules: up_proj",
+      "6:22: feedforward_modules names up_proj, which ia3_target does not; name it in both; with ia3_target: all, write feedforward_modules: []",
     ],
     [
       "an unknown schedule option",

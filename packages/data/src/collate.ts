@@ -6,6 +6,8 @@ export interface CollatedRows {
   tokens: Int32Array;
   positions: Int32Array;
   segments: { start: number; length: number; parent: number }[];
+  /** What LlamaFactory pads each example of the batch to. */
+  paddedLength: number;
 }
 
 /** One micro-batch. */
@@ -70,18 +72,20 @@ function segmentsOf(examples: readonly Example[]): CollatedRows["segments"] {
 export function collateSft(examples: readonly Example[], options: CollateOptions = {}): SftBatch {
   const multiple = options.padToMultipleOf ?? 1;
   const longest = Math.max(0, ...examples.map((example) => example.paddedLength));
+  const paddedLength = Math.ceil(longest / multiple) * multiple;
   const labels = concat(examples.map((example) => shift(example.labels)));
   return {
     rows: {
       tokens: concat(examples.map((example) => example.inputIds)),
       positions: concat(examples.map((example) => example.positions)),
       segments: segmentsOf(examples),
+      paddedLength,
     },
     labels,
     count: countLabels(labels),
     labelCount: sum(examples, (example) => countLabels(example.labels)),
     tokenCount: sum(examples, (example) => example.tokenCount),
-    paddedTokenCount: examples.length * Math.ceil(longest / multiple) * multiple,
+    paddedTokenCount: examples.length * paddedLength,
     rowIds: Int32Array.from(examples, (example) => example.row),
   };
 }

@@ -75,6 +75,7 @@ function cacheFor(model: CausalLM, sequences: readonly Sequence[], maxNewTokens:
   const longest = sequences.reduce((length, { promptLength }) => Math.max(length, promptLength), 0);
   return new KvCache(engineOf(model), {
     ...model.cacheShape,
+    prefix: model.prefix?.length ?? 0,
     sequences: sequences.length,
     capacity: longest + maxNewTokens,
   });

@@ -47,6 +47,7 @@ export interface RngKey {
 
 export type MatmulLayout = "nn" | "nt" | "tn";
 export type BinaryKind = "add" | "sub" | "mul";
+export type ActivationKind = "relu" | "silu" | "tanh";
 
 /** AdamW with decoupled decay (Loshchilov & Hutter 2019), torch's order of operations. */
 export interface AdamWOptions {
@@ -156,6 +157,24 @@ export interface KernelBackend {
   /** silu(gate) ⊙ up */
   swiglu(gate: Slot, up: Slot): Slot;
   swigluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot];
+  /** f(x), elementwise: max(x, 0), x·σ(x) or tanh x. */
+  activate(kind: ActivationKind, x: Slot): Slot;
+  /** g · f′(x); relu′(0) = 0. */
+  activateBackward(kind: ActivationKind, g: Slot, x: Slot): Slot;
+
+  // ── block-diagonal matrices: B square blocks side by side in one matrix [b, B·b], which multiply rows [N, B·b] ────
+  /** a − aᵀ of each whole matrix of a [B, b²], or of each upper triangle, row by row, of a [B, b(b−1)/2] → [b, B·b]. */
+  skewBlocks(a: Slot, size: number): Slot;
+  /** g − gᵀ of each block: its upper triangle [B, b(b−1)/2] where `packed`, else [B, b²]. */
+  skewBlocksBackward(g: Slot, packed: boolean): Slot;
+  /** R − I with R = (I − Q)(I + Q)⁻¹ of each block Q, which must be skew-symmetric.  [b, B·b] → [b, B·b] */
+  cayleyBlocks(q: Slot): Slot;
+  /** op(a)·op(b) of each block: nn a[N,B·b] b[b,B·b]; nt a[N,B·b], b transposed → [N,B·b]; tn a[N,B·b] b[N,B·b] → [b,B·b]. */
+  matmulBlocks(layout: MatmulLayout, a: Slot, b: Slot, size: number): Slot;
+  /** y[·, j] = x[·, order[j]] with a permutation order i32 [D]; the inverse: y[·, order[j]] = x[·, j]. */
+  permuteColumns(x: Slot, order: Slot, inverse: boolean): Slot;
+
+  // ── losses ──────────────────────────────────────────────────────────────────────────────────────────────────────
   /**
    * −Σ log softmax(h·wᵀ)[label] over rows whose label is not −100, in chunks that never hold all logits.
    * h [N,D], w [V,D], labels i32 [N] → [sum [1], dh?, dw?]: the gradients of the sum, made in the same pass when asked for.

@@ -1,4 +1,5 @@
 export type {
+  ActivationKind,
   AdamWOptions,
   AttentionLayout,
   BinaryKind,

@@ -1,6 +1,7 @@
 // The Rust backend behind the contract. Each method hands over its arguments and turns what is thrown into KernelError.
 
 import type {
+  ActivationKind,
   AdamWOptions,
   AttentionLayout,
   BinaryKind,
@@ -179,6 +180,34 @@ export class NativeBackend implements KernelBackend {
 
   swigluBackward(g: Slot, gate: Slot, up: Slot): [dgate: Slot, dup: Slot] {
     return call("swigluBackward", () => this.#native.swigluBackward(g, gate, up));
+  }
+
+  activate(kind: ActivationKind, x: Slot): Slot {
+    return call("activate", () => this.#native.activate(kind, x));
+  }
+
+  activateBackward(kind: ActivationKind, g: Slot, x: Slot): Slot {
+    return call("activateBackward", () => this.#native.activateBackward(kind, g, x));
+  }
+
+  skewBlocks(a: Slot, size: number): Slot {
+    return call("skewBlocks", () => this.#native.skewBlocks(a, size));
+  }
+
+  skewBlocksBackward(g: Slot, packed: boolean): Slot {
+    return call("skewBlocksBackward", () => this.#native.skewBlocksBackward(g, packed));
+  }
+
+  cayleyBlocks(q: Slot): Slot {
+    return call("cayleyBlocks", () => this.#native.cayleyBlocks(q));
+  }
+
+  matmulBlocks(layout: MatmulLayout, a: Slot, b: Slot, size: number): Slot {
+    return call("matmulBlocks", () => this.#native.matmulBlocks(layout, a, b, size));
+  }
+
+  permuteColumns(x: Slot, order: Slot, inverse: boolean): Slot {
+    return call("permuteColumns", () => this.#native.permuteColumns(x, order, inverse));
   }
 
   linearCrossEntropy(h: Slot, w: Slot, labels: Slot, needsH: boolean, needsW: boolean): Slot[] {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
 import { openBackend } from "../src/index.ts";
-import type { KernelBackend, Slot } from "../src/index.ts";
+import type { ActivationKind, KernelBackend, Slot } from "../src/index.ts";
 import { get, put } from "./support.ts";
 
 interface Stored {
@@ -19,8 +19,18 @@ const torch = JSON.parse(readFileSync(fixture, "utf8")) as {
 
 const layout = [0, 4, 1, 0, 4, 4, 6, 1, 4, 6];
 
+const activation =
+  (kind: ActivationKind): Run =>
+  (k, at) => [
+    ["y", k.activate(kind, at("x"))],
+    ["dx", k.activateBackward(kind, at("g"), at("x"))],
+  ];
+
 /** Each op and its gradients, under the names that torch's values have. */
 const runs: Record<string, Run> = {
+  relu: activation("relu"),
+  silu: activation("silu"),
+  tanh: activation("tanh"),
   rmsNorm(k, at) {
     const [y, rstd] = k.rmsNorm(at("x"), at("w"), 1e-5);
     const [dx, dw] = k.rmsNormBackward(at("g"), at("x"), at("w"), rstd, true) as [Slot, Slot];
@@ -56,6 +66,17 @@ const runs: Record<string, Run> = {
       ["dq", dq],
       ["dk", dk],
       ["dv", dv],
+    ];
+  },
+  rotations(k, at) {
+    const [x, g, rotation] = [at("x"), at("g"), k.cayleyBlocks(k.skewBlocks(at("a"), 3))];
+    const y = k.matmulBlocks("nn", x, rotation, 3);
+    k.accumulate(y, x, 1);
+    const dx = k.matmulBlocks("nt", g, rotation, 3);
+    k.accumulate(dx, g, 1);
+    return [
+      ["y", y],
+      ["dx", dx],
     ];
   },
   linearCrossEntropy(k, at, integers) {

@@ -7,14 +7,14 @@ import {
   Embedding,
   Linear,
   Module,
+  Residual,
   RmsNorm,
-  type KvCache,
+  type KeyValueStore,
   type PackedRows,
   type Projection,
 } from "@welltempered/nn";
 import {
   attention,
-  residualAdd,
   rope,
   ropeTable,
   swiglu,
@@ -84,7 +84,7 @@ export function readLlamaConfig(config: ConfigRecord): LlamaConfig {
 interface Pass {
   ropeTable: RopeTable;
   layout: Tensor;
-  cache: { store: KvCache; slots: Tensor } | undefined;
+  cache: { store: KeyValueStore; slots: Tensor } | undefined;
 }
 
 class LlamaAttention extends Module {
@@ -146,6 +146,8 @@ class LlamaDecoderLayer extends Module {
   mlp: LlamaMlp;
   input_layernorm: RmsNorm;
   post_attention_layernorm: RmsNorm;
+  attention_residual: Residual = new Residual();
+  mlp_residual: Residual = new Residual();
 
   constructor(engine: Engine, config: LlamaConfig, layer: number, weights: Weights) {
     super();
@@ -164,8 +166,8 @@ class LlamaDecoderLayer extends Module {
 
   /** x [N,D] → [N,D] */
   forward(x: Tensor, pass: Pass): Tensor {
-    const attended = residualAdd(x, this.self_attn.forward(this.input_layernorm.forward(x), pass));
-    return residualAdd(attended, this.mlp.forward(this.post_attention_layernorm.forward(attended)));
+    const attended = this.attention_residual.forward(x, this.self_attn.forward(this.input_layernorm.forward(x), pass));
+    return this.mlp_residual.forward(attended, this.mlp.forward(this.post_attention_layernorm.forward(attended)));
   }
 }
 
@@ -211,7 +213,7 @@ export class LlamaForCausalLM extends CausalLM {
     return this.model.embed_tokens.forward(this.#engine.tensor(tokens));
   }
 
-  decode(embedded: Tensor, rows: PackedRows, cache?: KvCache): Tensor {
+  decode(embedded: Tensor, rows: PackedRows, cache?: KeyValueStore): Tensor {
     const engine = this.#engine;
     const pass = this.#pass(rows, cache);
     let x = embedded;
@@ -221,7 +223,7 @@ export class LlamaForCausalLM extends CausalLM {
     return this.model.norm.forward(x);
   }
 
-  #pass(rows: PackedRows, cache: KvCache | undefined): Pass {
+  #pass(rows: PackedRows, cache: KeyValueStore | undefined): Pass {
     const { rope: config, headDim } = this.#config;
     const longest = rows.positions.reduce((max, position) => Math.max(max, position), 0) + 1;
     return {

@@ -1,8 +1,10 @@
 import type { Tensor } from "@welltempered/tensor";
-import type { KvCache, KvCacheOptions } from "./kv-cache.ts";
+import type { KeyValueStore, KvCache, KvCacheOptions } from "./kv-cache.ts";
 import type { Linear } from "./linear.ts";
 import { Module, type Parameter } from "./module.ts";
-import type { PackedRows } from "./rows.ts";
+import { neftune } from "./neftune.ts";
+import type { Prefix } from "./prefix.ts";
+import { shifted, type PackedRows } from "./rows.ts";
 
 /**
  * A decoder-only language model. `forward` returns hidden states; the head is applied by whoever needs it: the loss on
@@ -13,13 +15,31 @@ export abstract class CausalLM extends Module {
   abstract readonly cacheShape: Pick<KvCacheOptions, "layers" | "width">;
   /** The output projection; its weight is the embedding's own parameter where the head is tied. */
   abstract readonly lm_head: Linear;
-  /** Token ids [N] → [N,D]. Virtual tokens and noise act between this and `decode`. */
+  /** What every sequence continues, where a PEFT method put something there. */
+  prefix: Prefix | undefined;
+  /** α of NEFTune's noise while training; 0 is none. */
+  neftuneAlpha = 0;
+  /**
+   * Token ids [N] → [N,D], what transformers' embedding module gives: scaled where that module scales, and not yet where
+   * the model does.
+   */
   abstract embed(tokens: Int32Array): Tensor;
-  /** Embedded rows [N,D] → hidden states [N,D] after the final norm. Advances the cache. */
-  abstract decode(embedded: Tensor, rows: PackedRows, cache?: KvCache): Tensor;
+  /** Embedded rows [N,D] → hidden states [N,D] after the final norm. Advances the store. */
+  abstract decode(embedded: Tensor, rows: PackedRows, store?: KeyValueStore): Tensor;
 
+  /** Rows as `embed` gives them, with NEFTune's noise while training; virtual tokens have none.  → [N,D] */
+  embedRows(rows: PackedRows): Tensor {
+    const embedded = this.embed(rows.tokens);
+    return this.training && this.neftuneAlpha > 0 ? neftune(embedded, rows, this.neftuneAlpha) : embedded;
+  }
+
+  /** Hidden states [N,D] of the rows, those of a prefix not among them. */
   forward(rows: PackedRows, cache?: KvCache): Tensor {
-    return this.decode(this.embed(rows.tokens), rows, cache);
+    const { prefix } = this;
+    if (prefix === undefined) return this.decode(this.embedRows(rows), rows, cache);
+    if (cache === undefined) return prefix.forward(this, rows);
+    if (!cache.prefixFilled) cache.fillPrefix(() => prefix.fill(this, cache));
+    return this.decode(this.embedRows(rows), shifted(rows, prefix.length), cache);
   }
 
   /** [V,D] */

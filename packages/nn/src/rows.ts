@@ -2,7 +2,7 @@
 // A segment is a stretch of rows that attends causally to itself and to all it continues.
 
 import type { Engine, Tensor } from "@welltempered/tensor";
-import type { KvCache } from "./kv-cache.ts";
+import type { KeyValueStore } from "./kv-cache.ts";
 
 export interface Segment {
   /** First row. */
@@ -19,6 +19,8 @@ export interface PackedRows {
   /** Position of each row in its sequence [N]. */
   positions: Int32Array;
   segments: readonly Segment[];
+  /** What a framework with padding would pad each row to; the longest row's length where it is left out. */
+  paddedLength?: number;
 }
 
 /** Sequences that do not see each other, positions from 0. */
@@ -37,8 +39,8 @@ export function packRows(sequences: readonly ArrayLike<number>[]): PackedRows {
   return { tokens, positions, segments };
 }
 
-/** Key ranges of a segment: all it continues, oldest first, then itself. */
-function ranges(segments: readonly Segment[], index: number): number[] {
+/** Key ranges of a segment among the rows: all it continues, oldest first, then itself. */
+export function rangesOf(segments: readonly Segment[], index: number): number[] {
   const chain: number[] = [];
   for (let at = index; at >= 0;) {
     const segment = segments[at];
@@ -51,11 +53,35 @@ function ranges(segments: readonly Segment[], index: number): number[] {
   return chain;
 }
 
-/** The kernels' attention layout (`AttentionLayout`) for rows that attend to each other, or to a cache. */
-export function attentionLayout(engine: Engine, rows: PackedRows, cache?: KvCache): Tensor {
+/** The kernels' attention layout (`AttentionLayout`) for rows that attend to each other, or to a store. */
+export function attentionLayout(engine: Engine, rows: PackedRows, store?: KeyValueStore): Tensor {
   const words = rows.segments.flatMap((segment, index) => {
-    const keys = cache === undefined ? ranges(rows.segments, index) : cache.rangeOf(index, segment.length);
+    const keys = store === undefined ? rangesOf(rows.segments, index) : store.rangesOf(rows, index);
     return [segment.start, segment.length, keys.length / 2, ...keys];
   });
   return engine.tensor(Int32Array.from(words));
 }
+
+/** The same rows as what comes after `length` rows that are not among them. */
+export const shifted = (rows: PackedRows, length: number): PackedRows => ({
+  ...rows,
+  positions: rows.positions.map((position) => position + length),
+});
+
+/** The rows behind a first segment of `length` more, which every sequence continues. Its token ids mean nothing. */
+export function continued(rows: PackedRows, length: number): PackedRows {
+  const tokens = new Int32Array(length + rows.tokens.length);
+  tokens.set(rows.tokens, length);
+  const positions = numbersFrom(0, tokens.length);
+  positions.set(shifted(rows, length).positions, length);
+  const behind = rows.segments.map(({ start, length: own, parent }) => ({
+    start: start + length,
+    length: own,
+    parent: parent + 1,
+  }));
+  return { tokens, positions, segments: [{ start: 0, length, parent: -1 }, ...behind] };
+}
+
+/** first, first + 1, … */
+export const numbersFrom = (first: number, count: number): Int32Array =>
+  Int32Array.from({ length: count }, (_, index) => first + index);

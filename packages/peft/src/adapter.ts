@@ -2,56 +2,94 @@
 
 import { Embedding, Linear, Parameter, RmsNorm, type CausalLM, type Module } from "@welltempered/nn";
 import type { Shape, Tensor } from "@welltempered/tensor";
+import { isOfAdapters, type BottleneckConfig } from "./bottleneck/config.ts";
+import { bottleneck } from "./bottleneck/method.ts";
 import { AdapterError } from "./errors.ts";
+import type { BoftConfig } from "./boft/config.ts";
+import { boft } from "./boft/method.ts";
+import type { Ia3Config } from "./ia3/config.ts";
+import { ia3 } from "./ia3/method.ts";
 import type { LoraConfig } from "./lora/config.ts";
 import { lora } from "./lora/method.ts";
-import type { AdapterLayer, Json, Method } from "./method.ts";
+import type { AdapterLayer, AdapterLibrary, AttachedMethod, Attachment, Json, Method } from "./method.ts";
+import type { OftConfig } from "./oft/config.ts";
+import { oft } from "./oft/method.ts";
+import type { PrefixTuningConfig } from "./prefix-tuning/config.ts";
+import { prefixTuning } from "./prefix-tuning/method.ts";
+import type { PromptTuningConfig } from "./prompt-tuning/config.ts";
+import { promptTuning } from "./prompt-tuning/method.ts";
 import { chooseModules, chooseProjections, leafNames } from "./targets.ts";
 
-export type AdapterConfig = LoraConfig;
+export type AdapterConfig =
+  | BoftConfig
+  | BottleneckConfig
+  | Ia3Config
+  | LoraConfig
+  | OftConfig
+  | PrefixTuningConfig
+  | PromptTuningConfig;
+type AnyMethod<C extends AdapterConfig> = Method<C> | AttachedMethod<C>;
 
 /** `peft_type` → method: one line each. */
 const methods = {
   LORA: lora,
-} as const satisfies { [T in AdapterConfig["peftType"]]: Method<Extract<AdapterConfig, { peftType: T }>> };
+  IA3: ia3,
+  OFT: oft,
+  BOFT: boft,
+  PREFIX_TUNING: prefixTuning,
+  PROMPT_TUNING: promptTuning,
+  BOTTLENECK: bottleneck,
+} as const satisfies { [T in AdapterConfig["peftType"]]: AnyMethod<Extract<AdapterConfig, { peftType: T }>> };
+
+/** What `peft_type` may be; files of another library have none. */
+const peftTypes = Object.keys(methods).filter((type) => type !== "BOTTLENECK");
 
 const isKnown = (type: unknown): type is AdapterConfig["peftType"] =>
   typeof type === "string" && Object.hasOwn(methods, type);
 
-const methodOf = (type: AdapterConfig["peftType"]): Method<AdapterConfig> => methods[type] as Method<AdapterConfig>;
+const methodOf = (type: AdapterConfig["peftType"]): AnyMethod<AdapterConfig> =>
+  methods[type] as AnyMethod<AdapterConfig>;
 
 /** Reads an `adapter_config.json`. @throws {AdapterError} naming the key */
 export function readAdapterConfig(json: Json): AdapterConfig {
-  const type = json["peft_type"];
+  const type = isOfAdapters(json) ? "BOTTLENECK" : json["peft_type"];
   if (!isKnown(type))
-    throw new AdapterError(`peft_type is ${JSON.stringify(type)}; supported is ${Object.keys(methods).join(", ")}`);
+    throw new AdapterError(`peft_type is ${JSON.stringify(type)}; supported is ${peftTypes.join(", ")}`);
   return methodOf(type).read(json);
 }
+
+/** Whether an adapter can become part of the base weights. */
+export const isMergeable = ({ peftType }: AdapterConfig): boolean => "wrap" in methodOf(peftType);
 
 export class Adapter {
   readonly config: AdapterConfig;
   readonly #model: CausalLM;
   readonly #layers: ReadonlyMap<string, AdapterLayer>;
   readonly #copies: ReadonlyMap<string, Module & { weight: Parameter; bias?: Parameter | undefined }>;
+  readonly #attached: Attachment | undefined;
 
-  constructor(model: CausalLM, config: AdapterConfig) {
+  /** `tokenize` is for methods that may start from a text. @throws {AdapterError} */
+  constructor(model: CausalLM, config: AdapterConfig, tokenize?: (text: string) => readonly number[]) {
+    const method = methodOf(config.peftType);
     this.config = config;
     this.#model = model;
     for (const [, parameter] of model.namedParameters()) parameter.trainable = false;
-    const projections = chooseProjections(model, config.targetModules);
+    const projections = "wrap" in method ? chooseProjections(model, config.targetModules) : [];
     const copied = chooseModules(model, config.modulesToSave);
     const copiedPaths = new Set(copied.map(([path]) => path));
     this.#copies = new Map(copied.map(([path, module]) => [path, trainableCopy(path, module)]));
     this.#layers = new Map(
       projections
         .filter(([path]) => !copiedPaths.has(path))
-        .map(([path, linear]) => [path, methodOf(config.peftType).wrap(path, linear, config)]),
+        .map(([path, linear]) => [path, (method as Method<AdapterConfig>).wrap(path, linear, config)]),
     );
+    this.#attached = "attach" in method ? method.attach(model, config, tokenize) : undefined;
     for (const [path, module] of [...this.#copies, ...this.#layers]) model.replaceModule(path, module);
   }
 
   /** Trainable parameters with the names peft gives their tensors. */
-  *tensors(): Generator<[name: string, parameter: Parameter]> {
+  *tensors(): Generator<readonly [name: string, parameter: Parameter]> {
+    if (this.#attached !== undefined) yield* this.#attached.adapterTensors();
     for (const [path, layer] of this.#layers) {
       for (const [name, parameter] of layer.adapterTensors()) yield [`base_model.model.${path}.${name}`, parameter];
     }
@@ -59,6 +97,21 @@ export class Adapter {
       yield [`base_model.model.${path}.weight`, weight];
       if (bias !== undefined) yield [`base_model.model.${path}.bias`, bias];
     }
+  }
+
+  /** What an adapter file holds where it is not what trains; the caller disposes of it. */
+  derivedTensors(): readonly (readonly [name: string, parameter: Parameter])[] | undefined {
+    return this.#attached?.fileTensors?.();
+  }
+
+  /** The library whose file format the adapter has. */
+  get library(): AdapterLibrary {
+    return methodOf(this.config.peftType).library ?? "peft";
+  }
+
+  /** Whether checkpoints need a file of their own for what trains. */
+  get isDerived(): boolean {
+    return this.#attached?.fileTensors !== undefined;
   }
 
   /** Shapes that an adapter file for this model must hold. */
@@ -81,9 +134,11 @@ export class Adapter {
 
   /**
    * Writes the adapter into the base weights and takes it off the model. A codec is too coarse for what is added, so all
-   * weights that are in one become f32 first; tells how many.
+   * weights that are in one become f32 first; tells how many. @throws {AdapterError} where it cannot be
    */
   merge(): number {
+    if (!isMergeable(this.config))
+      throw new AdapterError(`${this.config.peftType} has no place in the base weights and cannot be merged`);
     const dequantized = this.#model.dequantize();
     for (const [path, layer] of this.#layers) this.#model.replaceModule(path, layer.merge());
     for (const [, { weight, bias }] of this.#copies) {

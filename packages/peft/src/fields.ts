@@ -20,10 +20,33 @@ export function positive(json: Json, key: string): number {
   return value;
 }
 
+/** A whole number of at least 1. */
+export function count(json: Json, key: string, max = 65_536): number {
+  const value = json[key];
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > max)
+    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be a whole number from 1 to ${max}`);
+  return value;
+}
+
 export function fraction(json: Json, key: string): number {
   const value = json[key] ?? 0;
   if (typeof value !== "number" || !(value >= 0 && value < 1))
     throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be from 0 to below 1`);
+  return value;
+}
+
+/** A whole number of at least `min`; `fallback` where the key is missing. */
+export function whole(json: Json, key: string, { fallback, min }: { fallback: number; min: number }): number {
+  const value = json[key] ?? fallback;
+  if (!Number.isSafeInteger(value) || (value as number) < min)
+    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be a whole number from ${min}`);
+  return value as number;
+}
+
+export function flag(json: Json, key: string, fallback: boolean): boolean {
+  const value = json[key] ?? fallback;
+  if (typeof value !== "boolean")
+    throw new AdapterError(`${key} is ${JSON.stringify(value)}; it must be true or false`);
   return value;
 }
 

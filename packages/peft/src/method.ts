@@ -1,6 +1,6 @@
 // What a PEFT method provides: a folder `<method>/` with its configuration and its layer, and one line in adapter.ts.
 
-import type { Linear, Parameter, Projection } from "@welltempered/nn";
+import type { CausalLM, Linear, Parameter, Projection } from "@welltempered/nn";
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -22,11 +22,36 @@ export interface AdapterLayer extends Projection {
   merge(): Linear;
 }
 
-export interface Method<C extends MethodConfig> {
+/** A Python library that loads what we write. */
+export type AdapterLibrary = "peft" | "adapters";
+
+export interface ConfigFormat<C extends MethodConfig> {
+  /** Whose file format it is, where not peft's. */
+  library?: AdapterLibrary;
   /** Reads an `adapter_config.json` of peft. @throws {AdapterError} naming the key */
   read(json: Json): C;
   /** The `adapter_config.json` that peft 0.21 writes. */
   write(config: C, targetModules: readonly string[], baseModel: string): Json;
+}
+
+export interface Method<C extends MethodConfig> extends ConfigFormat<C> {
   /** The layer that takes the place of the projection at `path`. @throws {AdapterError} */
   wrap(path: string, linear: Linear, config: C): AdapterLayer;
+}
+
+/**
+ * A method that wraps no projection. It hangs a module on one of the model's places for that: `prefix` in front of every
+ * sequence (`VirtualTokens`, `KeyValuePrefix`), or a `Residual` after a sub-layer. It is never merged.
+ */
+export interface AttachedMethod<C extends MethodConfig> extends ConfigFormat<C> {
+  /** `tokenize` is there where a new adapter may start from a text. @throws {AdapterError} */
+  attach(model: CausalLM, config: C, tokenize?: (text: string) => readonly number[]): Attachment;
+}
+
+/** What a method attached to a model. */
+export interface Attachment {
+  /** What trains, under the whole names of the adapter's file. */
+  adapterTensors(): readonly (readonly [name: string, parameter: Parameter])[];
+  /** What the file holds where that is made from what trains: made anew with each call, the caller disposes of it. */
+  fileTensors?(): readonly (readonly [name: string, parameter: Parameter])[];
 }

@@ -57,6 +57,12 @@ export class Engine {
     return this.adopt(this.backend.alloc(dtype, shape));
   }
 
+  ones(shape: Shape): Tensor {
+    const ones = this.backend.alloc("f32", shape);
+    this.backend.fill(ones, 1);
+    return this.adopt(ones);
+  }
+
   /** U[low, high) in f32; `stream` names who draws (see `streamOf`). */
   uniform(shape: Shape, low: number, high: number, stream: number): Tensor {
     return this.adopt(this.backend.uniform(shape, low, high, this.key(stream)));

@@ -1,21 +1,28 @@
 import {
+  activate,
   add,
   attention,
   cast,
+  concatRows,
+  cayleyBlocks,
   dropout,
   linear,
   linearAdd,
   linearCrossEntropy,
   linearLogProb,
   matmul,
+  matmulBlocks,
   mul,
+  permuteColumns,
   recompute,
+  reshape,
   residualAdd,
   rmsNorm,
   rope,
   ropeTable,
   scale,
   scaleBy,
+  skewBlocks,
   streamOf,
   sub,
   sum,
@@ -50,6 +57,7 @@ describe("gradients equal finite differences in f64", () => {
   check("mul by a row", [input(1, 3, 4), input(2, 4)], mul);
   check("scale", [input(1, 3, 4)], (x) => scale(x, -2.5));
   check("scaleBy", [input(1, 3, 4), input(2, 1)], scaleBy);
+  check("reshape", [input(1, 3, 4)], (x) => reshape(x, [2, 6]));
   check("sum", [input(1, 3, 4)], sum);
   check("residualAdd", [input(1, 3, 4), input(2, 3, 4)], (x, y) => residualAdd(x, scale(y, 2)));
   check("matmul", [input(1, 3, 4), input(2, 4, 5)], matmul);
@@ -63,6 +71,27 @@ describe("gradients equal finite differences in f64", () => {
   check("rmsNorm", [input(1, 3, 5), input(2, 5)], (x, w) => rmsNorm(x, w, 1e-5));
   check("rmsNorm with a frozen weight", [input(1, 3, 5), { ...input(2, 5), frozen: true }], (x, w) =>
     rmsNorm(x, w, 1e-5),
+  );
+  check("concatRows", [input(1, 2, 3), input(2, 4, 3)], concatRows);
+  check("concatRows below a frozen table", [{ ...input(1, 2, 3), frozen: true }, input(2, 4, 3)], concatRows);
+  check("reshape", [input(1, 3, 4)], (x) => reshape(x, [2, 6]));
+  check("reshape of a shared input", [input(1, 3, 4)], (x) => residualAdd(reshape(x, [6, 2]), reshape(x, [6, 2])));
+  check("relu", [input(1, 3, 4)], (x) => activate("relu", x));
+  check("silu", [input(1, 3, 4)], (x) => activate("silu", x));
+  check("tanh", [input(1, 3, 4)], (x) => activate("tanh", x));
+  check("skewBlocks of upper triangles", [input(1, 2, 3)], (a) => skewBlocks(a, 3));
+  check("skewBlocks of whole matrices", [input(1, 2, 9)], (a) => skewBlocks(a, 3));
+  check("cayleyBlocks", [input(1, 2, 6)], (a) => cayleyBlocks(skewBlocks(a, 4)));
+  check("matmulBlocks", [input(1, 3, 4), input(2, 2, 4)], (x, r) => matmulBlocks(x, r));
+  check("matmulBlocks, transposed", [input(1, 3, 4), input(2, 2, 4)], (x, r) =>
+    matmulBlocks(x, r, { transposed: true }),
+  );
+  check("matmulBlocks through frozen blocks", [input(1, 3, 4), { ...input(2, 2, 4), frozen: true }], (x, r) =>
+    matmulBlocks(x, r),
+  );
+  check("permuteColumns", [input(1, 3, 4)], (x) => permuteColumns(x, ids(engine, 2, 0, 3, 1)));
+  check("permuteColumns, inverse", [input(1, 3, 4)], (x) =>
+    permuteColumns(x, ids(engine, 2, 0, 3, 1), { inverse: true }),
   );
   check("swiglu", [input(1, 3, 4), input(2, 3, 4)], swiglu);
   check("dropout", [input(1, 5, 7)], (x) => dropout(x, 0.4, streamOf("test")));

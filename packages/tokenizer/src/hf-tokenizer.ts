@@ -7,7 +7,7 @@ import {
   ROLES,
   type RoleTokens,
 } from "./files/special-tokens.ts";
-import { editFiles } from "./files/output.ts";
+import { addedTokenJson, editFiles, stringify } from "./files/output.ts";
 import { type AddedToken, checkTokenizerJson, type JsonRecord, parseRecord } from "./files/tokenizer-json.ts";
 import { TokenizerError } from "./errors.ts";
 import { createEncode, createEngine, type Encode, type Engine } from "./pipeline/engine.ts";
@@ -196,6 +196,17 @@ class HfTokenizer implements Tokenizer {
       chatTemplate: changes.chatTemplate ?? chatTemplate,
       edited: true,
     });
+  }
+
+  withAddedTokens(contents: readonly string[], special: boolean): Tokenizer {
+    const added = new Map(this.state.added.map((token) => [token.content, token]));
+    for (const content of contents) {
+      const id = this.idOf.get(content) ?? added.get(content)?.id ?? nextId(this.state.engine, added.values());
+      added.set(content, { ...controlToken(content, id), normalized: !special, special });
+    }
+    const tokens = [...added.values()];
+    const sameTokens = stringify(tokens.map(addedTokenJson)) === stringify(this.state.added.map(addedTokenJson));
+    return sameTokens ? this : new HfTokenizer({ ...this.state, added: tokens, edited: true });
   }
 }
 

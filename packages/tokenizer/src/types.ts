@@ -75,4 +75,9 @@ export interface Tokenizer {
   isSpecial(id: number): boolean;
   /** The same vocabulary with other control tokens; the files follow. */
   withSpecialTokens(changes: SpecialTokenChanges): Tokenizer;
+  /**
+   * With these tokens, found in a text before anything else; special ones in trusted text alone, as ever. A text that
+   * the vocabulary knows keeps its id. The same tokenizer where nothing is new.
+   */
+  withAddedTokens(contents: readonly string[], special: boolean): Tokenizer;
 }

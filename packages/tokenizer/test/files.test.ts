@@ -208,6 +208,21 @@ describe("files", () => {
     expect(read.encode("<|fresh|>", { allowSpecial: true })).toEqual([llama3Style().vocabSize]);
   });
 
+  it("follow tokens that are added, which are ordinary text or control tokens", () => {
+    const size = llama3Style().vocabSize;
+    const changed = llama3Style()
+      .withAddedTokens(["new word", "otherworldly"], false)
+      .withAddedTokens(["<|fresh|>"], true);
+    const read = createTokenizer(changed.files);
+    expect(read.vocabSize).toBe(size + 3);
+    expect(read.encode("new word<|fresh|>")[0]).toBe(size);
+    expect(read.encode("<|fresh|>").length).toBeGreaterThan(1);
+    expect(read.encode("<|fresh|>otherworldly", { allowSpecial: true })).toEqual([size + 2, size + 1]);
+    expect(read.specialTokens).toEqual(llama3Style().specialTokens);
+    expect(read.withAddedTokens(["otherworldly"], false)).toBe(read);
+    expect(read.withAddedTokens(["otherworldly"], true)).not.toBe(read);
+  });
+
   it("that are missing or not readable are named", async () => {
     await expect(loadTokenizer("/nowhere")).rejects.toThrow("/nowhere/tokenizer.json: is missing; ");
   });

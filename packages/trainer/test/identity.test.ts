@@ -56,6 +56,11 @@ it.each<[Record<string, unknown>, string[]]>([
   [{ mask_history: true }, ["mask_history false → true"]],
   [{ split_special_tokens: false }, ["split_special_tokens true → false"]],
   [{ disable_shuffling: true }, ["disable_shuffling false → true"]],
+  [{ resize_vocab: true }, ["resize_vocab false → true"]],
+  [{ add_tokens: "a" }, ['add_tokens [] → ["a"]']],
+  [{ add_special_tokens: "a" }, ['add_special_tokens [] → ["a"]']],
+  [{ init_special_tokens: "desc_init" }, ["init_special_tokens noise_init → desc_init"]],
+  [{ neftune_noise_alpha: 5 }, ["neftune_noise_alpha none → 5"]],
   [{ rope_scaling: "linear" }, ["rope_scaling none → linear"]],
   [{ include_num_input_tokens_seen: true }, ["include_num_input_tokens_seen no → all"]],
 ])("a continuation with %j is another run", (settings, expected) => {
@@ -100,6 +105,11 @@ it("a best metric is not compared with another metric", () => {
 it("settings of another method do not matter", () => {
   const full = { finetuning_type: "full", optim: "sgd" };
   expect(differences(identity(full), identity({ ...full, lora_rank: 2, adam_beta1: 0.5 }))).toEqual([]);
+  const oft = { finetuning_type: "oft", oft_block_size: 16 };
+  expect(differences(identity(oft), identity({ ...oft, boft_block_size: 8, ia3_target: "k_proj,down_proj" }))).toEqual(
+    [],
+  );
+  expect(differences(identity(oft), identity({ ...oft, oft_block_size: 8 }))).toEqual(["oft_block_size 16 → 8"]);
   expect(differences(identity(full), identity({ ...full, optim_args: "momentum=0.9" }))).toEqual([
     'optim_args {"momentum":0,"nesterov":false} → {"momentum":0.9,"nesterov":false}',
   ]);

@@ -61,6 +61,11 @@ it.each([
     "LoRA, packed, best model",
     ["template=default", "val_size=4", "neat_packing=true", "cutoff_len=96", "load_best_model_at_end=true"],
   ],
+  [
+    "a projected prefix",
+    ["template=default", "val_size=4", "finetuning_type=prefix_tuning", "prefix_projection=true", "cutoff_len=64"],
+  ],
+  ["Houlsby adapters", ["template=default", "val_size=4", "finetuning_type=houlsby", "cutoff_len=64"]],
   ["full", ["template=default", "val_size=4", "finetuning_type=full", "cutoff_len=64", "save_total_limit=1"]],
   [
     "full, plain text, SGD",

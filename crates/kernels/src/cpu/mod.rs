@@ -1,5 +1,6 @@
 //! The maths in SIMD on several threads, f32. Work is cut by shape alone, so any number of threads gives the same bits.
 
+mod activation;
 mod attention;
 mod attention_backward;
 mod elementwise;
@@ -11,6 +12,7 @@ mod pool;
 mod random;
 mod right;
 mod rope;
+mod rotations;
 mod rows;
 mod simd;
 mod skinny;
@@ -19,7 +21,7 @@ mod tests;
 
 pub use simd::Isa;
 
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Segment, Sgd};
 use crate::rng::Key;
 use pool::Pool;
 
@@ -151,6 +153,34 @@ impl Maths<f32> for Cpu {
 
     fn swiglu_backward(&self, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
         elementwise::swiglu_backward(self.isa, &self.pool, g, gate, up, dgate, dup);
+    }
+
+    fn activate(&self, kind: Activation, x: &[f32], y: &mut [f32]) {
+        activation::forward(self.isa, &self.pool, kind, x, y);
+    }
+
+    fn activate_backward(&self, kind: Activation, g: &[f32], x: &[f32], dx: &mut [f32]) {
+        activation::backward(self.isa, &self.pool, kind, g, x, dx);
+    }
+
+    fn skew_blocks(&self, a: &[f32], size: usize, q: &mut [f32]) {
+        crate::reference::rotations::skew(a, size, q);
+    }
+
+    fn skew_blocks_backward(&self, g: &[f32], size: usize, da: &mut [f32]) {
+        crate::reference::rotations::skew_backward(g, size, da);
+    }
+
+    fn cayley_blocks(&self, q: &[f32], size: usize, y: &mut [f32]) {
+        rotations::cayley(&self.pool, q, size, y);
+    }
+
+    fn matmul_blocks(&self, layout: Layout, a: &[f32], b: &[f32], width: usize, size: usize, c: &mut [f32]) {
+        rotations::matmul(self.isa, &self.pool, layout, a, b, width, size, c);
+    }
+
+    fn permute_columns(&self, x: &[f32], order: &[i32], inverse: bool, y: &mut [f32]) {
+        rotations::permute_columns(&self.pool, x, order, inverse, y);
     }
 
     fn linear_cross_entropy(

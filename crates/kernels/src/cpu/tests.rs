@@ -2,7 +2,7 @@
 //! maths makes in f32; and the same bits on one, two and three threads.
 
 use super::{Cpu, Isa};
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
 use crate::reference::Naive;
 use crate::rng::Key;
 
@@ -88,6 +88,63 @@ fn elementwise<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
     let (dgate, dup) = y[6..].split_at_mut(1);
     maths.swiglu_backward(&g, &wide, &b, &mut dgate[0], &mut dup[0]);
     joined(&y.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn activations<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
+    let (g, x) = (numbers::<R>(length, 1), numbers::<R>(length, 2));
+    let wide: Vec<R> = x.iter().map(|&x| x * R::from_f64(20.0)).collect();
+    let mut all = Vec::new();
+    for kind in [Activation::Relu, Activation::Silu, Activation::Tanh] {
+        let (mut y, mut dx) = (zeros::<R>(length), zeros::<R>(length));
+        maths.activate(kind, &wide, &mut y);
+        maths.activate_backward(kind, &g, &wide, &mut dx);
+        all.extend(joined(&[&y, &dx]));
+    }
+    all
+}
+
+#[test]
+fn activations_and_their_gradients_are_right() {
+    for length in [1, 7, 100, 70_000] {
+        conforms!(activations(length));
+    }
+}
+
+fn rotations<R: Real>(maths: &dyn Maths<R>, [n, size, count]: [usize; 3]) -> Vec<f64> {
+    let width = count * size;
+    let (a, x, g) = (numbers::<R>(count * size * size, 1), numbers::<R>(n * width, 2), numbers::<R>(n * width, 3));
+    let (mut q, mut y) = (zeros::<R>(size * width), zeros::<R>(size * width));
+    maths.skew_blocks(&a, size, &mut q);
+    maths.cayley_blocks(&q, size, &mut y);
+    let mut products = [zeros::<R>(n * width), zeros(n * width), zeros(size * width)];
+    maths.matmul_blocks(Layout::Nn, &x, &y, width, size, &mut products[0]);
+    maths.matmul_blocks(Layout::Nt, &x, &y, width, size, &mut products[1]);
+    maths.matmul_blocks(Layout::Tn, &x, &g, width, size, &mut products[2]);
+    let [nn, nt, tn] = &products;
+    joined(&[&q, &y, nn, nt, tn])
+}
+
+#[test]
+fn rotations_of_awkward_sizes_are_right() {
+    for shape in [[1, 1, 1], [3, 2, 5], [7, 4, 36], [130, 33, 3], [250, 32, 18], [5, 70, 2]] {
+        conforms!(rotations(shape));
+    }
+}
+
+fn permuted<R: Real>(maths: &dyn Maths<R>, [n, d]: [usize; 2]) -> Vec<f64> {
+    let x = numbers::<R>(n * d, 1);
+    let order: Vec<i32> = (0..d).map(|i| (i * 1009 % d) as i32).collect();
+    let (mut y, mut z) = (zeros::<R>(n * d), zeros::<R>(n * d));
+    maths.permute_columns(&x, &order, false, &mut y);
+    maths.permute_columns(&x, &order, true, &mut z);
+    joined(&[&y, &z])
+}
+
+#[test]
+fn permuted_columns_are_right() {
+    for shape in [[1, 1], [3, 50], [300, 257]] {
+        conforms!(permuted(shape));
+    }
 }
 
 fn sums<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {

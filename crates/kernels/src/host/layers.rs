@@ -3,7 +3,7 @@ use super::{check, in_compute_dtype, integers, Compute, Host};
 use crate::backend::Layers;
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
-use crate::maths::Layout;
+use crate::maths::{Activation, Layout};
 use crate::store::{Slot, Tensor};
 
 /// M, N, K of a product.
@@ -113,6 +113,18 @@ impl Layers for Host {
         check::same_shape(op, ["gate", "up"], &gate, &up)?;
         in_compute_dtype!(self, op, [&g, &gate, &up], swiglu_backward_in(&g, &gate, &up))
     }
+
+    fn activate(&mut self, kind: Activation, x: Slot) -> Result<Slot> {
+        let x = self.get("activate", x)?;
+        in_compute_dtype!(self, "activate", [&x], activate_in(kind, &x))
+    }
+
+    fn activate_backward(&mut self, kind: Activation, g: Slot, x: Slot) -> Result<Slot> {
+        let op = "activateBackward";
+        let (g, x) = (self.get(op, g)?, self.get(op, x)?);
+        check::same_shape(op, ["g", "x"], &g, &x)?;
+        in_compute_dtype!(self, op, [&g, &x], activate_backward_in(kind, &g, &x))
+    }
 }
 
 impl Host {
@@ -197,5 +209,24 @@ impl Host {
             maths.swiglu_backward(&g, &gate, &up, dgate.view_mut(), dup.view_mut());
         }
         self.keep_array(op, [dgate, dup])
+    }
+
+    fn activate_in<R: Compute>(&mut self, kind: Activation, x: &Tensor) -> Result<Slot> {
+        let maths = R::maths(self, "activate")?;
+        let mut y = self.unset::<R>("activate", x.shape())?;
+        if !y.is_empty() {
+            maths.activate(kind, &reals("activate", x)?, y.view_mut());
+        }
+        self.keep("activate", y)
+    }
+
+    fn activate_backward_in<R: Compute>(&mut self, kind: Activation, g: &Tensor, x: &Tensor) -> Result<Slot> {
+        let op = "activateBackward";
+        let maths = R::maths(self, op)?;
+        let mut dx = self.unset::<R>(op, x.shape())?;
+        if !dx.is_empty() {
+            maths.activate_backward(kind, &reals(op, g)?, &reals(op, x)?, dx.view_mut());
+        }
+        self.keep(op, dx)
     }
 }

@@ -10,6 +10,7 @@ mod losses;
 mod memory;
 mod optimizers;
 mod random;
+mod rotations;
 mod rows;
 mod views;
 

@@ -1,5 +1,6 @@
 //! The maths as obvious loops: what every other backend is judged by. Sums are taken in `R`, in order.
 
+mod activation;
 mod attention;
 mod elementwise;
 mod loss;
@@ -7,10 +8,11 @@ mod matmul;
 mod optimizers;
 mod rms_norm;
 mod rope;
+pub mod rotations;
 mod rows;
 mod swiglu;
 
-use crate::maths::{AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
+use crate::maths::{Activation, AdamW, AttentionShape, Binary, Floats, Layout, Maths, Real, Segment, Sgd};
 use crate::rng::Key;
 
 pub struct Naive;
@@ -97,6 +99,34 @@ impl<R: Real> Maths<R> for Naive {
 
     fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]) {
         swiglu::backward(g, gate, up, dgate, dup);
+    }
+
+    fn activate(&self, kind: Activation, x: &[R], y: &mut [R]) {
+        activation::forward(kind, x, y);
+    }
+
+    fn activate_backward(&self, kind: Activation, g: &[R], x: &[R], dx: &mut [R]) {
+        activation::backward(kind, g, x, dx);
+    }
+
+    fn skew_blocks(&self, a: &[R], size: usize, q: &mut [R]) {
+        rotations::skew(a, size, q);
+    }
+
+    fn skew_blocks_backward(&self, g: &[R], size: usize, da: &mut [R]) {
+        rotations::skew_backward(g, size, da);
+    }
+
+    fn cayley_blocks(&self, q: &[R], size: usize, y: &mut [R]) {
+        rotations::cayley(q, size, y);
+    }
+
+    fn matmul_blocks(&self, layout: Layout, a: &[R], b: &[R], width: usize, size: usize, c: &mut [R]) {
+        rotations::matmul(layout, a, b, width, size, c);
+    }
+
+    fn permute_columns(&self, x: &[R], order: &[i32], inverse: bool, y: &mut [R]) {
+        rotations::permute_columns(x, order, inverse, y);
     }
 
     fn linear_cross_entropy(

@@ -69,7 +69,7 @@ export async function demo(words: string[], context: Context): Promise<number> {
   const config = await timed("train", () => run(train(tuned), remember));
   say(`${textPlot(losses)}  (${seconds["train"]} s)\n\nAfter\n`);
 
-  const result = config.finetuningType === "lora" ? `adapter_name_or_path=${tuned}` : `model_name_or_path=${tuned}`;
+  const result = config.finetuningType === "full" ? `model_name_or_path=${tuned}` : `adapter_name_or_path=${tuned}`;
   const after = await timed("after", async () => predictions(await run([...predict(`${tuned}-after`), result])));
   say(answerLines(questions, after, shown));
   const match = { before: exactMatch(before), after: exactMatch(after) };

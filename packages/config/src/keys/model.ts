@@ -11,6 +11,17 @@ export const modelKeys: KeyTable<WrittenModel> = {
     true,
     "Special tokens inside user text stay plain text. Write false to reproduce LlamaFactory's default.",
   ),
+  resize_vocab: flag(false, "Rows in embedding and head for tokens that have none, up to a multiple of 64."),
+  add_tokens: list([], "Tokens to add to the vocabulary; turns resize_vocab on."),
+  add_special_tokens: list([], "Special tokens to add to the vocabulary; turns resize_vocab on."),
+  new_special_tokens_config: optional(
+    text("YAML file of special tokens to add, `token: description` lines; instead of add_special_tokens."),
+  ),
+  init_special_tokens: choice(
+    "noise_init",
+    ["noise_init", "desc_init", "desc_init_w_noise"],
+    "New rows: the mean row plus noise, or the mean of the description's tokens, with noise or without.",
+  ),
   train_from_scratch: flag(false, "Random weights from the model's config.json instead of its weight files."),
   rope_scaling: optional(choice("linear", ["linear", "dynamic", "llama3"], "Stretch the rotary positions.")),
   quantization_bit: optional(oneOf([4], "Hold the frozen weights of all linear layers but the head in so many bits.")),

@@ -15,12 +15,13 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
     export_quantization_dataset: null, export_quantization_nsamples: 128, export_quantization_maxlen: 1024,
     fp8: false, fp8_backend: "auto", fp8_enable_fsdp_float8_all_gather: false, pure_bf16: false,
   }],
-  ["the only adapters are LoRA and rsLoRA", {
+  ["there is no such tuning method", {
     use_dora: false, pissa_init: false, pissa_iter: 16, pissa_convert: false, loraplus_lr_ratio: null,
-    loraplus_lr_embedding: 1e-6, oft_rank: 0, oft_block_size: 32, oft_target: "all", module_dropout: 0,
+    loraplus_lr_embedding: 1e-6,
     freeze_trainable_layers: 2, freeze_trainable_modules: "all", freeze_extra_modules: null, use_llama_pro: false,
     freeze_language_model: false, mixture_of_depths: null, shift_attn: false, adapter_folder: null,
   }],
+  ["rotations train without dropout (peft has the key and never applies it to OFT)", { module_dropout: 0, boft_dropout: 0 }],
   ["the only optimizers are AdamW and SGD", {
     use_galore: false, galore_target: "all", galore_rank: 16, galore_update_interval: 200, galore_scale: 2,
     galore_proj_type: "std", galore_layerwise: false, use_apollo: false, apollo_target: "all", apollo_rank: 16,
@@ -39,11 +40,7 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
   }],
   ["the only loss is cross-entropy", {
     use_dft_loss: false, use_asft_loss: false, asft_alpha: 0.1, use_eaft_loss: false, eaft_alpha: 1,
-    label_smoothing_factor: 0, neftune_noise_alpha: null, moe_aux_loss_coef: null,
-  }],
-  ["the vocabulary cannot be extended", {
-    resize_vocab: false, add_tokens: null, add_special_tokens: null, new_special_tokens_config: null,
-    init_special_tokens: "noise_init",
+    label_smoothing_factor: 0, moe_aux_loss_coef: null,
   }],
   ["runs use one process on one CPU", {
     deepspeed: null, fsdp: null, fsdp_config: null, accelerator_config: null, parallelism_config: null,

@@ -43,6 +43,9 @@ export const trainingKeys: KeyTable<WrittenTraining> = {
   adam_beta2: real(0.999, { min: 0, max: 1, below: true }, "Decay of AdamW's second moment."),
   adam_epsilon: real(1e-8, { min: 0, max: 1 }, "AdamW's ε."),
   max_grad_norm: real(1, { min: 0, max: 1e30 }, "Clip the gradient to this norm; 0 is off."),
+  neftune_noise_alpha: optional(
+    real(5, { min: 0, max: 1e6 }, "NEFTune: noise on the embedding in training, up to α / √(tokens · width)."),
+  ),
   num_train_epochs: real(3, { min: 0, max: 1e6, above: true }, "Passes over the data; may be a fraction."),
   max_steps: countOrMinusOne("Optimizer steps; overrides num_train_epochs."),
   lr_scheduler_type: choice(

@@ -8,6 +8,7 @@ import { Engine } from "@welltempered/tensor";
 import { loadModel, openBase } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { generateOptions } from "./predict.ts";
+import { resizeVocab } from "./vocabulary.ts";
 
 export interface ChatSession {
   /** Answers a message; `onToken` gets the text as it grows. Ends early when `signal` fires. */
@@ -25,7 +26,12 @@ export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSessi
     ...(config.threads === undefined ? {} : { threads: config.threads }),
   });
   const text = await loadText(base, config, emit);
-  const { model } = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0, emit });
+  const { model } = loadModel(resizeVocab(base, text, config, emit), {
+    engine,
+    config: { ...config, doTrain: false },
+    batchTokens: 0,
+    emit,
+  });
   base.weights.close();
   let history: Message[] = [];
   return {

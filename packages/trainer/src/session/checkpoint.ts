@@ -22,7 +22,7 @@ import { readRunState, toTrainerState, writeRunState, type RunFacts, type RunSta
 import { differences, type Identity } from "./identity.ts";
 import type { LoadedModel } from "./load-model.ts";
 import { checkpointsIn } from "./run-folder.ts";
-import { saveTrained } from "./save-model.ts";
+import { saveTrained, trainedFile } from "./save-model.ts";
 
 export interface CheckpointContext {
   engine: Engine;
@@ -176,9 +176,7 @@ function compare(path: string, facts: Identity, identity: Identity): void {
 /** The trained tensors of a checkpoint, into the model. */
 export function loadTrained(engine: Engine, { model, adapter }: LoadedModel, path: string): void {
   const weights =
-    adapter === undefined
-      ? openSafetensors(path, modelFiles(path))
-      : openSafetensors(join(path, "adapter_model.safetensors"));
+    adapter === undefined ? openSafetensors(path, modelFiles(path)) : openSafetensors(join(path, trainedFile(adapter)));
   const read = (name: string) => cast(engine.adopt(loadTensor(engine.backend, weights, name)), "f32");
   try {
     if (adapter !== undefined) adapter.load(read);

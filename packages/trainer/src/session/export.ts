@@ -6,11 +6,12 @@ import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
 import { Engine } from "@welltempered/tensor";
 import { existsSync, readdirSync } from "node:fs";
-import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
 import { tellDequantized, tellExpanded } from "./quantize.ts";
 import { saveModel, type SavedDtype } from "./save-model.ts";
+import { resizeVocab } from "./vocabulary.ts";
 
 /** @throws {UserError} with the exit code of the command */
 export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
@@ -18,13 +19,19 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
   if (folder === undefined) throw new UserError("export_dir: is missing; name the folder to write");
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new UserError(`export_dir: ${folder} is not empty; choose another folder`);
+  checkMergeable(config.adapterNameOrPath);
   const base = openBase(config);
   const engine = Engine.open({
     device: config.device,
     ...(config.threads === undefined ? {} : { threads: config.threads }),
   });
   const text = await loadText(base, config, emit);
-  const loaded = loadModel(base, { engine, config: { ...config, doTrain: false }, batchTokens: 0, emit });
+  const loaded = loadModel(resizeVocab(base, text, config, emit), {
+    engine,
+    config: { ...config, doTrain: false },
+    batchTokens: 0,
+    emit,
+  });
   base.weights.close();
   try {
     tellDequantized(loaded.adapter?.merge() ?? 0, emit);

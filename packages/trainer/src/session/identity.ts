@@ -18,6 +18,16 @@ type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full";
 const ofQuantized = ({ quantizationBit }: RunConfig): boolean => quantizationBit !== undefined;
+const ofVirtual = ({ finetuningType }: RunConfig): boolean =>
+  finetuningType === "prompt_tuning" || finetuningType === "prefix_tuning";
+const ofPrefixTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prefix_tuning";
+const ofBottleneck = ({ finetuningType }: RunConfig): boolean =>
+  finetuningType === "houlsby" || finetuningType === "pfeiffer";
+const ofPromptTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prompt_tuning";
+const ofMethod =
+  (...types: RunConfig["finetuningType"][]) =>
+  ({ finetuningType }: RunConfig): boolean =>
+    types.includes(finetuningType);
 const ofAdamW = ({ optim }: RunConfig): boolean => optim !== "sgd";
 const ofSgd = ({ optim }: RunConfig): boolean => optim === "sgd";
 const listening = new Set<string>(["reduce_lr_on_plateau", "greedy"]);
@@ -39,6 +49,11 @@ const rules = {
   quantizationMethod: ofQuantized,
   quantizationType: ofQuantized,
   doubleQuantization: ofQuantized,
+  resizeVocab: "always",
+  addTokens: "always",
+  addSpecialTokens: "always",
+  newSpecialTokensConfig: "always",
+  initSpecialTokens: "always",
   stage: "always",
   finetuningType: "always",
   loraRank: ofAdapter,
@@ -47,7 +62,25 @@ const rules = {
   loraTarget: ofAdapter,
   additionalTarget: ofAdapter,
   useRslora: ofAdapter,
+  ia3Target: ofMethod("ia3"),
+  feedforwardModules: ofMethod("ia3"),
+  oftTarget: ofMethod("oft"),
+  oftRank: ofMethod("oft"),
+  oftBlockSize: ofMethod("oft"),
+  useCayleyNeumann: ofMethod("oft"),
+  numCayleyNeumannTerms: ofMethod("oft"),
+  boftTarget: ofMethod("boft"),
+  boftBlockSize: ofMethod("boft"),
+  boftBlockNum: ofMethod("boft"),
+  boftNButterflyFactor: ofMethod("boft"),
   createNewAdapter: ofAdapter,
+  reductionFactor: ofBottleneck,
+  nonLinearity: ofBottleneck,
+  numVirtualTokens: ofVirtual,
+  prefixProjection: ofPrefixTuning,
+  encoderHiddenSize: ofPrefixTuning,
+  promptTuningInit: ofPromptTuning,
+  promptTuningInitText: ofPromptTuning,
   seed: "always",
   dataSeed: "always",
   perDeviceTrainBatchSize: "always",
@@ -60,6 +93,7 @@ const rules = {
   learningRate: "always",
   weightDecay: "always",
   maxGradNorm: "always",
+  neftuneNoiseAlpha: "always",
   lrSchedulerType: "always",
   lrSchedulerKwargs: "always",
   warmupRatio: warmsUp,

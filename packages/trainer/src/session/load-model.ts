@@ -12,19 +12,15 @@ import {
 import type { FinetuningType, RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
-import {
-  architectureOf,
-  initialWeights,
-  ModelConfigError,
-  type Architecture,
-  type ConfigRecord,
-} from "@welltempered/models";
+import { architectureOf, initialWeights, ModelConfigError, type ConfigRecord } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
-import { Adapter, AdapterError, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
+import { Adapter, AdapterError, isMergeable, readAdapterConfig, type AdapterConfig } from "@welltempered/peft";
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
 import { checkQuantizable, codecOf, heldBytes, loadWeight, tellDequantized } from "./quantize.ts";
+import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
+import { checkVocabulary, trainsVocabulary, writtenAgain, type Base } from "./vocabulary.ts";
 
 export interface LoadedModel {
   model: CausalLM;
@@ -42,10 +38,12 @@ export interface LoadOptions {
   /** Tokens of the longest micro-batch, for the memory estimate; 0 where nothing trains. */
   batchTokens: number;
   emit: Emit;
+  /** Ids of a text as the model's tokenizer makes them, for adapters that may start from one. */
+  tokenize?: (text: string) => readonly number[];
 }
 
 /** Opens the model that the configuration names. Close `weights` when done. */
-export function openBase(config: RunConfig): OpenModel & { architecture: Architecture } {
+export function openBase(config: RunConfig): Base {
   const opened = config.trainFromScratch ? openScratch(config.modelNameOrPath) : openModel(config.modelNameOrPath);
   const record = scaledRope(opened.config, config);
   return {
@@ -78,14 +76,12 @@ function openScratch(path: string): OpenModel {
 }
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */
-export function loadModel(
-  base: ReturnType<typeof openBase>,
-  { engine, config, batchTokens, emit }: LoadOptions,
-): LoadedModel {
-  const { architecture, weights } = base;
-  const expected = architecture.expectedWeights();
+export function loadModel(base: Base, { engine, config, batchTokens, tokenize, emit }: LoadOptions): LoadedModel {
+  const { architecture, vocabulary, weights } = base;
   const codec = codecOf(config);
   checkQuantizable(config, weights);
+  checkMergeable(toMerge(config));
+  const expected = (vocabulary?.stored ?? architecture).expectedWeights();
   if (!config.trainFromScratch)
     checkWeights(
       weights,
@@ -97,9 +93,11 @@ export function loadModel(
   const source = config.trainFromScratch
     ? initialWeights(engine, range)
     : (name: string, shape: Shape): Tensor => engine.adopt(loadWeight(engine.backend, weights, name, shape, codec));
-  const model = architecture.build(engine, source);
+  const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
+  model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
   const full = config.finetuningType === "full";
-  const adapter = full ? undefined : attach(engine, model, config, emit);
+  const trained = vocabulary === undefined ? config : trainsVocabulary(config, model);
+  const adapter = full ? undefined : attach(engine, model, trained, { record: base.config, tokenize, emit });
   if (full && config.doTrain) trainEverything(engine, model);
   return { model, adapter, config: base.config, storedDtype: storedDtype(weights) };
 }
@@ -127,14 +125,43 @@ function storedDtype(weights: WeightSource): LoadedModel["storedDtype"] {
   return dtypes.has("f16") && !dtypes.has("f32") ? "float16" : "float32";
 }
 
-/** Merges all adapters but the last, which trains on (or is merged too, where a new one is asked for). */
-function attach(engine: Engine, model: CausalLM, config: RunConfig, emit: Emit): Adapter | undefined {
-  const paths = config.adapterNameOrPath;
-  const last = config.createNewAdapter ? undefined : paths.at(-1);
-  for (const path of last === undefined ? paths : paths.slice(0, -1))
-    tellDequantized(loadAdapter(engine, model, path).merge(), emit);
-  if (last !== undefined) return loadAdapter(engine, model, last);
-  return config.doTrain ? newAdapter(model, config) : undefined;
+const lastOf = ({ adapterNameOrPath, createNewAdapter }: RunConfig): string | undefined =>
+  createNewAdapter ? undefined : adapterNameOrPath.at(-1);
+
+/** All adapters but the last, which trains on; it too where a new one is asked for. */
+const toMerge = (config: RunConfig): string[] =>
+  lastOf(config) === undefined ? config.adapterNameOrPath : config.adapterNameOrPath.slice(0, -1);
+
+/** Refuses adapters that cannot be merged before the model is loaded. @throws {UserError} naming the first */
+export function checkMergeable(paths: readonly string[]): void {
+  for (const path of paths) {
+    const folder = readAdapterFolder(path);
+    folder.weights.close();
+    const config = named(() => readAdapterConfig(folder.config), path);
+    if (!isMergeable(config))
+      throw new UserError(
+        `${path}: ${config.peftType} has no place in the base weights and cannot be merged; keep the folder beside the model and name it last in adapter_name_or_path`,
+      );
+  }
+}
+
+/** What a new adapter is made from beside the configuration. */
+interface Origin {
+  record: ConfigRecord;
+  tokenize: LoadOptions["tokenize"] | undefined;
+  emit: Emit;
+}
+
+function attach(engine: Engine, model: CausalLM, config: RunConfig, origin: Origin): Adapter | undefined {
+  for (const path of toMerge(config)) tellDequantized(loadAdapter(engine, model, path).merge(), origin.emit);
+  const last = lastOf(config);
+  if (last === undefined) return config.doTrain ? newAdapter(model, config, origin) : undefined;
+  const adapter = loadAdapter(engine, model, last);
+  if (config.doTrain && ![...adapter.tensors()].some(([, { trainable }]) => trainable))
+    throw new UserError(
+      `${last}: holds the result of prefix_projection and not what trains; train a new adapter, or continue a checkpoint with resume_from_checkpoint`,
+    );
+  return adapter;
 }
 
 function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
@@ -142,7 +169,9 @@ function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
   try {
     return named(() => {
       const adapter = new Adapter(model, readAdapterConfig(folder.config));
-      checkWeights(folder.weights, shapesOf(adapter.expected()));
+      const expected = adapter.expected();
+      checkVocabulary(folder, expected);
+      checkWeights(folder.weights, shapesOf(expected), { optional: writtenAgain(folder) });
       adapter.load((name) => cast(engine.adopt(loadTensor(engine.backend, folder.weights, name)), "f32"));
       return adapter;
     }, path);
@@ -150,6 +179,8 @@ function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
     folder.weights.close();
   }
 }
+
+type NewConfig = (config: RunConfig, record: ConfigRecord) => AdapterConfig;
 
 /** `finetuning_type` → the configuration of a new adapter. */
 const newConfigs = {
@@ -163,20 +194,65 @@ const newConfigs = {
     rankPattern: {},
     alphaPattern: {},
   }),
-} as const satisfies Record<Exclude<FinetuningType, "full">, (config: RunConfig) => AdapterConfig>;
+  ia3: (config) => ({
+    peftType: "IA3",
+    ...placesOf(config, config.ia3Target),
+    feedforwardModules: config.feedforwardModules,
+  }),
+  oft: (config) => ({
+    peftType: "OFT",
+    ...placesOf(config, config.oftTarget),
+    r: config.oftRank,
+    blockSize: config.oftBlockSize,
+    neumannTerms: config.useCayleyNeumann ? config.numCayleyNeumannTerms : undefined,
+  }),
+  boft: (config) => ({
+    peftType: "BOFT",
+    ...placesOf(config, config.boftTarget),
+    blockSize: config.boftBlockSize,
+    blockNum: config.boftBlockNum,
+    factors: config.boftNButterflyFactor,
+  }),
+  prompt_tuning: (config, record) => ({
+    peftType: "PROMPT_TUNING",
+    ...promptSizes(config, record),
+    init: config.promptTuningInit,
+    initText: config.promptTuningInitText ?? null,
+  }),
+  prefix_tuning: (config, record) => {
+    const sizes = prefixSizes(config, record);
+    return {
+      peftType: "PREFIX_TUNING",
+      ...sizes,
+      prefixProjection: config.prefixProjection,
+      encoderHiddenSize: config.encoderHiddenSize ?? sizes.tokenDim,
+      inferenceMode: false,
+    };
+  },
+  houlsby: (config, record) => bottleneckConfig("houlsby", config, record),
+  pfeiffer: (config, record) => bottleneckConfig("pfeiffer", config, record),
+} as const satisfies Record<Exclude<FinetuningType, "full">, NewConfig>;
 
-const placesOf = ({
-  loraTarget,
-  additionalTarget,
-}: RunConfig): Pick<AdapterConfig, "targetModules" | "modulesToSave"> => ({
-  targetModules: loraTarget.includes("all") ? "all-linear" : loraTarget,
-  modulesToSave: additionalTarget,
+/** Methods whose targets have a key of their own; the others share LoRA's. */
+const ownTargets: Partial<Record<FinetuningType, string>> = {
+  ia3: "ia3_target",
+  oft: "oft_target",
+  boft: "boft_target",
+};
+
+const placesOf = (
+  config: RunConfig,
+  targets = config.loraTarget,
+): Pick<AdapterConfig, "targetModules" | "modulesToSave"> => ({
+  targetModules: targets.includes("all") ? "all-linear" : targets,
+  modulesToSave: config.additionalTarget,
 });
 
-function newAdapter(model: CausalLM, config: RunConfig): Adapter | undefined {
+function newAdapter(model: CausalLM, config: RunConfig, { record, tokenize }: Origin): Adapter | undefined {
   const { finetuningType } = config;
   if (finetuningType === "full") return undefined;
-  return named(() => new Adapter(model, newConfigs[finetuningType](config)), "lora_target");
+  const where = ownTargets[finetuningType] ?? (finetuningType === "lora" ? "lora_target" : finetuningType);
+  return named(() => new Adapter(model, newConfigs[finetuningType](config, record), tokenize), where);
 }
 
 function trainEverything(engine: Engine, model: CausalLM): void {

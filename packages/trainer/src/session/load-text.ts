@@ -18,13 +18,16 @@ import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
 import { createGgufTokenizer, type Tokenizer } from "@welltempered/tokenizer";
 import { loadTokenizer } from "@welltempered/tokenizer/node";
+import { withNewTokens, type RunText } from "./vocabulary.ts";
 
-/** The model's tokenizer, with the template's control tokens. @throws {UserError} where the model cannot embed them */
-export async function loadText(base: OpenModel, config: RunConfig, emit: Emit): Promise<TemplateChoice> {
-  const choice = getTemplate(config.template, await tokenizerOf(base), {
+/** The model's tokenizer, with the tokens of the configuration and the template's. @throws {UserError} where the model cannot embed them */
+export async function loadText(base: OpenModel, config: RunConfig, emit: Emit): Promise<RunText> {
+  const { tokenizer, resizeVocab } = withNewTokens(await tokenizerOf(base), config, emit);
+  const choice = getTemplate(config.template, tokenizer, {
     allowSpecial: !config.splitSpecialTokens,
     ...(config.defaultSystem === undefined ? {} : { defaultSystem: config.defaultSystem }),
   });
+  if (resizeVocab) return { ...choice, resizeVocab };
   const rows = Number(base.config["vocab_size"]);
   checkEmbeddings(choice, rows);
   if (choice.addedTokens.length > 0 && choice.tokenizer.vocabSize > rows) {
@@ -32,10 +35,10 @@ export async function loadText(base: OpenModel, config: RunConfig, emit: Emit): 
     emit({
       type: "notice",
       level: "warning",
-      message: `template ${choice.template.name} uses ${names}, which the model has no embedding for; choose the model's own template`,
+      message: `template ${choice.template.name} uses ${names}, which the model has no embedding for; choose the model's own template, or set resize_vocab: true`,
     });
   }
-  return choice;
+  return { ...choice, resizeVocab };
 }
 
 /** Every turn of a template with tokens that are not in the embedding would end in an index out of range. */
@@ -48,7 +51,7 @@ function checkEmbeddings({ template, tokenizer }: TemplateChoice, rows: number):
   if (missing.length === 0) return;
   const names = [...new Set(missing)].map((id) => tokenizer.idToToken(id) ?? id).join(" ");
   throw new UserError(
-    `template: ${template.name} writes ${names}, which the model has no embedding for; choose the model's own template`,
+    `template: ${template.name} writes ${names}, which the model has no embedding for; choose the model's own template, or set resize_vocab: true`,
   );
 }
 

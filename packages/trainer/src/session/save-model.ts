@@ -1,14 +1,17 @@
 // What a run leaves behind that Hugging Face loads: an adapter folder, or a model folder.
 
 import {
+  adapterWeights,
   modelCard,
   writeAdapterFolder,
   writeFileAtomic,
   writeModelWeights,
+  writeSafetensors,
   type TensorToWrite,
 } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import type { CausalLM, Parameter } from "@welltempered/nn";
+import type { Adapter } from "@welltempered/peft";
 import type { DType, Engine } from "@welltempered/tensor";
 import type { Tokenizer } from "@welltempered/tokenizer";
 import { join } from "node:path";
@@ -33,19 +36,33 @@ export async function saveTrained(
     });
     return;
   }
-  const tensors = [...loaded.adapter.tensors()].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
+  const { adapter } = loaded;
+  const { library } = adapter;
   const method = config.useRslora ? "rsLoRA" : loaded.adapter.config.peftType;
   const body = `An adapter (${method}) of ${config.modelNameOrPath}, trained on ${config.dataset.join(", ")} with welltempered.`;
   const readme = modelCard({
     baseModel: config.modelNameOrPath,
     tags: ["welltempered", loaded.adapter.config.peftType.toLowerCase()],
-    library: "peft",
+    library,
     title: "Adapter",
     body,
   });
-  await writeAdapterFolder(folder, { config: loaded.adapter.toJson(config.modelNameOrPath), tensors, readme });
+  const written = (parameters: Iterable<readonly [string, Parameter]>): TensorToWrite[] =>
+    [...parameters].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
+  const derived = adapter.derivedTensors();
+  const tensors = written(derived ?? adapter.tensors());
+  try {
+    await writeAdapterFolder(folder, { library, config: adapter.toJson(config.modelNameOrPath), tensors, readme });
+  } finally {
+    for (const [, parameter] of derived ?? []) parameter.dispose();
+  }
+  if (adapter.isDerived) await writeSafetensors(join(folder, trainedFile(adapter)), written(adapter.tensors()));
   await saveTokenizer(folder, tokenizer);
 }
+
+/** Where the parameters lie that train; peft's file may hold what they make instead. */
+export const trainedFile = ({ isDerived, library }: Adapter): string =>
+  isDerived ? "prompt_encoder.safetensors" : adapterWeights[library];
 
 export interface SaveModelOptions {
   dtype: SavedDtype;

@@ -51,6 +51,7 @@ import {
   writeTrainerState,
 } from "./run-folder.ts";
 import { saveTrained } from "./save-model.ts";
+import { resizeVocab } from "./vocabulary.ts";
 
 export interface RunOutcome {
   reason: EndReason;
@@ -88,7 +89,13 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
     const held = evaluationRows(rows);
     const evalExamples = config.doEval && held.length > 0 ? tokenize(held, text, config, emit) : undefined;
     const batchTokens = examples === undefined ? 0 : longestBatch(examples, config);
-    const loaded = loadModel(base, { engine, config, batchTokens, emit });
+    const loaded = loadModel(resizeVocab(base, text, config, emit), {
+      engine,
+      config,
+      batchTokens,
+      emit,
+      tokenize: (words) => text.tokenizer.encode(words, { addSpecialTokens: true, allowSpecial: true }),
+    });
     base.weights.close();
     prepareRunFolder(folder);
     const lock = lockFolder(folder);
