@@ -5,8 +5,9 @@ import * as help from "./help/bench.mjs";
 import { machine } from "./lib/machine.mjs";
 import { save, show } from "./lib/report.mjs";
 import * as loraStep from "./lora-step/bench.mjs";
+import * as qlora from "./qlora/bench.mjs";
 
-const benches = { "lora-step": loraStep, docker, help };
+const benches = { "lora-step": loraStep, qlora, docker, help };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -15,7 +15,7 @@ const here = "bench/lora-step";
 const tolerance = { float32: { loss: 1e-4, gradNorm: 1e-3 }, bfloat16: { loss: 5e-3, gradNorm: 5e-2 } };
 
 /** Model, adapter and ids, made once for a description. */
-function inputs(python, description) {
+export function inputs(python, description) {
   const text = JSON.stringify(description);
   const key = createHash("sha256").update(text).digest("hex").slice(0, 12);
   const folder = join(root, ".cache/bench", `lora-step-${key}`);

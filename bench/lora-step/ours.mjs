@@ -1,5 +1,5 @@
 // fit() over the same model, adapter and ids, one optimizer step for each line on standard input.
-// usage: ours.mjs <folder of make_inputs.py> <threads> <learning rate> <max_grad_norm>
+// usage: ours.mjs <folder of make_inputs.py> <threads> <learning rate> <max_grad_norm> [quantization_type]
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,7 +9,7 @@ import { adamw, createLearningRate, decayGroups } from "@welltempered/optimizers
 import { Engine } from "@welltempered/tensor";
 import { fit, freshState, loadModel, openBase, planSteps, pretrain } from "@welltempered/trainer";
 
-const [folder, threads, rate, maxGradNorm] = process.argv.slice(2);
+const [folder, threads, rate, maxGradNorm, codec] = process.argv.slice(2);
 const batches = JSON.parse(readFileSync(join(folder, "ids.json"), "utf8"));
 const { config } = makeConfig({
   model_name_or_path: join(folder, "model"),
@@ -17,6 +17,7 @@ const { config } = makeConfig({
   stage: "pt",
   do_train: true,
   finetuning_type: "lora",
+  ...(codec === undefined ? {} : { quantization_bit: 4, quantization_type: codec }),
   dataset: "ids",
   output_dir: join(folder, "run"),
   per_device_train_batch_size: batches[0].length,
@@ -44,7 +45,7 @@ function onRequest(objective, started) {
 
 const engine = Engine.open({ device: "cpu", threads: Number(threads) });
 const base = openBase(config);
-const { model } = loadModel(base, { engine, config, batchTokens: 0 });
+const { model } = loadModel(base, { engine, config, batchTokens: 0, emit: () => {} });
 base.weights.close();
 const parameters = [...model.namedParameters()].filter(([, { trainable }]) => trainable);
 const rows = batches.flat().map((ids, row) => singleExample(Int32Array.from(ids), Int32Array.from(ids), row));

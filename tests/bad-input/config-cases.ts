@@ -8,7 +8,9 @@ const keys = family<string>(
   /^error: run\.yaml:\d+:\d+: /,
   [
     ["an unknown key", "learning_ratee: 1"],
-    ["a refused key", "quantization_bit: 4"],
+    ["a refused key", "export_quantization_bit: 4"],
+    ["a bit width of no codec", "quantization_bit: 5"],
+    ["all weights of a quantised model trained", "quantization_bit: 4\nfinetuning_type: full"],
     ["a key of the prototype", "__proto__: {x: 1}"],
   ],
   append,

@@ -1,7 +1,7 @@
 // Every op of the contract on shapes drawn at random, with 0, 1, odd extents and extents that fit no tile among them.
 // A case builds its inputs on the backend it is given, in f32 or f64, and returns what is to be compared.
 
-import type { BlockCodec, CodedMoments, DType, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
+import type { CodedMoments, DType, GgufCodec, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
 
 export interface Case {
   name: string;
@@ -350,7 +350,65 @@ const optimizers: Make[] = [
   },
 ];
 
-const codecs: Record<BlockCodec, number> = { q4_0: 18, q4_1: 20, q5_0: 22, q5_1: 24, q8_0: 34 };
+/** Weights and bytes a block, and where its half-precision scales lie. */
+const blockLayouts: Readonly<Record<GgufCodec, [weights: number, bytes: number, ...scales: number[]]>> = {
+  q4_0: [32, 18, 0],
+  q4_1: [32, 20, 0, 2],
+  q5_0: [32, 22, 0],
+  q5_1: [32, 24, 0, 2],
+  q8_0: [32, 34, 0],
+  iq4_nl: [32, 18, 0],
+  q2_k: [256, 84, 80, 82],
+  q3_k: [256, 110, 108],
+  q4_k: [256, 144, 0, 2],
+  q5_k: [256, 176, 0, 2],
+  q6_k: [256, 210, 208],
+};
+
+/** A weight [rows, columns] in each codec: random blocks with small scales, and numbers quantised. */
+function codedWeights(draw: Draw, [rows, columns]: readonly [number, number]): ((k: KernelBackend) => Slot)[] {
+  const fitting = Object.entries(blockLayouts).filter(([, [weights]]) => columns % weights === 0);
+  const read = fitting.map(([codec, [weights, size, ...scales]]) => {
+    const bytes = Uint8Array.from({ length: ((rows * columns) / weights) * size }, (_, i) =>
+      scales.some((at) => i % size === at || i % size === at + 1) ? 0x21 : draw.below(256),
+    );
+    return (k: KernelBackend) => k.upload(codec as GgufCodec, [rows, columns], bytes);
+  });
+  const numbers = draw.floats([rows, columns]);
+  const made = (["nf4/64", "nf4/32/double", "fp4/128", "fp4/64/double"] as const).map(
+    (codec) => (k: KernelBackend) => k.cast(numbers(k, "f32"), codec),
+  );
+  return [...read, ...made];
+}
+
+const codecs: Make[] = [
+  (draw) => {
+    // Few rows, many, and as many as there are threads for; rows that end inside blocks of 64.
+    const [m, n, kk] = [
+      draw.pick([0, 1, 5, 9, 31, 130]),
+      draw.pick([1, 3, 40, 65, 257]),
+      draw.pick([32, 96, 288, 512]),
+    ];
+    const layout = draw.pick(["nt", "nn"] as const);
+    const weights = codedWeights(draw, [n, kk]);
+    const a = draw.floats(layout === "nt" ? [m, kk] : [m, n]);
+    const run: Case["run"] = (k, t) => weights.map((weight) => k.matmul(layout, a(k, t), weight(k), 0.5));
+    return { name: `matmul ${layout} by a weight in a codec ${m}×[${n},${kk}]`, run };
+  },
+  (draw) => {
+    const [n, v, d] = [draw.pick(ROWS), draw.pick([1, 5, 100]), draw.pick([32, 96, 256])];
+    const weights = codedWeights(draw, [v, d]);
+    const h = draw.floats([n, d]);
+    const ids = draw.ints(n, () => draw.below(v));
+    const run: Case["run"] = (k, t) =>
+      weights.flatMap((weight) => [
+        k.cast(k.takeRows(weight(k), ids(k)), t),
+        ...k.linearCrossEntropy(h(k, t), weight(k), ids(k), 0, true, false),
+      ]);
+    return { name: `takeRows and linearCrossEntropy ${n} of a weight in a codec [${v},${d}]`, run };
+  },
+];
+
 const exact: Make[] = [
   (draw) => {
     const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
@@ -360,14 +418,8 @@ const exact: Make[] = [
     };
   },
   (draw) => {
-    const n = draw.pick([0, 1, 6]);
-    const blocks = (size: number): Uint8Array =>
-      Uint8Array.from({ length: n * size }, (_, i) => (i % size < 4 ? 0x21 : draw.below(256)));
-    const all = Object.entries(codecs).map(([codec, size]) => [codec as BlockCodec, blocks(size)] as const);
-    return {
-      name: `decode [${n},32]`,
-      run: (k, t) => all.map(([codec, bytes]) => k.cast(k.decode(codec, [n, 32], bytes), t)),
-    };
+    const weights = codedWeights(draw, [draw.pick([0, 1, 6]), 256]);
+    return { name: "dequantise", run: (k, t) => weights.map((weight) => k.cast(weight(k), t)) };
   },
 ];
 
@@ -378,6 +430,7 @@ const families: Make[] = [
   ...attention,
   ...losses,
   ...optimizers,
+  ...codecs,
   ...exact,
   ...rotations,
 ];

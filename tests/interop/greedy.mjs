@@ -8,7 +8,7 @@ import { loadModel, openBase } from "@welltempered/trainer";
 const [, , modelPath, rowsFile, out, adapter, tokens] = process.argv;
 const { config } = loadConfig([`model_name_or_path=${modelPath}`, `adapter_name_or_path=${adapter}`], "chat");
 const engine = Engine.open();
-const { model } = loadModel(openBase(config), { engine, config, batchTokens: 0 });
+const { model } = loadModel(openBase(config), { engine, config, batchTokens: 0, emit: () => undefined });
 const prompts = JSON.parse(readFileSync(rowsFile, "utf8")).map((row) => Int32Array.from(row));
 const sampling = { doSample: false, temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1 };
 const completions = await generate(model, prompts, { sampling, maxNewTokens: Number(tokens), stopIds: [], seed: 0 });

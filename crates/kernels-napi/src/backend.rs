@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 
 use kernels::backend::{Attention, Backend, Codes, Control, Head, Needs};
-use kernels::blocks::Codec;
 use kernels::dtype::DType;
 use kernels::error::{KernelError, Result as Checked};
 use kernels::host::Host;
@@ -65,10 +64,6 @@ pub struct SgdOptions {
 
 fn dtype(op: &'static str, name: &str) -> Checked<DType> {
     DType::from_name(name).ok_or_else(|| KernelError::dtype(op, format!("there is no dtype {name:?}")))
-}
-
-fn codec(op: &'static str, name: &str) -> Checked<Codec> {
-    Codec::from_name(name).ok_or_else(|| KernelError::dtype(op, format!("there is no block codec {name:?}")))
 }
 
 fn layout(name: &str) -> Checked<Layout> {
@@ -164,12 +159,6 @@ impl NativeBackend {
     }
 
     #[napi]
-    pub fn decode(&self, codec_name: String, axes: Vec<f64>, bytes: &[u8]) -> Result<f64> {
-        let op = "decode";
-        self.on(op, |b| b.decode(codec(op, &codec_name)?, &shape(op, &axes)?, bytes).map(number))
-    }
-
-    #[napi]
     pub fn write(&self, x: f64, bytes: &[u8]) -> Result<()> {
         self.on("write", |b| b.write(slot("write", x)?, bytes))
     }
@@ -195,6 +184,11 @@ impl NativeBackend {
     #[napi]
     pub fn shape(&self, x: f64) -> Result<Vec<f64>> {
         self.on("shape", |b| Ok(b.shape(slot("shape", x)?)?.into_iter().map(|axis| axis as f64).collect()))
+    }
+
+    #[napi]
+    pub fn byte_length(&self, x: f64) -> Result<f64> {
+        self.on("byteLength", |b| b.byte_length(slot("byteLength", x)?).map(|bytes| bytes as f64))
     }
 
     #[napi]

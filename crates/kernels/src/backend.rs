@@ -1,7 +1,6 @@
 //! The slot-level interface that every machine implements: the Rust side of packages/kernels/src/backend.ts, method for
 //! method; shapes and formulas are documented there. Implementations check all arguments and never panic on input.
 
-use crate::blocks::Codec;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::maths::{Activation, Adafactor, AdamW, Binary, Layout, Lion, Sgd, Unary};
@@ -11,13 +10,13 @@ use crate::store::Slot;
 pub trait Memory {
     fn alloc(&mut self, dtype: DType, shape: &[usize]) -> Result<Slot>;
     fn upload(&mut self, dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Slot>;
-    fn decode(&mut self, codec: Codec, shape: &[usize], bytes: &[u8]) -> Result<Slot>;
     fn write(&mut self, x: Slot, bytes: &[u8]) -> Result<()>;
     /// `out` has exactly the tensor's bytes.
     fn read(&mut self, x: Slot, out: &mut [u8]) -> Result<()>;
     fn free(&mut self, x: Slot) -> Result<()>;
     fn dtype(&self, x: Slot) -> Result<DType>;
     fn shape(&self, x: Slot) -> Result<Vec<usize>>;
+    fn byte_length(&self, x: Slot) -> Result<usize>;
     fn reshape(&mut self, x: Slot, shape: &[usize]) -> Result<Slot>;
     fn copy(&mut self, x: Slot) -> Result<Slot>;
     fn cast(&mut self, x: Slot, dtype: DType) -> Result<Slot>;

@@ -1,6 +1,10 @@
 //! Element types of tensors.
 
+use std::borrow::Cow;
+
 use half::{bf16, f16};
+
+use crate::codec::Codec;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -11,13 +15,16 @@ pub enum DType {
     I32,
     I8,
     U8,
+    /// A weight in blocks, which has no single elements.
+    Coded(Codec),
 }
 
 impl DType {
-    pub const ALL: [DType; 7] = [DType::F32, DType::Bf16, DType::F16, DType::F64, DType::I32, DType::I8, DType::U8];
+    /// Those with elements.
+    const PLAIN: [DType; 7] = [DType::F32, DType::Bf16, DType::F16, DType::F64, DType::I32, DType::I8, DType::U8];
 
-    pub fn name(self) -> &'static str {
-        match self {
+    pub fn name(self) -> Cow<'static, str> {
+        let name = match self {
             DType::F32 => "f32",
             DType::Bf16 => "bf16",
             DType::F16 => "f16",
@@ -25,20 +32,24 @@ impl DType {
             DType::I32 => "i32",
             DType::I8 => "i8",
             DType::U8 => "u8",
-        }
+            DType::Coded(codec) => return codec.name().into(),
+        };
+        name.into()
     }
 
     pub fn from_name(name: &str) -> Option<DType> {
-        DType::ALL.into_iter().find(|dtype| dtype.name() == name)
+        let plain = DType::PLAIN.into_iter().find(|dtype| dtype.name() == name);
+        plain.or_else(|| Codec::from_name(name).map(DType::Coded))
     }
 
-    /// Bytes of one element.
-    pub fn size(self) -> usize {
+    /// Bytes of one element; a codec has none.
+    pub fn size(self) -> Option<usize> {
         match self {
-            DType::F64 => 8,
-            DType::F32 | DType::I32 => 4,
-            DType::Bf16 | DType::F16 => 2,
-            DType::I8 | DType::U8 => 1,
+            DType::F64 => Some(8),
+            DType::F32 | DType::I32 => Some(4),
+            DType::Bf16 | DType::F16 => Some(2),
+            DType::I8 | DType::U8 => Some(1),
+            DType::Coded(_) => None,
         }
     }
 
@@ -79,10 +90,10 @@ element!(i32, I32, |x| f64::from(x), |x| x as i32);
 element!(i8, I8, |x| f64::from(x), |x| x as i8);
 element!(u8, U8, |x| f64::from(x), |x| x as u8);
 
-/// Runs `$body` with the type alias `$T` bound to the Rust type of a run-time dtype.
+/// Runs `$body` with the type alias `$T` bound to the Rust type of a run-time dtype, `$other` where that is a codec.
 #[macro_export]
 macro_rules! with_dtype {
-    ($dtype:expr, $T:ident => $body:expr) => {
+    ($dtype:expr, $T:ident => $body:expr, $codec:pat => $other:expr) => {
         match $dtype {
             $crate::dtype::DType::F32 => {
                 type $T = f32;
@@ -112,6 +123,7 @@ macro_rules! with_dtype {
                 type $T = u8;
                 $body
             }
+            $crate::dtype::DType::Coded($codec) => $other,
         }
     };
 }

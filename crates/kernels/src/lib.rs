@@ -2,7 +2,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod backend;
-pub mod blocks;
+pub mod codec;
 pub mod cpu;
 pub mod dtype;
 pub mod dynamic_code;

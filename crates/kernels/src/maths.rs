@@ -5,6 +5,7 @@
 //! swiglu_backward, activate, activate_backward, cayley_blocks, matmul_blocks, permute_columns, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
+use crate::codec::Coded;
 use crate::dynamic_code::Quantized;
 use crate::rng::Key;
 
@@ -32,13 +33,14 @@ impl Real for f64 {
     }
 }
 
-/// A matrix that is stored in some float dtype and expanded to `R` while it is used.
+/// A matrix that is stored in some float dtype or codec and expanded to `R` while it is used.
 #[derive(Clone, Copy)]
 pub enum Floats<'a, R: Real> {
     Real(&'a [R]),
     F32(&'a [f32]),
     Bf16(&'a [half::bf16]),
     F16(&'a [half::f16]),
+    Coded(Coded<'a>),
 }
 
 impl<R: Real> Floats<'_, R> {
@@ -49,6 +51,7 @@ impl<R: Real> Floats<'_, R> {
             Floats::F32(values) => R::from_f64(f64::from(values[i])),
             Floats::Bf16(values) => R::from_f64(values[i].to_f64()),
             Floats::F16(values) => R::from_f64(values[i].to_f64()),
+            Floats::Coded(weight) => R::from_f64(f64::from(weight.get(i))),
         }
     }
 }

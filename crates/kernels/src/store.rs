@@ -4,6 +4,7 @@
 use std::cell::{Ref, RefCell, RefMut};
 use std::rc::Rc;
 
+use crate::codec::Extent;
 use crate::dtype::{DType, Element};
 use crate::error::{KernelError, Result};
 use crate::pool::{Block, Contents, Pool};
@@ -46,6 +47,11 @@ impl Tensor {
 
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// Elements and the length of a row.
+    pub fn extent(&self) -> Extent {
+        Extent { elements: self.len(), columns: self.shape.last().copied().unwrap_or(1) }
     }
 
     /// Number of elements.
@@ -129,10 +135,20 @@ pub struct Store {
 /// Bytes of a tensor, or why there is no such tensor.
 pub fn extent(op: &'static str, dtype: DType, shape: &[usize]) -> Result<usize> {
     let elements = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
-    let bytes = elements.and_then(|count| count.checked_mul(dtype.size()));
-    bytes
-        .filter(|&bytes| bytes < 1 << 53)
-        .ok_or_else(|| KernelError::shape(op, format!("shape {shape:?} of {} is too large", dtype.name())))
+    let columns = shape.last().copied().unwrap_or(1);
+    let bytes = match dtype {
+        DType::Coded(codec) => {
+            let elements = elements.filter(|&elements| elements < 1 << 53);
+            elements.and_then(|elements| codec.bytes(Extent { elements, columns }))
+        }
+        _ => elements.zip(dtype.size()).and_then(|(count, size)| count.checked_mul(size)),
+    };
+    bytes.filter(|&bytes| bytes < 1 << 53).ok_or_else(|| match dtype {
+        DType::Coded(codec) => {
+            KernelError::shape(op, format!("shape {shape:?} does not fill whole blocks of {}", codec.name()))
+        }
+        _ => KernelError::shape(op, format!("shape {shape:?} of {} is too large", dtype.name())),
+    })
 }
 
 impl Default for Store {

@@ -18,6 +18,7 @@ export {
   type CheckOptions,
   checkWeights,
   type ExpectedTensor,
+  isFourBit,
   loadTensor,
   plainDtypes,
 } from "./load-tensor.ts";

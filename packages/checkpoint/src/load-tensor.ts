@@ -1,22 +1,35 @@
 // From files into the backend's memory.
-import type { BlockCodec, DType, KernelBackend, Slot } from "@welltempered/kernels";
+import type { DType, FourBitCodec, GgufCodec, KernelBackend, Slot } from "@welltempered/kernels";
 import { nameList, UserError } from "@welltempered/formats";
 import { shownPath } from "./io.ts";
-import type { WeightSource } from "./weight-source.ts";
+import type { StoredDtype, WeightSource } from "./weight-source.ts";
 
 /** Stored as a tensor dtype of the backend. */
 export const plainDtypes: readonly DType[] = ["f32", "bf16", "f16"];
-/** Expanded to f32. */
-export const blockCodecs: readonly BlockCodec[] = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"];
+/** GGUF blocks, which a weight stays in. */
+export const blockCodecs: readonly GgufCodec[] = [
+  "q4_0",
+  "q4_1",
+  "q5_0",
+  "q5_1",
+  "q8_0",
+  "iq4_nl",
+  "q2_k",
+  "q3_k",
+  "q4_k",
+  "q5_k",
+  "q6_k",
+];
 
-/** Uploads one tensor: f32, bf16 and f16 as they are, GGUF blocks as f32. The caller owns the slot. */
+/** Whether a source has joined the tensor from bitsandbytes' parts. */
+export const isFourBit = (dtype: StoredDtype): dtype is FourBitCodec => /^(nf4|fp4)\//.test(dtype);
+
+/** Uploads one tensor as it is stored: f32, bf16, f16 or in a codec. The caller owns the slot. */
 export function loadTensor(backend: KernelBackend, source: WeightSource, name: string): Slot {
   const { dtype, shape, file } = source.info(name);
-  const plain = plainDtypes.find((known) => known === dtype);
-  if (plain) return backend.upload(plain, shape, source.read(name));
-  const codec = blockCodecs.find((known) => known === dtype);
-  if (codec) return backend.decode(codec, shape, source.read(name));
-  throw unsupported(file, name, dtype);
+  const type = isFourBit(dtype) ? dtype : [...plainDtypes, ...blockCodecs].find((known) => known === dtype);
+  if (type === undefined) throw unsupported(file, name, dtype);
+  return backend.upload(type, shape, source.read(name));
 }
 
 function unsupported(file: string, name: string, dtype: string): UserError {
@@ -73,7 +86,7 @@ function checkShapes(source: WeightSource, expected: ReadonlyMap<string, Expecte
     throw mismatch(source, texts, "of the wrong shape", "correct config.json");
   }
   const known: readonly string[] = [...plainDtypes, ...blockCodecs];
-  const bad = present.find(([name]) => !known.includes(source.info(name).dtype));
+  const bad = present.find(([name]) => !known.includes(source.info(name).dtype) && !isFourBit(source.info(name).dtype));
   if (bad) throw unsupported(source.info(bad[0]).file, bad[0], source.info(bad[0]).dtype);
 }
 

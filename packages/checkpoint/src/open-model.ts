@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { type GgufTokenizer, type JsonObject, UserError } from "@welltempered/formats";
+import { checkQuantizationConfig, joinFourBit } from "./bitsandbytes-source.ts";
 import { openGguf } from "./gguf-source.ts";
 import { ioError, shownPath } from "./io.ts";
 import { readModelFolder } from "./model-folder.ts";
@@ -35,10 +36,25 @@ function isFile(path: string): boolean {
 }
 
 function fromFolder(path: string): OpenModel {
-  const { config, generationConfig, tokenizerFiles, weights } = readModelFolder(path);
+  const { config, generationConfig, tokenizerFiles, weights: stored } = readModelFolder(path);
+  const weights = closingOnError(stored, () => {
+    checkQuantizationConfig(config, path);
+    return joinFourBit(stored);
+  });
+  // How the files hold the weights, not what the model is.
+  delete config["quantization_config"];
   const tokenizer: ModelTokenizer =
     tokenizerFiles.size > 0 ? { kind: "folder", path, files: tokenizerFiles } : { kind: "none" };
   return { path, config, generationConfig, tokenizer, weights };
+}
+
+function closingOnError<T>(weights: WeightSource, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    weights.close();
+    throw error;
+  }
 }
 
 function fromGguf(path: string): OpenModel {

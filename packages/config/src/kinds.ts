@@ -88,6 +88,12 @@ export function integer(fallback: number, range: Range, help: string): KeySpec<n
   return spec(fallback, help, `an integer ${bounds(range)}`, bounded(z.int(), range), readNumber);
 }
 
+/** One of few numbers. */
+export function oneOf<const T extends number>(values: readonly T[], help: string): KeySpec<T> {
+  const fallback = values[0] as T;
+  return spec(fallback, help, `one of ${values.join(", ")}`, z.literal(values as [T, ...T[]]), readNumber);
+}
+
 export function real(fallback: number, range: Range, help: string): KeySpec<number> {
   return spec(fallback, help, `a number ${bounds(range)}`, bounded(z.number(), range), readNumber);
 }

@@ -55,6 +55,11 @@ export interface ModelConfig {
   initSpecialTokens: "noise_init" | "desc_init" | "desc_init_w_noise";
   trainFromScratch: boolean;
   ropeScaling: RopeScaling | undefined;
+  /** undefined: weights stay as the checkpoint holds them. */
+  quantizationBit: 4 | undefined;
+  quantizationMethod: "bnb";
+  quantizationType: "nf4" | "fp4";
+  doubleQuantization: boolean;
   inferDtype: InferDtype;
   exportDir: string | undefined;
   /** Largest shard in units of 10⁹ bytes. */

@@ -196,13 +196,13 @@ describe("one wrong line", () => {
     ["a prototype key", "__proto__: 1", '5:1: unknown key "__proto__"; see `temper help keys`'],
     [
       "a refused key",
-      "quantization_bit: 4",
-      "5:1: quantization_bit: 4 is not supported by this version; remove it: weights are trained unquantised",
+      "export_quantization_bit: 4",
+      "5:1: export_quantization_bit: 4 is not supported by this version; remove it: weights are quantised on load, by bitsandbytes' 4-bit codes alone",
     ],
     [
       "a refused flag",
       "use_galore: true",
-      "5:1: use_galore: true is not supported by this version; remove it: the only optimizers are AdamW and SGD",
+      "5:1: use_galore: true is not supported by this version; remove it: the only optimizers are AdamW, Adafactor, Lion and SGD",
     ],
     ["a refused choice", "stage: ppo", '5:8: stage: "ppo" is not allowed; use one of sft, pt, dpo'],
     [

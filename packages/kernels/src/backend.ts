@@ -5,8 +5,25 @@
 
 export type DType = "f32" | "bf16" | "f16" | "f64" | "i32" | "i8" | "u8";
 
-/** GGUF block types that `decode` expands. */
-export type BlockCodec = "q4_0" | "q4_1" | "q5_0" | "q5_1" | "q8_0";
+/** GGUF blocks, as they lie in the file. */
+export type GgufCodec =
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q5_1"
+  | "q8_0"
+  | "iq4_nl"
+  | "q2_k"
+  | "q3_k"
+  | "q4_k"
+  | "q5_k"
+  | "q6_k";
+/** bitsandbytes' 4-bit codes: table, weights a block, absmax quantised too. Bytes: crates/kernels/src/codec/four_bit.rs. */
+export type FourBitCodec = `${"nf4" | "fp4"}/${32 | 64 | 128 | 256 | 512 | 1024 | 2048 | 4096}${"" | "/double"}`;
+/** How a weight may stay in a few bits: right side of `matmul`, table of `takeRows`, w of the losses expand it piece by piece. */
+export type Codec = GgufCodec | FourBitCodec;
+/** The tag of a slot. */
+export type StorageType = DType | Codec;
 
 declare const slotBrand: unique symbol;
 /** Index and generation of a tensor in backend memory, as one safe integer. */
@@ -104,23 +121,22 @@ export interface KernelBackend {
 
   // ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Zeros. */
-  alloc(dtype: DType, shape: Shape): Slot;
-  /** Little-endian bytes, exactly shape × dtype of them. Copies. */
-  upload(dtype: DType, shape: Shape, bytes: Uint8Array): Slot;
-  /** Expands GGUF blocks to f32; the last axis must be a multiple of 32. */
-  decode(codec: BlockCodec, shape: Shape, bytes: Uint8Array): Slot;
+  alloc(type: StorageType, shape: Shape): Slot;
+  /** Little-endian bytes, exactly those of the shape in this type; rows of a GGUF codec are whole blocks. Copies. */
+  upload(type: StorageType, shape: Shape, bytes: Uint8Array): Slot;
   /** Overwrites all of a tensor in place. */
   write(x: Slot, bytes: Uint8Array): void;
   /** A copy of the bytes. The only method that waits for the machine. */
   read(x: Slot): Promise<Uint8Array>;
   /** Using or freeing the slot afterwards throws TENSOR_DISPOSED. */
   free(x: Slot): void;
-  dtype(x: Slot): DType;
+  dtype(x: Slot): StorageType;
   shape(x: Slot): number[];
-  /** A second slot on the same memory, which lives as long as any slot on it. */
+  /** A second slot on the same memory, which lives as long as any slot on it; not for codecs. */
   reshape(x: Slot, shape: Shape): Slot;
   copy(x: Slot): Slot;
-  cast(x: Slot, dtype: DType): Slot;
+  /** Floats to a codec quantise (GGUF blocks are only read), a codec to floats dequantises. */
+  cast(x: Slot, type: StorageType): Slot;
   /** Slots not yet freed, and the bytes behind them, shared memory counted once. */
   liveTensors(): number;
   liveBytes(): number;
@@ -144,7 +160,7 @@ export interface KernelBackend {
   sumRows(x: Slot): Slot;
 
   // ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** table [V, D] (any float dtype), ids i32 [N] → [N, D]. An id outside 0 … V−1 throws OUT_OF_RANGE. */
+  /** table [V, D] (any float dtype or codec), ids i32 [N] → [N, D]. An id outside 0 … V−1 throws OUT_OF_RANGE. */
   takeRows(table: Slot, ids: Slot): Slot;
   /** g [N, D], ids i32 [N] → [rows, D]: row r is the sum of the g rows whose id is r. */
   scatterAddRows(g: Slot, ids: Slot, rows: number): Slot;

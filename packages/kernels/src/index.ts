@@ -6,9 +6,11 @@ export type {
   AttentionOptions,
   BinaryKind,
   UnaryKind,
-  BlockCodec,
+  Codec,
   CodedMoments,
   DType,
+  FourBitCodec,
+  GgufCodec,
   KernelBackend,
   LionOptions,
   MatmulLayout,
@@ -16,9 +18,11 @@ export type {
   SgdOptions,
   Shape,
   Slot,
+  StorageType,
 } from "./backend.ts";
 export { KernelError } from "./errors.ts";
 export type { KernelErrorCode } from "./errors.ts";
 export type { LibraryAttempt } from "./library.ts";
+export { isCodec } from "./storage.ts";
 export { describeBackends, openBackend } from "./loader.ts";
 export type { BackendOptions, BackendReport, Device } from "./loader.ts";

@@ -7,9 +7,7 @@ import type {
   AttentionLayout,
   AttentionOptions,
   BinaryKind,
-  BlockCodec,
   CodedMoments,
-  DType,
   KernelBackend,
   LionOptions,
   MatmulLayout,
@@ -18,6 +16,7 @@ import type {
   Shape,
   Slot,
   UnaryKind,
+  StorageType,
 } from "./backend.ts";
 import { toKernelError } from "./errors.ts";
 
@@ -25,19 +24,10 @@ import { toKernelError } from "./errors.ts";
 export interface NativeLibrary extends Omit<KernelBackend, "name" | "description" | "read"> {
   name(): string;
   description(): string;
+  byteLength(x: Slot): number;
   /** `out` has exactly the tensor's bytes. */
   read(x: Slot, out: Uint8Array): void;
 }
-
-const DTYPE_BYTES: Record<DType, number> = {
-  f32: 4,
-  bf16: 2,
-  f16: 2,
-  f64: 8,
-  i32: 4,
-  i8: 1,
-  u8: 1,
-};
 
 function call<T>(op: string, run: () => T): T {
   try {
@@ -59,16 +49,12 @@ export class NativeBackend implements KernelBackend {
     this.description = native.description();
   }
 
-  alloc(dtype: DType, shape: Shape): Slot {
-    return call("alloc", () => this.#native.alloc(dtype, [...shape]));
+  alloc(type: StorageType, shape: Shape): Slot {
+    return call("alloc", () => this.#native.alloc(type, [...shape]));
   }
 
-  upload(dtype: DType, shape: Shape, bytes: Uint8Array): Slot {
-    return call("upload", () => this.#native.upload(dtype, [...shape], bytes));
-  }
-
-  decode(codec: BlockCodec, shape: Shape, bytes: Uint8Array): Slot {
-    return call("decode", () => this.#native.decode(codec, [...shape], bytes));
+  upload(type: StorageType, shape: Shape, bytes: Uint8Array): Slot {
+    return call("upload", () => this.#native.upload(type, [...shape], bytes));
   }
 
   write(x: Slot, bytes: Uint8Array): void {
@@ -77,8 +63,7 @@ export class NativeBackend implements KernelBackend {
 
   async read(x: Slot): Promise<Uint8Array> {
     return call("read", () => {
-      const elements = this.#native.shape(x).reduce((product, axis) => product * axis, 1);
-      const out = new Uint8Array(elements * DTYPE_BYTES[this.#native.dtype(x)]);
+      const out = new Uint8Array(this.#native.byteLength(x));
       this.#native.read(x, out);
       return out;
     });
@@ -88,7 +73,7 @@ export class NativeBackend implements KernelBackend {
     call("free", () => this.#native.free(x));
   }
 
-  dtype(x: Slot): DType {
+  dtype(x: Slot): StorageType {
     return call("dtype", () => this.#native.dtype(x));
   }
 
@@ -104,8 +89,8 @@ export class NativeBackend implements KernelBackend {
     return call("copy", () => this.#native.copy(x));
   }
 
-  cast(x: Slot, dtype: DType): Slot {
-    return call("cast", () => this.#native.cast(x, dtype));
+  cast(x: Slot, type: StorageType): Slot {
+    return call("cast", () => this.#native.cast(x, type));
   }
 
   liveTensors(): number {

@@ -41,7 +41,6 @@ export const coded = (k: KernelBackend, length: number): CodedMoments => ({
 export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<KernelBackend[M]> } = {
   alloc: () => ["f32", [2, 3]],
   upload: () => ["f32", [2], new Uint8Array(8)],
-  decode: () => ["q8_0", [1, 32], new Uint8Array(34)],
   write: (k) => [floats(k, 2), new Uint8Array(8)],
   read: (k) => [floats(k, 2)],
   free: (k) => [floats(k, 2)],

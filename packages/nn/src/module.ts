@@ -1,5 +1,5 @@
-import type { Shape } from "@welltempered/kernels";
-import type { Tensor } from "@welltempered/tensor";
+import { isCodec, type Shape } from "@welltempered/kernels";
+import { cast, type Tensor } from "@welltempered/tensor";
 
 /** A named tensor of a module that outlives every scope. Frozen until `trainable` is set. */
 export class Parameter {
@@ -29,7 +29,9 @@ export class Parameter {
     return this.#tensor.requiresGrad;
   }
 
+  /** @throws {RangeError} for a weight in a codec, which has no elements to move */
   set trainable(value: boolean) {
+    if (value && isCodec(this.#tensor.dtype)) throw new RangeError(`a ${this.#tensor.dtype} weight cannot be trained`);
     this.#tensor.requiresGrad = value;
   }
 
@@ -39,6 +41,14 @@ export class Parameter {
     this.#tensor.dispose();
     this.#tensor = tensor.engine.keep(tensor);
     this.trainable = trainable;
+  }
+
+  /** Turns a weight in a codec into f32; tells whether it was in one. */
+  dequantize(): boolean {
+    const { engine, dtype } = this.#tensor;
+    if (!isCodec(dtype)) return false;
+    engine.noGrad(() => engine.scope(() => this.replace(cast(this.#tensor, "f32"))));
+    return true;
   }
 
   zeroGrad(): void {
@@ -105,6 +115,11 @@ export abstract class Module {
     if (parent === undefined || !(Reflect.get(parent, key) instanceof Module))
       throw new RangeError(`there is no module ${path}`);
     Reflect.set(parent, key, replacement);
+  }
+
+  /** Turns every weight in a codec into f32; tells how many there were. */
+  dequantize(): number {
+    return [...this.namedParameters()].filter(([, parameter]) => parameter.dequantize()).length;
   }
 
   dispose(): void {

@@ -158,15 +158,20 @@ export class Adapter {
     return methodOf(this.config.peftType).write(this.config, leafNames([...this.#layers]), baseModel);
   }
 
-  /** Writes the adapter into the base weights and takes it off the model. @throws {AdapterError} where it cannot be */
-  merge(): void {
+  /**
+   * Writes the adapter into the base weights and takes it off the model. A codec is too coarse for what is added, so all
+   * weights that are in one become f32 first; tells how many. @throws {AdapterError} where it cannot be
+   */
+  merge(): number {
     if (!isMergeable(this.config))
       throw new AdapterError(`${this.config.peftType} has no place in the base weights and cannot be merged`);
+    const dequantized = this.#model.dequantize();
     for (const [path, layer] of this.#layers) this.#model.replaceModule(path, layer.merge());
     for (const [, { weight, bias }] of this.#copies) {
       weight.trainable = false;
       if (bias !== undefined) bias.trainable = false;
     }
+    return dequantized;
   }
 }
 

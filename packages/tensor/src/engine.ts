@@ -6,6 +6,7 @@ import {
   type RngKey,
   type Shape,
   type Slot,
+  type StorageType,
 } from "@welltempered/kernels";
 import { Handle } from "./handle.ts";
 import { Node, runBackward, type Pullback, type Source } from "./tape.ts";
@@ -52,7 +53,7 @@ export class Engine {
     return this.adopt(this.backend.upload(dtype, shape, bytes));
   }
 
-  zeros(shape: Shape, dtype: DType = "f32"): Tensor {
+  zeros(shape: Shape, dtype: StorageType = "f32"): Tensor {
     return this.adopt(this.backend.alloc(dtype, shape));
   }
 

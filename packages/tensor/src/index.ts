@@ -1,4 +1,4 @@
-export type { ActivationKind, DType, RngKey, Shape, Slot } from "@welltempered/kernels";
+export type { ActivationKind, DType, RngKey, Shape, Slot, StorageType } from "@welltempered/kernels";
 export {
   defineOp,
   expectShape,

@@ -1,4 +1,4 @@
-import type { DType, Shape, Slot } from "@welltempered/kernels";
+import { isCodec, type Shape, type Slot, type StorageType } from "@welltempered/kernels";
 import type { Engine } from "./engine.ts";
 import { TensorError } from "./errors.ts";
 import type { Handle } from "./handle.ts";
@@ -10,7 +10,7 @@ export type TensorData = Float32Array | Float64Array | Int32Array | Uint16Array 
 export class Tensor {
   readonly engine: Engine;
   readonly shape: Shape;
-  readonly dtype: DType;
+  readonly dtype: StorageType;
   /** A leaf that collects `grad`, or the result of an op on one. */
   requiresGrad = false;
   /** d loss / d this, on leaves after `engine.backward`. Owned by this tensor. */
@@ -19,7 +19,7 @@ export class Tensor {
   edge: Edge | undefined;
   #handle: Handle | undefined;
 
-  constructor(engine: Engine, handle: Handle, shape: Shape, dtype: DType) {
+  constructor(engine: Engine, handle: Handle, shape: Shape, dtype: StorageType) {
     this.engine = engine;
     this.#handle = handle;
     this.shape = shape;
@@ -50,7 +50,7 @@ export class Tensor {
     return this.shape.reduce((product, extent) => product * extent, 1);
   }
 
-  /** A copy of the numbers; bf16 and f16 arrive as their 16-bit patterns. The only way out of the backend. */
+  /** A copy of the numbers; bf16 and f16 arrive as their 16-bit patterns, a codec as its bytes. The only way out of the backend. */
   async read(): Promise<TensorData> {
     return typed(this.dtype, await this.engine.backend.read(this.slot));
   }
@@ -72,8 +72,9 @@ export class Tensor {
   }
 }
 
-function typed(dtype: DType, bytes: Uint8Array): TensorData {
+function typed(dtype: StorageType, bytes: Uint8Array): TensorData {
   const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+  if (isCodec(dtype)) return aligned;
   const { buffer, byteOffset, byteLength } = aligned;
   switch (dtype) {
     case "f32":

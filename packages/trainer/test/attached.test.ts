@@ -46,7 +46,10 @@ const silent = (): void => undefined;
 function modelWith(words: readonly string[]): { engine: Engine; model: CausalLM } {
   const { config } = loadConfig([...common, ...words, `output_dir=${scratch}/none`], "train");
   const engine = Engine.open({ threads: 1 });
-  return { engine, model: loadModel(openBase(config), { engine, config, batchTokens: 0 }).model };
+  return {
+    engine,
+    model: loadModel(openBase(config), { engine, config, batchTokens: 0, emit: () => undefined }).model,
+  };
 }
 
 const sequences = [

@@ -1,8 +1,10 @@
 //! c += alpha · op(a) · op(b). c is cut into a grid of blocks, one task each; a task walks over the depth in slices that
-//! fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register tile.
+//! fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register tile. No
+//! more of a weight in bf16 or in blocks ever exists in f32 than these panels.
 
 use super::pool::{with_scratch, Pool};
-use super::simd::{pack_transposed, product, split, Beta, Block, Element, Isa, Strided, Tall};
+use super::right::Right;
+use super::simd::{product, split, Beta, Block, Element, Isa, Strided, Tall};
 use super::skinny;
 use crate::maths::{Floats, Layout};
 use std::ops::Range;
@@ -38,6 +40,10 @@ pub fn matmul(isa: Isa, pool: &Pool, problem: &Problem, c: &mut [f32]) {
         Floats::Real(a) | Floats::F32(a) => with_right(isa, pool, problem, a, c),
         Floats::Bf16(a) => with_expanded(a, |a| with_right(isa, pool, problem, a, c)),
         Floats::F16(a) => with_expanded(a, |a| with_right(isa, pool, problem, a, c)),
+        Floats::Coded(a) => with_scratch(a.extent.elements, |y| {
+            a.expand(0, y);
+            with_right(isa, pool, problem, y, c);
+        }),
     }
 }
 
@@ -56,16 +62,17 @@ fn with_right(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], c: &mut [f32]
         Floats::Real(b) | Floats::F32(b) => route(isa, pool, problem, a, b, c),
         Floats::Bf16(b) => route(isa, pool, problem, a, b, c),
         Floats::F16(b) => route(isa, pool, problem, a, b, c),
+        Floats::Coded(b) => route(isa, pool, problem, a, b, c),
     }
 }
 
-fn route<E: Element>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[E], c: &mut [f32]) {
+fn route<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     if !skinny::multiply(isa, pool, problem, a, b, c) {
         blocked(isa, pool, problem, a, b, c);
     }
 }
 
-pub fn blocked<E: Element>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[E], c: &mut [f32]) {
+pub fn blocked<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     let Problem { m, n, k, .. } = *problem;
     let (row_parts, column_parts) = grid(isa, pool.threads(), m, n, k);
     let (rows, columns) = (cut(m, row_parts, 1), cut(n, column_parts, 2 * isa.lanes()));
@@ -103,11 +110,11 @@ pub fn cut(length: usize, parts: usize, unit: usize) -> Vec<Range<usize>> {
 }
 
 /// One block of c.
-fn task<E: Element>(
+fn task<W: Right>(
     isa: Isa,
     problem: &Problem,
     a: &[f32],
-    b: &[E],
+    b: W,
     rows: Range<usize>,
     columns: Range<usize>,
     c: &mut Block,
@@ -133,27 +140,19 @@ fn task<E: Element>(
 }
 
 /// Panels of b, one after the other: `[slice, width]` each.
-fn pack<E: Element>(
-    isa: Isa,
-    problem: &Problem,
-    b: &[E],
-    slice: &Range<usize>,
-    columns: &Range<usize>,
-    packed: &mut [f32],
-) {
+fn pack<W: Right>(isa: Isa, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, packed: &mut [f32]) {
     let width = 2 * isa.lanes();
     let panels = packed.chunks_mut(slice.len() * width).zip(columns.clone().step_by(width));
     for (panel, first) in panels {
         let count = width.min(columns.end - first);
         match problem.layout {
             Layout::Nt => {
-                let b = &b[first * problem.k + slice.start..];
-                pack_transposed(isa, b, problem.k, count, slice.len(), panel, width);
+                let from = first * problem.k + slice.start;
+                b.pack_transposed(isa, from, problem.k, [count, slice.len()], panel, width);
             }
             Layout::Nn | Layout::Tn => {
                 for (p, y) in slice.clone().zip(panel.chunks_mut(width)) {
-                    let b = &b[p * problem.n + first..][..count];
-                    y.iter_mut().zip(b).for_each(|(y, b)| *y = b.to_f32());
+                    b.expand(p * problem.n + first, &mut y[..count]);
                 }
             }
         }

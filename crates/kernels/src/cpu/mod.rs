@@ -13,6 +13,7 @@ mod norm;
 mod optimizer;
 mod pool;
 mod random;
+mod right;
 mod rope;
 mod rotations;
 mod rows;

@@ -2,7 +2,8 @@
 
 use super::elementwise::{add_scaled, CHUNK};
 use super::pool::Pool;
-use super::simd::{Element, Isa};
+use super::right::Right;
+use super::simd::Isa;
 use crate::maths::Floats;
 
 pub fn take_rows(pool: &Pool, table: Floats<f32>, d: usize, ids: &[i32], y: &mut [f32]) {
@@ -10,16 +11,16 @@ pub fn take_rows(pool: &Pool, table: Floats<f32>, d: usize, ids: &[i32], y: &mut
         Floats::Real(table) | Floats::F32(table) => take(pool, table, d, ids, y),
         Floats::Bf16(table) => take(pool, table, d, ids, y),
         Floats::F16(table) => take(pool, table, d, ids, y),
+        Floats::Coded(table) => take(pool, table, d, ids, y),
     }
 }
 
-fn take<E: Element>(pool: &Pool, table: &[E], d: usize, ids: &[i32], y: &mut [f32]) {
+fn take<W: Right>(pool: &Pool, table: W, d: usize, ids: &[i32], y: &mut [f32]) {
     let rows = CHUNK.div_ceil(d);
     let tasks = ids.chunks(rows).zip(y.chunks_mut(rows * d)).collect();
     pool.each(tasks, |(ids, y): (&[i32], &mut [f32])| {
         for (&id, y) in ids.iter().zip(y.chunks_mut(d)) {
-            let row = &table[id as usize * d..][..d];
-            y.iter_mut().zip(row).for_each(|(y, x)| *y = x.to_f32());
+            table.expand(id as usize * d, y);
         }
     });
 }

@@ -2,7 +2,8 @@
 
 use super::matmul::{blocked, cut, Problem, SMALL};
 use super::pool::{with_scratch, Pool};
-use super::simd::{pack_transposed, product, split, Beta, Block, Element, Isa, Rows, Strided, Tall};
+use super::right::Right;
+use super::simd::{product, split, Beta, Block, Isa, Rows, Strided, Tall};
 use crate::maths::{Floats, Layout};
 use std::ops::Range;
 
@@ -12,14 +13,14 @@ const FEW_ROWS: usize = 8;
 const SOME_ROWS: usize = 24;
 
 /// Does the product if its shape is one of these.
-pub fn multiply<E: Element>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[E], c: &mut [f32]) -> bool {
+pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) -> bool {
     let Problem { layout, m, n, k, .. } = *problem;
     let narrow = 2 * n <= isa.lanes();
     match (layout, problem.b) {
         (Layout::Nt, _) if m <= FEW_ROWS || narrow => dots(isa, pool, problem, a, b, c),
         (Layout::Nn, _) if narrow => with_scratch(n * k, |transposed| {
-            pack_transposed(isa, b, n, k, n, transposed, k);
-            dots(isa, pool, problem, a, transposed, c);
+            b.pack_transposed(isa, 0, n, [k, n], transposed, k);
+            dots(isa, pool, problem, a, &*transposed, c);
         }),
         (Layout::Tn, Floats::Real(b) | Floats::F32(b)) if narrow && n < m => {
             with_scratch(n * m, |transposed| {
@@ -48,7 +49,7 @@ fn parts(pool: &Pool, problem: &Problem) -> usize {
 }
 
 /// a · bᵀ with b `[n, k]`, by dot products.
-fn dots<E: Element>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[E], c: &mut [f32]) {
+fn dots<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     let Problem { m, n, k, alpha, .. } = *problem;
     let whole = |length: usize| cut(length, 1, 1);
     let (rows, columns) = match m > n {
@@ -57,8 +58,7 @@ fn dots<E: Element>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[E]
     };
     pool.each(tasks(c, n, &rows, &columns), |(rows, columns, mut c)| {
         let a = Rows { data: &a[rows.start * k..rows.end * k], length: k, stride: k };
-        let b = Rows { data: &b[columns.start * k..columns.end * k], length: k, stride: k };
-        E::dots(isa, alpha, a, b, &mut c);
+        b.dots(isa, alpha, a, columns, &mut c);
     });
 }
 

@@ -15,6 +15,14 @@ pub fn compute_dtype(op: &'static str, inputs: &[&Tensor]) -> Result<DType> {
     Ok(if any_f64 { DType::F64 } else { DType::F32 })
 }
 
+/// As `compute_dtype`, for an op that expands its weight piece by piece: that one may be in a codec.
+pub fn compute_dtype_with(op: &'static str, inputs: &[&Tensor], weight: &Tensor) -> Result<DType> {
+    match weight.dtype() {
+        DType::Coded(_) => compute_dtype(op, inputs),
+        _ => compute_dtype(op, &[inputs, &[weight]].concat()),
+    }
+}
+
 /// In-place outputs are not converted: they must have the compute dtype.
 pub fn dtype_is(op: &'static str, what: &str, x: &Tensor, dtype: DType) -> Result<()> {
     if x.dtype() != dtype {

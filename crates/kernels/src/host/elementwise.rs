@@ -32,8 +32,8 @@ impl Elementwise for Host {
         with_dtype!(x.dtype(), T => {
             let element = fitting::<T>(&x, value)?;
             x.view_mut::<T>().fill(element);
-        });
-        Ok(())
+            Ok(())
+        }, codec => Err(KernelError::dtype("fill", format!("a {} weight cannot be written", codec.name()))))
     }
 
     fn binary(&mut self, kind: Binary, a: Slot, b: Slot) -> Result<Slot> {

@@ -49,13 +49,13 @@ impl Layers for Host {
         check::finite(op, "alpha", alpha)?;
         let job = Product { layout, extents, alpha, a: &a, b: &b };
         let Some(slot) = into else {
-            return in_compute_dtype!(self, op, [&a, &b], matmul_new(&job));
+            return in_compute_dtype!(self, op, [&a], weight & b, matmul_new(&job));
         };
         let c = self.get(op, slot)?;
         check::shape_is(op, "into", &c, &[extents.0, extents.1])?;
         check::apart(op, ["into", "a"], &c, &a)?;
         check::apart(op, ["into", "b"], &c, &b)?;
-        in_compute_dtype!(self, op, [&a, &b, &c], matmul_into(&job, &c))?;
+        in_compute_dtype!(self, op, [&a, &c], weight & b, matmul_into(&job, &c))?;
         Ok(slot)
     }
 

@@ -111,13 +111,13 @@ impl Losses for Host {
     fn linear_cross_entropy(&mut self, head: Head, needs: Needs) -> Result<Vec<Slot>> {
         let op = "linearCrossEntropy";
         let inputs = self.head(op, head)?;
-        in_compute_dtype!(self, op, [&inputs.h, &inputs.w], linear_cross_entropy_in(&inputs, needs))
+        in_compute_dtype!(self, op, [&inputs.h], weight & inputs.w, linear_cross_entropy_in(&inputs, needs))
     }
 
     fn linear_log_prob(&mut self, head: Head) -> Result<[Slot; 2]> {
         let op = "linearLogProb";
         let inputs = self.head(op, head)?;
-        in_compute_dtype!(self, op, [&inputs.h, &inputs.w], linear_log_prob_in(&inputs))
+        in_compute_dtype!(self, op, [&inputs.h], weight & inputs.w, linear_log_prob_in(&inputs))
     }
 
     fn linear_log_prob_backward(&mut self, g: Slot, head: Head, lse: Slot, needs: Needs) -> Result<Vec<Slot>> {
@@ -126,8 +126,7 @@ impl Losses for Host {
         let (g, lse) = (self.get(op, g)?, self.get(op, lse)?);
         check::same_shape(op, ["g", "labels"], &g, &inputs.labels)?;
         check::same_shape(op, ["lse", "labels"], &lse, &inputs.labels)?;
-        let floats = [&g, &inputs.h, &inputs.w, &lse];
-        let [a, b, c, d] = floats;
-        in_compute_dtype!(self, op, [a, b, c, d], linear_log_prob_backward_in(&g, &inputs, &lse, needs))
+        let Inputs { h, w, .. } = &inputs;
+        in_compute_dtype!(self, op, [&g, h, &lse], weight w, linear_log_prob_backward_in(&g, &inputs, &lse, needs))
     }
 }

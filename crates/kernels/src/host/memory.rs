@@ -1,11 +1,11 @@
-use super::views::convert;
+use super::views::{convert, reals};
 use super::Host;
 use crate::backend::Memory;
-use crate::blocks::{Codec, BLOCK};
+use crate::codec::Codec;
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
 use crate::pool::Contents;
-use crate::store::{extent, Slot};
+use crate::store::{extent, Slot, Tensor};
 use crate::with_dtype;
 
 fn bytes_fit(op: &'static str, got: usize, wanted: usize) -> Result<()> {
@@ -15,16 +15,12 @@ fn bytes_fit(op: &'static str, got: usize, wanted: usize) -> Result<()> {
     Ok(())
 }
 
-/// Bytes that `shape` takes in blocks of a codec.
-fn block_bytes(op: &'static str, codec: Codec, shape: &[usize]) -> Result<usize> {
-    let columns = shape.last().copied().unwrap_or(0);
-    if shape.is_empty() || columns % BLOCK != 0 {
-        let message = format!("the last axis must be a multiple of {BLOCK} for {}, got {shape:?}", codec.name());
-        return Err(KernelError::shape(op, message));
+/// Quantises.
+fn encode(codec: Codec, x: &Tensor, out: &mut [u8]) -> Result<()> {
+    if !codec.encode(&reals::<f32>("cast", x)?, x.extent(), out) {
+        return Err(KernelError::dtype("cast", format!("{} is only read, never made", codec.name())));
     }
-    let elements = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
-    let bytes = elements.and_then(|count| (count / BLOCK).checked_mul(codec.size()));
-    bytes.ok_or_else(|| KernelError::shape(op, format!("shape {shape:?} is too large")))
+    Ok(())
 }
 
 impl Memory for Host {
@@ -38,14 +34,6 @@ impl Memory for Host {
         bytes_fit(op, bytes.len(), extent(op, dtype, shape)?)?;
         let mut x = self.store.output(op, dtype, shape, Contents::Anything)?;
         x.bytes_mut().copy_from_slice(bytes);
-        self.keep(op, x)
-    }
-
-    fn decode(&mut self, codec: Codec, shape: &[usize], bytes: &[u8]) -> Result<Slot> {
-        let op = "decode";
-        bytes_fit(op, bytes.len(), block_bytes(op, codec, shape)?)?;
-        let mut x = self.unset::<f32>(op, shape)?;
-        codec.decode(bytes, x.view_mut());
         self.keep(op, x)
     }
 
@@ -77,9 +65,21 @@ impl Memory for Host {
         Ok(self.get("shape", x)?.shape().to_vec())
     }
 
+    fn byte_length(&self, x: Slot) -> Result<usize> {
+        let x = self.get("byteLength", x)?;
+        let bytes = x.bytes().len();
+        Ok(bytes)
+    }
+
     fn reshape(&mut self, x: Slot, shape: &[usize]) -> Result<Slot> {
         let op = "reshape";
         let x = self.get(op, x)?;
+        if matches!(x.dtype(), DType::Coded(_)) && x.shape() != shape {
+            return Err(KernelError::dtype(
+                op,
+                format!("{} keeps its shape: its blocks follow the rows", x.describe()),
+            ));
+        }
         let elements = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
         if elements != Some(x.len()) {
             return Err(KernelError::shape(
@@ -100,7 +100,7 @@ impl Memory for Host {
     fn cast(&mut self, x: Slot, dtype: DType) -> Result<Slot> {
         let x = self.get("cast", x)?;
         let mut y = self.store.output("cast", dtype, x.shape(), Contents::Anything)?;
-        with_dtype!(dtype, T => convert::<T>(&x, y.view_mut()));
+        with_dtype!(dtype, T => convert::<T>(&x, y.view_mut()), codec => encode(codec, &x, y.bytes_mut())?);
         self.keep("cast", y)
     }
 

@@ -90,8 +90,14 @@ impl Compute for f64 {
     }
 }
 
-/// Runs a generic method in the compute dtype of its float inputs.
+/// Runs a generic method in the compute dtype of its float inputs, and of a weight that may be in a codec.
 macro_rules! in_compute_dtype {
+    ($host:expr, $op:expr, [$($input:expr),*], weight $weight:expr, $method:ident($($argument:expr),* $(,)?)) => {
+        match $crate::host::check::compute_dtype_with($op, &[$($input),*], $weight)? {
+            $crate::dtype::DType::F64 => $host.$method::<f64>($($argument),*),
+            _ => $host.$method::<f32>($($argument),*),
+        }
+    };
     ($host:expr, $op:expr, [$($input:expr),+], $method:ident($($argument:expr),* $(,)?)) => {
         match $crate::host::check::compute_dtype($op, &[$($input),+])? {
             $crate::dtype::DType::F64 => $host.$method::<f64>($($argument),*),

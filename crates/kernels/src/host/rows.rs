@@ -11,7 +11,7 @@ impl Rows for Host {
         let (rows, _) = check::matrix("takeRows", "table", &table)?;
         check::vector("takeRows", "ids", &ids)?;
         check::ids_in("takeRows", "ids", &integers("takeRows", "ids", &ids)?, rows)?;
-        in_compute_dtype!(self, "takeRows", [&table], take_rows_in(&table, &ids))
+        in_compute_dtype!(self, "takeRows", [], weight & table, take_rows_in(&table, &ids))
     }
 
     fn scatter_add_rows(&mut self, g: Slot, ids: Slot, rows: usize) -> Result<Slot> {
@@ -31,9 +31,12 @@ impl Rows for Host {
         check::shape_is(op, "src", &src, &[n, d])?;
         check::dtype_is(op, "src", &src, dst.dtype())?;
         check::ids_in(op, "ids", &integers(op, "ids", &ids)?, rows)?;
+        let Some(size) = dst.dtype().size() else {
+            return Err(KernelError::dtype(op, format!("dst must not be in a codec, got {}", dst.describe())));
+        };
         check::apart(op, ["dst", "src"], &dst, &src)?;
         check::apart(op, ["dst", "ids"], &dst, &ids)?;
-        copy_rows(&dst, &integers(op, "ids", &ids)?, &src, d * dst.dtype().size());
+        copy_rows(&dst, &integers(op, "ids", &ids)?, &src, d * size);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use half::{bf16, f16};
 
 use super::check::shape_is;
 use super::Compute;
+use crate::codec::{Codec, Coded, Extent};
 use crate::dtype::{DType, Element};
 use crate::error::{KernelError, Result};
 use crate::maths::Floats;
@@ -21,6 +22,9 @@ pub fn convert<T: Element>(x: &Tensor, out: &mut [T]) {
         return;
     }
     match (x.dtype(), T::DTYPE) {
+        (DType::Coded(codec), DType::F32) => {
+            Coded { codec, bytes: &x.bytes(), extent: x.extent() }.expand(0, bytemuck::cast_slice_mut(out));
+        }
         (DType::Bf16, DType::F32) => x.view::<bf16>().convert_to_f32_slice(bytemuck::cast_slice_mut(out)),
         (DType::F16, DType::F32) => x.view::<f16>().convert_to_f32_slice(bytemuck::cast_slice_mut(out)),
         (DType::F32, DType::Bf16) => from_f32::<bf16>(&x.view::<f32>(), bytemuck::cast_slice_mut(out)),
@@ -29,7 +33,7 @@ pub fn convert<T: Element>(x: &Tensor, out: &mut [T]) {
             for (to, from) in out.iter_mut().zip(x.view::<S>().iter()) {
                 *to = T::narrow(from.widen());
             }
-        }),
+        }, codec => expand(Coded { codec, bytes: &x.bytes(), extent: x.extent() }, out)),
     }
 }
 
@@ -38,6 +42,15 @@ where
     [H]: HalfFloatSliceExt,
 {
     out.convert_from_f32_slice(values);
+}
+
+/// Through f32, in pieces that stay in a cache.
+fn expand<T: Element>(weight: Coded, out: &mut [T]) {
+    let mut values = [0.0f32; 1024];
+    for (i, out) in out.chunks_mut(1024).enumerate() {
+        weight.expand(i * 1024, &mut values[..out.len()]);
+        out.iter_mut().zip(values).for_each(|(to, from)| *to = T::narrow(from.widen()));
+    }
 }
 
 /// The elements of a tensor as `R`: borrowed where that is its dtype, else expanded.
@@ -75,6 +88,7 @@ pub enum Stored<'a, R> {
     F32(Ref<'a, [f32]>),
     Bf16(Ref<'a, [bf16]>),
     F16(Ref<'a, [f16]>),
+    Coded(Codec, Extent, Ref<'a, [u8]>),
 }
 
 impl<R: Compute> Stored<'_, R> {
@@ -84,16 +98,18 @@ impl<R: Compute> Stored<'_, R> {
             Stored::F32(values) => Floats::F32(values),
             Stored::Bf16(values) => Floats::Bf16(values),
             Stored::F16(values) => Floats::F16(values),
+            Stored::Coded(codec, extent, bytes) => Floats::Coded(Coded { codec: *codec, bytes, extent: *extent }),
         }
     }
 }
 
-/// `x` is of a float dtype no wider than `R` (`check::compute_dtype`).
+/// `x` is in a codec or of a float dtype no wider than `R` (`check::compute_dtype_with`).
 pub fn stored<'a, R: Compute>(x: &'a Tensor) -> Stored<'a, R> {
     match x.dtype() {
         dtype if dtype == R::DTYPE => Stored::Real(x.view::<R>()),
         DType::Bf16 => Stored::Bf16(x.view::<bf16>()),
         DType::F16 => Stored::F16(x.view::<f16>()),
+        DType::Coded(codec) => Stored::Coded(codec, x.extent(), x.bytes()),
         _ => Stored::F32(x.view::<f32>()),
     }
 }

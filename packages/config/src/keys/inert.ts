@@ -34,7 +34,6 @@ const nothingToSwitch = `
   batch_eval_metrics include_effective_tokens_per_second hub_strategy hub_always_push hub_private_repo export_device
   image_max_pixels image_min_pixels image_do_pan_and_scan crop_to_patches video_max_pixels video_min_pixels
   video_fps video_maxlen use_audio_in_video audio_sampling_rate freeze_vision_tower freeze_multi_modal_projector
-  quantization_method quantization_type double_quantization
 `;
 
 export const inertKeys: Readonly<Record<string, InertKey>> = {

@@ -1,4 +1,4 @@
-import { choice, flag, integer, list, optional, text, textOr } from "../kinds.ts";
+import { choice, flag, integer, list, oneOf, optional, text, textOr } from "../kinds.ts";
 import type { KeyTable, WrittenModel } from "../written.ts";
 
 export const modelKeys: KeyTable<WrittenModel> = {
@@ -24,6 +24,10 @@ export const modelKeys: KeyTable<WrittenModel> = {
   ),
   train_from_scratch: flag(false, "Random weights from the model's config.json instead of its weight files."),
   rope_scaling: optional(choice("linear", ["linear", "dynamic", "llama3"], "Stretch the rotary positions.")),
+  quantization_bit: optional(oneOf([4], "Hold the frozen weights of all linear layers but the head in so many bits.")),
+  quantization_method: choice("bnb", ["bnb"], "How quantization_bit quantises: as bitsandbytes."),
+  quantization_type: choice("nf4", ["nf4", "fp4"], "The 4-bit code."),
+  double_quantization: flag(true, "Quantise the scales of the 4-bit blocks too."),
   infer_dtype: choice(
     "auto",
     ["auto", "float16", "bfloat16", "float32"],

@@ -30,6 +30,7 @@ export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSessi
     engine,
     config: { ...config, doTrain: false },
     batchTokens: 0,
+    emit,
   });
   base.weights.close();
   let history: Message[] = [];

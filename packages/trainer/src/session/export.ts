@@ -9,6 +9,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
+import { tellDequantized, tellExpanded } from "./quantize.ts";
 import { saveModel, type SavedDtype } from "./save-model.ts";
 import { resizeVocab } from "./vocabulary.ts";
 
@@ -29,10 +30,12 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
     engine,
     config: { ...config, doTrain: false },
     batchTokens: 0,
+    emit,
   });
   base.weights.close();
   try {
-    loaded.adapter?.merge();
+    tellDequantized(loaded.adapter?.merge() ?? 0, emit);
+    tellExpanded(loaded.model, dtypeOf(config, loaded), emit);
     prepareRunFolder(folder);
     await checkWritable(folder);
     emit({ type: "progress", what: "exporting", done: 0, total: 1 });

@@ -18,6 +18,7 @@ type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
 const ofFreeze = ({ finetuningType }: RunConfig): boolean => finetuningType === "freeze";
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full" && finetuningType !== "freeze";
+const ofQuantized = ({ quantizationBit }: RunConfig): boolean => quantizationBit !== undefined;
 const ofVirtual = ({ finetuningType }: RunConfig): boolean =>
   finetuningType === "prompt_tuning" || finetuningType === "prefix_tuning";
 const ofPrefixTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prefix_tuning";
@@ -48,6 +49,10 @@ const rules = {
   adapterNameOrPath: "always",
   trainFromScratch: "always",
   ropeScaling: "always",
+  quantizationBit: "always",
+  quantizationMethod: ofQuantized,
+  quantizationType: ofQuantized,
+  doubleQuantization: ofQuantized,
   resizeVocab: "always",
   addTokens: "always",
   addSpecialTokens: "always",

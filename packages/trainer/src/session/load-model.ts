@@ -10,6 +10,7 @@ import {
   type WeightSource,
 } from "@welltempered/checkpoint";
 import type { FinetuningType, RunConfig } from "@welltempered/config";
+import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
 import {
   architectureOf,
@@ -30,6 +31,7 @@ import {
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
+import { checkQuantizable, codecOf, heldBytes, loadWeight, tellDequantized } from "./quantize.ts";
 import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
 import { checkVocabulary, trainsVocabulary, writtenAgain, type Base } from "./vocabulary.ts";
 
@@ -49,6 +51,7 @@ export interface LoadOptions {
   config: RunConfig;
   /** Tokens of the longest micro-batch, for the memory estimate; 0 where nothing trains. */
   batchTokens: number;
+  emit: Emit;
   /** Ids of a text as the model's tokenizer makes them, for adapters that may start from one. */
   tokenize?: (text: string) => readonly number[];
 }
@@ -87,8 +90,10 @@ function openScratch(path: string): OpenModel {
 }
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */
-export function loadModel(base: Base, { engine, config, batchTokens, tokenize }: LoadOptions): LoadedModel {
+export function loadModel(base: Base, { engine, config, batchTokens, tokenize, emit }: LoadOptions): LoadedModel {
   const { architecture, vocabulary, weights } = base;
+  const codec = codecOf(config);
+  checkQuantizable(config, weights);
   checkMergeable(toMerge(config));
   const expected = (vocabulary?.stored ?? architecture).expectedWeights();
   if (!config.trainFromScratch)
@@ -102,12 +107,12 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize }:
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
     ? initialWeights(engine, range, architecture.freshNorm)
-    : (name: string): Tensor => engine.adopt(loadTensor(engine.backend, weights, name));
+    : (name: string, shape: Shape): Tensor => engine.adopt(loadWeight(engine.backend, weights, name, shape, codec));
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
   model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
   const settings = vocabulary === undefined ? config : trainsVocabulary(config, model);
   const adapter = isAdapterType(config.finetuningType)
-    ? attach(engine, model, settings, { record: base.config, tokenize })
+    ? attach(engine, model, settings, { record: base.config, tokenize, emit })
     : undefined;
   trainWeights(engine, model, trained);
   const { names, floatFields } = architecture;
@@ -124,21 +129,18 @@ function needed(
   batchTokens: number,
   trained: ReadonlySet<string>,
 ): number {
-  const half = !config.trainFromScratch && storedDtype(weights) !== "float32";
-  let [bytes, trainable] = [0, 0];
-  for (const [name, shape] of expected) {
-    const numbers = shape.reduce((product, extent) => product * extent, 1);
-    bytes += numbers * (half && !trained.has(name) ? 2 : 4);
-    if (trained.has(name)) trainable += numbers;
-  }
+  const frozen = new Map([...expected].filter(([name]) => !trained.has(name)));
+  const trainable = [...expected].reduce((sum, [name, shape]) => sum + (trained.has(name) ? sizeOf(shape) : 0), 0);
   return estimateMemory({
-    weights: bytes,
+    weights: heldBytes(frozen, weights, codecOf(config)) + 4 * trainable,
     trainable,
     stateBytes: stateBytes[config.optim],
     shapes: [...expected.values()],
     batchTokens,
   });
 }
+
+const sizeOf = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
 
 /** Bytes that an optimizer keeps of each parameter at least: Adafactor's rows and columns, and SGD's momentum, may be none. */
 const stateBytes: Readonly<Record<RunConfig["optim"], number>> = {
@@ -191,10 +193,11 @@ export function checkMergeable(paths: readonly string[]): void {
 interface Origin {
   record: ConfigRecord;
   tokenize: LoadOptions["tokenize"] | undefined;
+  emit: Emit;
 }
 
 function attach(engine: Engine, model: CausalLM, config: RunConfig, origin: Origin): Adapter | undefined {
-  for (const path of toMerge(config)) loadAdapter(engine, model, path).merge();
+  for (const path of toMerge(config)) tellDequantized(loadAdapter(engine, model, path).merge(), origin.emit);
   const last = lastOf(config);
   if (last === undefined) return config.doTrain ? newAdapter(model, config, origin) : undefined;
   const adapter = loadAdapter(engine, model, last);

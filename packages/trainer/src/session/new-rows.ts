@@ -1,6 +1,7 @@
 // How the rows of new tokens start, by LlamaFactory's `init_special_tokens`.
 
 import type { RunConfig } from "@welltempered/config";
+import { isCodec } from "@welltempered/kernels";
 import { add, cast, scale, streamOf, takeRows, type Engine, type Tensor } from "@welltempered/tensor";
 
 export interface NewRows {
@@ -14,7 +15,7 @@ export interface NewRows {
 }
 
 /**
- * table [before,D] → [after,D] in its dtype. A new row is mean(table) + N(0, 1/√D); with descriptions it is the mean of
+ * table [before,D] → [after,D] in its dtype, f32 for one in a codec. A new row is mean(table) + N(0, 1/√D); with descriptions it is the mean of
  * their tokens' rows of `embedding`, plus the same noise if asked for, and mean(table) where nothing is described, which
  * is where transformers' own resizing puts it to 3e-5 of the spread. `stream` names the noise: a seed gives the same
  * rows whenever the model is built.
@@ -24,7 +25,7 @@ export function growTable(engine: Engine, table: Tensor, embedding: Tensor, stre
   const grown = engine.zeros([rows.after, old.shape[1] ?? 1]);
   writeFrom(grown, 0, old);
   writeFrom(grown, rows.before, newRows(old, embedding, stream, rows));
-  return cast(grown, table.dtype);
+  return isCodec(table.dtype) ? grown : cast(grown, table.dtype);
 }
 
 function newRows(

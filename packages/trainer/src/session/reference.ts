@@ -32,7 +32,12 @@ export function loadReference(
     return { pass: (pass) => adapter.without(() => pass(model)), dispose: () => {} };
   const base = opened ?? openBase(referenceConfig(config));
   try {
-    const frozen = loadModel(base, { engine, config: { ...referenceConfig(config), doTrain: false }, batchTokens: 0 });
+    const frozen = loadModel(base, {
+      engine,
+      config: { ...referenceConfig(config), doTrain: false },
+      batchTokens: 0,
+      emit: () => {},
+    });
     checkVocabulary(config, frozen.model.headWeight.shape[0], model.headWeight.shape[0]);
     return { pass: (pass) => pass(frozen.model), dispose: () => frozen.model.dispose() };
   } finally {
@@ -53,5 +58,6 @@ const referenceConfig = (config: RunConfig): RunConfig => ({
   modelNameOrPath: config.refModel ?? config.modelNameOrPath,
   trainFromScratch: config.trainFromScratch && config.refModel === undefined,
   finetuningType: "lora",
+  quantizationBit: undefined,
   adapterNameOrPath: [],
 });

@@ -97,6 +97,7 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
       engine,
       config,
       batchTokens,
+      emit,
       tokenize: (words) => text.tokenizer.encode(words, { addSpecialTokens: true, allowSpecial: true }),
     });
     base.weights.close();

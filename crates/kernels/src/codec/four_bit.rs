@@ -1,0 +1,227 @@
+//! bitsandbytes' 4-bit codes (Dettmers et al. 2023, "QLoRA"): w = table[code] · absmax of its block, blocks counted over
+//! the whole matrix row-major. Double quantisation keeps absmax − mean in the dynamic 8-bit code, 256 to a block.
+//! Codes and absmax are those of bitsandbytes for the same f32 numbers.
+//!
+//! Bytes: codes, two a byte, the first in the high half; then either absmax as f32, or absmax codes, their absmax as f32,
+//! and the mean as f32.
+
+use super::dynamic_map;
+use super::{absmax, f32_at, put_f32, Extent, Format};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    Nf4,
+    Fp4,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FourBit {
+    table: Table,
+    block: usize,
+    double: bool,
+}
+
+/// Quantiles of the normal distribution.
+const NF4: [f32; 16] = [
+    -1.0,
+    -0.696_192_8,
+    -0.525_073_05,
+    -0.394_917_5,
+    -0.284_441_38,
+    -0.184_773_43,
+    -0.091_050_036,
+    0.0,
+    0.079_580_3,
+    0.160_930_2,
+    0.246_112_3,
+    0.337_915_24,
+    0.440_709_83,
+    0.562_617,
+    0.722_956_84,
+    1.0,
+];
+const FP4: [f32; 16] = [
+    0.0,
+    0.0625 / 12.0,
+    8.0 / 12.0,
+    1.0,
+    4.0 / 12.0,
+    6.0 / 12.0,
+    2.0 / 12.0,
+    3.0 / 12.0,
+    0.0,
+    -0.0625 / 12.0,
+    -8.0 / 12.0,
+    -1.0,
+    -4.0 / 12.0,
+    -6.0 / 12.0,
+    -2.0 / 12.0,
+    -3.0 / 12.0,
+];
+/// Codes in the order of their values.
+const NF4_ORDER: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+const FP4_ORDER: [u8; 16] = [11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3];
+
+static NF4_PAIRS: [[f32; 2]; 256] = pairs(&NF4);
+static FP4_PAIRS: [[f32; 2]; 256] = pairs(&FP4);
+
+/// Both values of a byte.
+const fn pairs(values: &[f32; 16]) -> [[f32; 2]; 256] {
+    let mut pairs = [[0.0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [values[byte >> 4], values[byte & 15]];
+        byte += 1;
+    }
+    pairs
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Table::Nf4 => "nf4",
+            Table::Fp4 => "fp4",
+        }
+    }
+
+    fn pairs(self) -> &'static [[f32; 2]; 256] {
+        match self {
+            Table::Nf4 => &NF4_PAIRS,
+            Table::Fp4 => &FP4_PAIRS,
+        }
+    }
+
+    /// Codes by value, and the middles between neighbours.
+    fn thresholds(self) -> (&'static [u8; 16], [f32; 15]) {
+        let (values, order) = match self {
+            Table::Nf4 => (&NF4, &NF4_ORDER),
+            Table::Fp4 => (&FP4, &FP4_ORDER),
+        };
+        let value = |i: usize| values[usize::from(order[i])];
+        (order, std::array::from_fn(|i| (value(i) + value(i + 1)) / 2.0))
+    }
+}
+
+/// Blocks of absmax.
+const NESTED: usize = 256;
+/// Blocks whose largest number is below count as if it were this.
+const SMALLEST: f32 = 1e-38;
+
+impl FourBit {
+    /// "nf4/64", "fp4/128/double"
+    pub fn from_name(name: &str) -> Option<FourBit> {
+        let mut parts = name.split('/');
+        let first = parts.next()?;
+        let table = [Table::Nf4, Table::Fp4].into_iter().find(|table| table.name() == first)?;
+        let block: usize = parts.next()?.parse().ok()?;
+        let double = match (parts.next(), parts.next()) {
+            (None, None) => false,
+            (Some("double"), None) => true,
+            _ => return None,
+        };
+        let codec = FourBit { table, block, double };
+        (block.is_power_of_two() && (32..=4096).contains(&block) && codec.name() == name).then_some(codec)
+    }
+
+    fn blocks(&self, elements: usize) -> usize {
+        elements.div_ceil(self.block)
+    }
+
+    /// absmax of a block; `scales` is what follows the codes.
+    fn scale(&self, scales: &[u8], blocks: usize, block: usize) -> f32 {
+        if !self.double {
+            return f32_at(scales, block);
+        }
+        let (codes, nested) = scales.split_at(blocks);
+        let offset = f32_at(nested, blocks.div_ceil(NESTED));
+        dynamic_map::values()[usize::from(codes[block])] * f32_at(nested, block / NESTED) + offset
+    }
+
+    /// absmax of every block, codes into `out`.
+    fn encode_blocks(&self, values: &[f32], out: &mut [u8]) -> Vec<f32> {
+        let (order, middles) = self.table.thresholds();
+        let code = |x: f32| order[middles.iter().map(|&middle| usize::from(middle < x)).sum::<usize>()];
+        // An odd matrix ends with the code of a zero.
+        out.fill(code(0.0));
+        let mut scales = Vec::with_capacity(self.blocks(values.len()));
+        for (block, codes) in values.chunks(self.block).zip(out.chunks_mut(self.block / 2)) {
+            let most = absmax(block);
+            let whole = block.len() == self.block;
+            // bitsandbytes multiplies by the reciprocal, but divides in the last block where that is short.
+            let (divisor, factor) = if whole { (1.0, 1.0 / most.max(SMALLEST)) } else { (most.max(SMALLEST), 1.0) };
+            scales.push(if whole { most } else { divisor });
+            for (byte, pair) in codes.iter_mut().zip(block.chunks(2)) {
+                let code = |x: &f32| code((x * factor / divisor).clamp(-1.0, 1.0));
+                let low = pair.get(1).map_or(*byte, code);
+                *byte = code(&pair[0]) << 4 | low;
+            }
+        }
+        scales
+    }
+}
+
+impl Format for FourBit {
+    fn name(&self) -> String {
+        format!("{}/{}{}", self.table.name(), self.block, if self.double { "/double" } else { "" })
+    }
+
+    fn bytes(&self, extent: Extent) -> Option<usize> {
+        let blocks = self.blocks(extent.elements);
+        let scales = match self.double {
+            true => blocks + 4 * (blocks.div_ceil(NESTED) + 1),
+            false => 4 * blocks,
+        };
+        Some(extent.elements.div_ceil(2) + scales)
+    }
+
+    fn expand(&self, bytes: &[u8], extent: Extent, start: usize, out: &mut [f32]) {
+        let (codes, scales) = bytes.split_at(extent.elements.div_ceil(2));
+        let (pairs, blocks) = (self.table.pairs(), self.blocks(extent.elements));
+        let (mut at, mut rest) = (start, out);
+        while !rest.is_empty() {
+            let count = (self.block - at % self.block).min(rest.len());
+            let (now, later) = rest.split_at_mut(count);
+            expand_pairs(pairs, codes, at, self.scale(scales, blocks, at / self.block), now);
+            (at, rest) = (at + count, later);
+        }
+    }
+
+    fn encode(&self, values: &[f32], extent: Extent, out: &mut [u8]) -> bool {
+        let (codes, scales) = out.split_at_mut(extent.elements.div_ceil(2));
+        let absmaxes = self.encode_blocks(values, codes);
+        if !self.double {
+            put_f32(scales, absmaxes);
+            return true;
+        }
+        let (codes, nested) = scales.split_at_mut(absmaxes.len());
+        let sum: f64 = absmaxes.iter().map(|&x| f64::from(x)).sum();
+        let offset = (sum / absmaxes.len().max(1) as f64) as f32;
+        let deltas: Vec<f32> = absmaxes.iter().map(|x| x - offset).collect();
+        let largest = deltas.chunks(NESTED).map(absmax);
+        for ((codes, deltas), most) in codes.chunks_mut(NESTED).zip(deltas.chunks(NESTED)).zip(largest.clone()) {
+            let factor = 1.0 / most;
+            codes.iter_mut().zip(deltas).for_each(|(code, delta)| *code = dynamic_map::code(delta * factor));
+        }
+        put_f32(nested, largest.chain([offset]));
+        true
+    }
+}
+
+/// Values of one block from element `at` on.
+fn expand_pairs(pairs: &[[f32; 2]; 256], codes: &[u8], at: usize, scale: f32, out: &mut [f32]) {
+    let (first, out) = out.split_at_mut((at % 2).min(out.len()));
+    for value in first {
+        *value = pairs[usize::from(codes[at / 2])][1] * scale;
+    }
+    let codes = &codes[at.div_ceil(2)..];
+    let mut whole = out.chunks_exact_mut(2);
+    let mut used = 0;
+    for (values, &code) in (&mut whole).zip(codes) {
+        let [high, low] = pairs[usize::from(code)];
+        (values[0], values[1]) = (high * scale, low * scale);
+        used += 1;
+    }
+    for value in whole.into_remainder() {
+        *value = pairs[usize::from(codes[used])][0] * scale;
+    }
+}

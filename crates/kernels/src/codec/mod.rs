@@ -1,0 +1,99 @@
+//! Codecs of weights: matrices that stay in blocks of a few bits and are expanded to f32 piece by piece while an op uses
+//! them. A codec is one file with a `Format`, and its lines in `Codec`.
+
+mod dynamic_map;
+pub mod four_bit;
+pub mod gguf;
+mod gguf_k;
+
+pub use four_bit::FourBit;
+pub use gguf::Blocks;
+
+/// Where a matrix ends: its elements, row-major, in rows of `columns`.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    pub elements: usize,
+    pub columns: usize,
+}
+
+pub trait Format {
+    /// As `StorageType` of packages/kernels/src/backend.ts names it.
+    fn name(&self) -> String;
+    /// Bytes of a matrix, `None` where its rows do not fit the blocks or the number overflows.
+    fn bytes(&self, extent: Extent) -> Option<usize>;
+    /// Elements `start` … `start + out.len()` of a matrix that is in `bytes`.
+    fn expand(&self, bytes: &[u8], extent: Extent, start: usize, out: &mut [f32]);
+    /// Fills `out`, which has `bytes` for the matrix; false where the codec is only read.
+    fn encode(&self, _values: &[f32], _extent: Extent, _out: &mut [u8]) -> bool {
+        false
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    Gguf(Blocks),
+    FourBit(FourBit),
+}
+
+impl Codec {
+    pub fn from_name(name: &str) -> Option<Codec> {
+        Blocks::from_name(name).map(Codec::Gguf).or_else(|| FourBit::from_name(name).map(Codec::FourBit))
+    }
+
+    fn format(&self) -> &dyn Format {
+        match self {
+            Codec::Gguf(blocks) => blocks,
+            Codec::FourBit(codes) => codes,
+        }
+    }
+
+    pub fn name(&self) -> String {
+        self.format().name()
+    }
+
+    pub fn bytes(&self, extent: Extent) -> Option<usize> {
+        self.format().bytes(extent)
+    }
+
+    pub fn encode(&self, values: &[f32], extent: Extent, out: &mut [u8]) -> bool {
+        self.format().encode(values, extent, out)
+    }
+}
+
+/// A matrix in its codec, borrowed.
+#[derive(Clone, Copy)]
+pub struct Coded<'a> {
+    pub codec: Codec,
+    pub bytes: &'a [u8],
+    pub extent: Extent,
+}
+
+impl Coded<'_> {
+    /// Elements from `start` on.
+    pub fn expand(&self, start: usize, out: &mut [f32]) {
+        self.codec.format().expand(self.bytes, self.extent, start, out);
+    }
+
+    pub fn get(&self, i: usize) -> f32 {
+        let mut value = [0.0];
+        self.expand(i, &mut value);
+        value[0]
+    }
+}
+
+/// The little-endian f32 number `i` of `bytes`.
+fn f32_at(bytes: &[u8], i: usize) -> f32 {
+    let at = 4 * i;
+    f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn put_f32(bytes: &mut [u8], values: impl IntoIterator<Item = f32>) {
+    for (bytes, value) in bytes.chunks_exact_mut(4).zip(values) {
+        bytes.copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// The largest magnitude; NaN where there is one.
+fn absmax(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |most: f32, x| if x.abs() > most || x.is_nan() { x.abs() } else { most })
+}

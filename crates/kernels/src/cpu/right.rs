@@ -1,0 +1,77 @@
+//! The stored side of a product: rows of f32, bf16, f16 or of a codec, expanded where they are used.
+
+use super::pool::with_scratch;
+use super::simd::{pack_transposed, Block, Element, Isa, Rows};
+use crate::codec::Coded;
+use std::ops::Range;
+
+pub trait Right: Copy + Send + Sync {
+    /// Elements from `start` on.
+    fn expand(self, start: usize, y: &mut [f32]);
+    /// y `[k, rows]` (rows `y_stride` apart) = xᵀ for x `[rows, k]` that begins at element `start`, rows `stride` apart.
+    fn pack_transposed(self, isa: Isa, start: usize, stride: usize, x: [usize; 2], y: &mut [f32], y_stride: usize);
+    /// c += alpha · a · bᵀ with these rows of b, as long as those of a.
+    fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block);
+}
+
+impl<E: Element> Right for &[E] {
+    fn expand(self, start: usize, y: &mut [f32]) {
+        y.iter_mut().zip(&self[start..]).for_each(|(y, x)| *y = x.to_f32());
+    }
+
+    fn pack_transposed(
+        self,
+        isa: Isa,
+        start: usize,
+        stride: usize,
+        [rows, k]: [usize; 2],
+        y: &mut [f32],
+        y_stride: usize,
+    ) {
+        pack_transposed(isa, &self[start..], stride, rows, k, y, y_stride);
+    }
+
+    fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
+        let k = a.length;
+        let b = Rows { data: &self[rows.start * k..rows.end * k], length: k, stride: k };
+        E::dots(isa, alpha, a, b, c);
+    }
+}
+
+/// Rows that are expanded at a time for dot products.
+const ROWS: usize = 8;
+
+impl Right for Coded<'_> {
+    fn expand(self, start: usize, y: &mut [f32]) {
+        Coded::expand(&self, start, y);
+    }
+
+    fn pack_transposed(
+        self,
+        isa: Isa,
+        start: usize,
+        stride: usize,
+        [rows, k]: [usize; 2],
+        y: &mut [f32],
+        y_stride: usize,
+    ) {
+        with_scratch(rows * k, |x| {
+            for (i, x) in x.chunks_mut(k).enumerate() {
+                Coded::expand(&self, start + i * stride, x);
+            }
+            pack_transposed(isa, x, k, rows, k, y, y_stride);
+        });
+    }
+
+    fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
+        let k = a.length;
+        for start in (0..rows.len()).step_by(ROWS) {
+            let end = rows.len().min(start + ROWS);
+            with_scratch((end - start) * k, |x| {
+                Coded::expand(&self, (rows.start + start) * k, x);
+                let b = Rows { data: &*x, length: k, stride: k };
+                f32::dots(isa, alpha, a, b, &mut c.part(0..c.rows(), start..end));
+            });
+        }
+    }
+}
