@@ -40,7 +40,7 @@ def collate(rows):
     }
 
 
-def reference_run(model, folder: Path, learning_rate: float, clip: float, steps: int = STEPS, **extra):
+def reference_run(model, folder: Path, learning_rate: float, clip: float, **extra):
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainingArguments
 
@@ -49,7 +49,7 @@ def reference_run(model, folder: Path, learning_rate: float, clip: float, steps:
             return SequentialSampler(self.train_dataset)
 
     arguments = TrainingArguments(
-        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=2, gradient_accumulation_steps=2, learning_rate=learning_rate,
+        output_dir=str(folder), max_steps=STEPS, per_device_train_batch_size=2, gradient_accumulation_steps=2, learning_rate=learning_rate,
         weight_decay=0.1, max_grad_norm=clip, lr_scheduler_type="cosine", warmup_steps=5, logging_steps=1, save_strategy="no",
         report_to="none", use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False, **extra,
     )
@@ -58,12 +58,12 @@ def reference_run(model, folder: Path, learning_rate: float, clip: float, steps:
     return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
-def our_run(folder: Path, learning_rate: float, clip: float, steps: int = STEPS, **extra):
+def our_run(folder: Path, learning_rate: float, clip: float, **extra):
     (folder / "rows.json").write_text(json.dumps([{"instruction": prompt, "output": answer} for prompt, answer in texts()]))
     (folder / "dataset_info.json").write_text(json.dumps({"rows": {"file_name": "rows.json"}}))
     settings = {
         "model_name_or_path": str(folder / "model"), "stage": "sft", "do_train": True, "dataset": "rows", "dataset_dir": str(folder),
-        "template": "chatml", "cutoff_len": 256, "output_dir": str(folder / "ours"), "max_steps": steps, "per_device_train_batch_size": 2,
+        "template": "chatml", "cutoff_len": 256, "output_dir": str(folder / "ours"), "max_steps": STEPS, "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 2, "learning_rate": learning_rate, "weight_decay": 0.1, "max_grad_norm": clip,
         "lr_scheduler_type": "cosine", "warmup_steps": 5, "logging_steps": 1, "save_strategy": "no", "disable_shuffling": True, **extra,
     }
@@ -72,8 +72,8 @@ def our_run(folder: Path, learning_rate: float, clip: float, steps: int = STEPS,
     return [entry for entry in json.loads((folder / "ours" / "trainer_state.json").read_text())["log_history"] if "loss" in entry]
 
 
-def compare(ours, theirs, steps: int = STEPS, learned: float = 0.8) -> None:
-    assert len(ours) == len(theirs) == steps
+def compare(ours, theirs, learned: float = 0.8) -> None:
+    assert len(ours) == len(theirs) == STEPS
     assert theirs[-1]["loss"] < learned * theirs[0]["loss"], "the reference learned nothing: the comparison would be empty"
     for mine, other in zip(ours, theirs, strict=True):
         assert mine["step"] == other["step"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import test_curves
 import torch
 from conftest import our_logits, save_tiny, temper
 from test_adapters import assert_close, logits_of, train_config
@@ -29,7 +30,11 @@ MODELS = {
 }
 TRAINED = list({name.split(",")[0]: name for name in reversed(MODELS)}.values())
 ROWS = [[3, 17, 250, 99, 5, 61, 300, 12, 8, 8, 41, 77, 2, 390], [12, 8, 8, 41]]
-STEPS = 20
+
+
+@pytest.fixture(autouse=True)
+def twenty_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_curves, "STEPS", 20)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -57,8 +62,8 @@ def test_lora_curve_and_merged_export(name: str, tmp_path: Path) -> None:
     lora = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
     get_peft_model(load(tmp_path / "model"), lora).save_pretrained(tmp_path / "adapter")
     model = PeftModel.from_pretrained(load(tmp_path / "model"), tmp_path / "adapter", is_trainable=True)
-    ours = our_run(tmp_path, 1e-2, 1.0, STEPS, finetuning_type="lora", adapter_name_or_path=str(tmp_path / "adapter"))
-    compare_curves(ours, reference_run(model, tmp_path / "theirs", 1e-2, 1.0, STEPS), STEPS, 0.95)
+    ours = our_run(tmp_path, 1e-2, 1.0, finetuning_type="lora", adapter_name_or_path=str(tmp_path / "adapter"))
+    compare_curves(ours, reference_run(model, tmp_path / "theirs", 1e-2, 1.0), 0.95)
     model.save_pretrained(tmp_path / "final")
     mine, other = (load_file(tmp_path / folder / "adapter_model.safetensors") for folder in ("ours", "final"))
     assert mine.keys() == other.keys()
@@ -74,8 +79,8 @@ def test_lora_curve_and_merged_export(name: str, tmp_path: Path) -> None:
 def test_full_curve_and_saved_model(name: str, tmp_path: Path) -> None:
     save_tiny(tmp_path / "model", seed=13, **MODELS[name])
     model = load(tmp_path / "model")
-    ours = our_run(tmp_path, 2e-3, 3.0, STEPS, finetuning_type="full")
-    compare_curves(ours, reference_run(model, tmp_path / "theirs", 2e-3, 3.0, STEPS), STEPS, 0.95)
+    ours = our_run(tmp_path, 2e-3, 3.0, finetuning_type="full")
+    compare_curves(ours, reference_run(model, tmp_path / "theirs", 2e-3, 3.0), 0.95)
     saved = load(tmp_path / "ours")
     for key, weight in model.state_dict().items():
         assert relative(saved.state_dict()[key], weight) <= 1e-4, key
