@@ -1,4 +1,4 @@
-//! The dynamic 8-bit codes that bitsandbytes keeps optimizer state in (Dettmers et al. 2021, arXiv 2110.02861): sign,
+//! The dynamic 8-bit codes that bitsandbytes keeps optimizer state and nested scales in (Dettmers et al. 2021, arXiv 2110.02861): sign,
 //! decimal exponent and a linear fraction, for blocks of 256 numbers divided by their largest magnitude.
 
 use std::sync::OnceLock;
@@ -63,12 +63,18 @@ impl DynamicCode {
             codes.fill(0);
             return scale;
         }
-        let [half, steps] = [0.5, (GRID - 1) as f64].map(R::from_f64);
         for (code, &x) in codes.iter_mut().zip(block) {
-            let step = (x / scale + R::one()) * half * steps + half;
-            *code = self.nearest[(step.to_f64() as usize).min(GRID - 1)];
+            *code = self.code(x / scale);
         }
         scale
+    }
+
+    /// The code of x in [−1, 1].
+    #[inline(always)]
+    pub fn code<R: Real>(&self, x: R) -> u8 {
+        let [half, steps] = [0.5, (GRID - 1) as f64].map(R::from_f64);
+        let step = (x + R::one()) * half * steps + half;
+        self.nearest[(step.to_f64() as usize).min(GRID - 1)]
     }
 }
 

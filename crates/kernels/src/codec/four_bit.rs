@@ -5,8 +5,8 @@
 //! Bytes: codes, two a byte, the first in the high half; then either absmax as f32, or absmax codes, their absmax as f32,
 //! and the mean as f32.
 
-use super::dynamic_map;
 use super::{absmax, f32_at, put_f32, Extent, Format};
+use crate::dynamic_code::DynamicCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Table {
@@ -134,7 +134,7 @@ impl FourBit {
         }
         let (codes, nested) = scales.split_at(blocks);
         let offset = f32_at(nested, blocks.div_ceil(NESTED));
-        dynamic_map::values()[usize::from(codes[block])] * f32_at(nested, block / NESTED) + offset
+        DynamicCode::signed().values()[usize::from(codes[block])] * f32_at(nested, block / NESTED) + offset
     }
 
     /// absmax of every block, codes into `out`.
@@ -200,7 +200,7 @@ impl Format for FourBit {
         let largest = deltas.chunks(NESTED).map(absmax);
         for ((codes, deltas), most) in codes.chunks_mut(NESTED).zip(deltas.chunks(NESTED)).zip(largest.clone()) {
             let factor = 1.0 / most;
-            codes.iter_mut().zip(deltas).for_each(|(code, delta)| *code = dynamic_map::code(delta * factor));
+            codes.iter_mut().zip(deltas).for_each(|(code, delta)| *code = DynamicCode::signed().code(delta * factor));
         }
         put_f32(nested, largest.chain([offset]));
         true

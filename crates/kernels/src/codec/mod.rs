@@ -1,7 +1,6 @@
 //! Codecs of weights: matrices that stay in blocks of a few bits and are expanded to f32 piece by piece while an op uses
 //! them. A codec is one file with a `Format`, and its lines in `Codec`.
 
-mod dynamic_map;
 pub mod four_bit;
 pub mod gguf;
 mod gguf_k;
