@@ -2,6 +2,7 @@
 // run with one continues to the same bytes.
 import { loadConfig } from "@welltempered/config";
 import { KvCache, packRows, type CausalLM } from "@welltempered/nn";
+import type { Adapter } from "@welltempered/peft";
 import { Engine } from "@welltempered/tensor";
 import { loadModel, openBase, runExport, runTraining } from "@welltempered/trainer";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -43,13 +44,11 @@ const methods: [name: string, words: readonly string[]][] = [
 
 const silent = (): void => undefined;
 
-function modelWith(words: readonly string[]): { engine: Engine; model: CausalLM } {
+function modelWith(words: readonly string[]): { engine: Engine; model: CausalLM; adapter: Adapter | undefined } {
   const { config } = loadConfig([...common, ...words, `output_dir=${scratch}/none`], "train");
   const engine = Engine.open({ threads: 1 });
-  return {
-    engine,
-    model: loadModel(openBase(config), { engine, config, batchTokens: 0, emit: () => undefined }).model,
-  };
+  const { model, adapter } = loadModel(openBase(config), { engine, config, batchTokens: 0, emit: silent });
+  return { engine, model, adapter };
 }
 
 const sequences = [
@@ -75,6 +74,16 @@ async function run(folder: string, words: readonly string[], stopAfter = Infinit
 }
 
 describe.each(methods)("%s", (name, words) => {
+  it("is off in the reference of a preference loss, and on again after it", async () => {
+    const hidden = ({ engine, model }: ReturnType<typeof modelWith>) =>
+      engine.noGrad(() => engine.scope(() => model.forward(packRows(sequences)))).read();
+    const [base, adapted] = [modelWith([]), modelWith(words)];
+    const on = await hidden(adapted);
+    expect(await adapted.adapter?.without(() => hidden(adapted))).toEqual(await hidden(base));
+    expect(await hidden(adapted)).toEqual(on);
+    expect(on).not.toEqual(await hidden(base));
+  });
+
   it("acts on each of several packed rows as on the row alone", async () => {
     const { engine, model } = modelWith(words);
     const hidden = (rows: readonly number[][]) =>
