@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import test_curves
 import torch
+from cells import shown
 from conftest import ROOT, our_logits, temper
 from safetensors.torch import load_file
 from test_adapters import assert_close, train_config
@@ -30,6 +31,7 @@ def test_an_adapter_of_the_library_here(name: str, tmp_path: Path) -> None:
     values, logits = expected(name)
     assert_close(our_logits(MODEL, values["rows"], tmp_path, adapter=FIXTURES / name), logits, 1e-5)
     assert our_greedy(MODEL, values["rows"], tmp_path, FIXTURES / name) == values["answers"]
+    shown(name, "f32", "loads from peft", mark="from adapters")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,6 +41,7 @@ def test_curve(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     shutil.copytree(MODEL, tmp_path / "model")
     ours = our_run(tmp_path, 1e-2, 1.0, adapter_name_or_path=str(FIXTURES / name), **OURS[name])
     compare(ours, values["log"], learned=0.9)
+    shown(name, "f32", "trains", "gradients")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import test_curves
 import torch
+from cells import shown
 from conftest import our_logits, save_tiny, temper
 from safetensors.torch import load_file
 from test_adapters import ROWS, TARGETS, assert_close, logits_of, train_config
@@ -85,6 +86,10 @@ def butterflies_without_cuda(request, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(layer.FastBlockDiag, "apply", lambda factors: torch.stack([torch.block_diag(*blocks) for blocks in factors]))
 
 
+def method_of(case: str) -> str:
+    return case.split(",")[0].split(" ")[0]
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_curve_and_final_adapter(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from peft import PeftModel
@@ -102,6 +107,7 @@ def test_curve_and_final_adapter(name: str, tmp_path: Path, monkeypatch: pytest.
     assert mine.keys() == other.keys()
     for key in other:
         assert relative(mine[key], other[key]) <= 1e-4, key
+    shown(method_of(name), "f32", "trains", "gradients")
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -118,6 +124,7 @@ def test_our_adapter_loads_in_peft_and_merges(name: str, tmp_path: Path) -> None
     assert theirs.peft_config["default"].to_dict() == {**case.config().to_dict(), "inference_mode": True, "base_model_name_or_path": str(tmp_path / "model")}
     assert (logits_of(theirs, ROWS)[0] - plain[0]).abs().max() > 1e-3, "the adapter does nothing: its keys did not match"
     check_here(tmp_path, tmp_path / "saves", theirs)
+    shown(method_of(name), "f32", "loads in peft", "merges")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -127,6 +134,7 @@ def test_an_adapter_of_peft_loads_and_merges_here(name: str, tmp_path: Path) -> 
     theirs = case.fresh(tmp_path / "model").eval()
     theirs.save_pretrained(tmp_path / "adapter")
     check_here(tmp_path, tmp_path / "adapter", theirs)
+    shown(method_of(name), "f32", "loads from peft")
 
 
 def butterfly(matrices: torch.Tensor) -> torch.Tensor:
@@ -173,6 +181,7 @@ def test_a_base_kept_in_bf16_gives_the_logits_of_its_numbers(name: str, tmp_path
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
     theirs = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
     assert_close(our_logits(tmp_path / "model", ROWS, tmp_path, adapter=tmp_path / "adapter"), logits_of(theirs, ROWS), 1e-5)
+    shown(name, "bf16", "loads from peft")
 
 
 def check_here(folder: Path, adapter: Path, theirs) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import test_curves
 import torch
+from cells import shown
 from conftest import node_script, our_logits, save_tiny, temper
 from safetensors.torch import load_file
 from test_adapters import ROWS, assert_close, logits_of, train_config
@@ -59,6 +60,10 @@ def base_of(model: Path):
     return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
 
 
+def method_of(name: str) -> str:
+    return "prompt tuning" if name.startswith("prompt") else "prefix tuning"
+
+
 @pytest.mark.parametrize("name", ["prompt", "prefix"])
 def test_curve_of_a_peft_adapter(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from peft import get_peft_model
@@ -77,6 +82,7 @@ def test_curve_of_a_peft_adapter(name: str, tmp_path: Path, monkeypatch: pytest.
     for key in other:
         assert relative(other[key], start[key]) > 0.1, "the reference hardly moved: the comparison would be empty"
         assert relative(mine[key], other[key]) <= 1e-4, key
+    shown(method_of(name), "f32", "trains", "gradients")
 
 
 def test_curve_of_a_projected_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +120,7 @@ def test_our_adapter_in_peft_and_greedy_decoding(name: str, tmp_path: Path) -> N
     get_peft_model(base_of(model), peft_config(name, model)).save_pretrained(tmp_path / "theirs")
     written, expected = (json.loads((folder / "adapter_config.json").read_text()) for folder in (saves, tmp_path / "theirs"))
     assert {**written, "base_model_name_or_path": None} == {**expected, "base_model_name_or_path": None}
+    shown(method_of(name), "f32", "loads in peft")
 
 
 @pytest.mark.parametrize("name", ["prompt", "prefix", "projected prefix"])
@@ -127,6 +134,7 @@ def test_a_peft_adapter_here(name: str, tmp_path: Path) -> None:
     theirs = PeftModel.from_pretrained(base_of(model), adapter).eval()
     expected = [logits[-len(row):] for logits, row in zip(logits_of(theirs, ROWS), ROWS, strict=True)]
     assert_close(our_logits(model, ROWS, tmp_path, adapter=adapter), expected, 1e-5)
+    shown(method_of(name), "f32", "loads from peft")
 
 
 def test_a_text_gives_the_same_start_as_peft(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-//! The dynamic 8-bit codes that bitsandbytes keeps optimizer state and nested scales in (Dettmers et al. 2021, arXiv 2110.02861): sign,
-//! decimal exponent and a linear fraction, for blocks of 256 numbers divided by their largest magnitude.
+//! The dynamic 8-bit codes that bitsandbytes keeps optimizer state and nested scales in (Dettmers et al. 2021, arXiv
+//! 2110.02861): sign, decimal exponent and a linear fraction, for blocks of 256 numbers divided by their largest magnitude.
 
 use std::sync::OnceLock;
 

@@ -9,6 +9,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { shown } from "./cells.ts";
 
 const fixtures = new URL("../../../fixtures/llamafactory/", import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), "welltempered-attached-"));
@@ -74,6 +75,8 @@ async function run(folder: string, words: readonly string[], stopAfter = Infinit
 }
 
 describe.each(methods)("%s", (name, words) => {
+  const method = (words[0] ?? "").replace("finetuning_type=", "").replace("_", " ");
+
   it("is off in the reference of a preference loss, and on again after it", async () => {
     const hidden = ({ engine, model }: ReturnType<typeof modelWith>) =>
       engine.noGrad(() => engine.scope(() => model.forward(packRows(sequences)))).read();
@@ -134,6 +137,7 @@ describe.each(methods)("%s", (name, words) => {
         }
       ).log_history.map(({ loss, eval_loss: evalLoss }) => loss ?? evalLoss);
     expect(log(again)).toEqual(log(whole));
+    shown(method, "f32", ["resumes bit-exactly"]);
   });
 
   it("is not merged: the folder is named, and what to do", async () => {
@@ -146,6 +150,7 @@ describe.each(methods)("%s", (name, words) => {
       "train",
     );
     await expect(runTraining(chain.config, silent, () => false)).rejects.toThrow(/has no place in the base weights/);
+    shown(method, "f32", ["merges"], "refused");
   });
 });
 

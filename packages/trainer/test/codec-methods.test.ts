@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { shown } from "./cells.ts";
 
 const fixtures = new URL("../../../fixtures/", import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), "welltempered-codec-methods-"));
@@ -52,15 +53,16 @@ const weightsOf = (folder: string): string =>
     .join();
 
 describe.each<[name: string, words: readonly string[]]>([
-  ["LoRA", []],
-  ["DoRA", ["use_dora=true"]],
-  ["LoHa", ["finetuning_type=loha"]],
-  ["IA3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
-  ["OFT", ["finetuning_type=oft", "oft_block_size=8"]],
-  ["BOFT", ["finetuning_type=boft"]],
+  ["lora", []],
+  ["dora", ["use_dora=true"]],
+  ["loha", ["finetuning_type=loha"]],
+  ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
+  ["oft", ["finetuning_type=oft", "oft_block_size=8"]],
+  ["boft", ["finetuning_type=boft"]],
   ["prompt tuning", ["finetuning_type=prompt_tuning", "num_virtual_tokens=3"]],
   ["prefix tuning", ["finetuning_type=prefix_tuning", "num_virtual_tokens=3"]],
-  ["Pfeiffer adapters", ["finetuning_type=pfeiffer"]],
+  ["pfeiffer", ["finetuning_type=pfeiffer"]],
+  ["houlsby", ["finetuning_type=houlsby"]],
 ])("%s on nf4", (name, words) => {
   const folder = join(scratch, name);
 
@@ -73,11 +75,13 @@ describe.each<[name: string, words: readonly string[]]>([
       expect(Math.abs((ours[i]?.grad_norm ?? 0) - grad_norm) / grad_norm).toBeLessThan(1e-5);
     }
     expect(theirs.at(-1)?.loss).not.toBe(theirs[0]?.loss);
+    shown(name, "nf4", ["trains", "gradients"]);
   });
 
   it("continues from a checkpoint to the same bytes", async () => {
     await train(`${folder}-again`, [...quantized, ...words, `resume_from_checkpoint=${folder}/checkpoint-2`]);
     expect(weightsOf(folder)).not.toBe("");
     expect(weightsOf(`${folder}-again`)).toBe(weightsOf(folder));
+    shown(name, "nf4", ["resumes bit-exactly"]);
   });
 });

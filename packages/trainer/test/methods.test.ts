@@ -1,10 +1,11 @@
 // A run of each method that continues from a checkpoint ends with the bytes of one that nothing stopped.
 import { loadConfig } from "@welltempered/config";
 import { runTraining } from "@welltempered/trainer";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
+import { shown } from "./cells.ts";
 
 const fixtures = new URL("../../../fixtures/llamafactory/", import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), "welltempered-methods-"));
@@ -47,18 +48,14 @@ const lossesOf = (folder: string): unknown[] => {
 
 const bytesOf = (folder: string): string => readFileSync(join(folder, "adapter_model.safetensors")).toString("base64");
 
-/** A cell of docs/methods.md, where `node tools/methods.mjs` asks for it. */
-function shown(method: string): void {
-  const file = process.env["TEMPER_CELLS"];
-  const cell = { method, base: "f32", property: "resumes bit-exactly" };
-  if (file !== undefined) appendFileSync(file, `${JSON.stringify(cell)}\n`);
-}
-
 it.each<[string, readonly string[]]>([
   ["lora", []],
   ["dora", ["use_dora=true"]],
   ["dora with rslora", ["use_dora=true", "use_rslora=true"]],
   ["loha", ["finetuning_type=loha", "lora_dropout=0"]],
+  ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
+  ["oft", ["finetuning_type=oft", "oft_block_size=8"]],
+  ["boft", ["finetuning_type=boft"]],
 ])("%s", async (name, words) => {
   const [whole, again] = [join(scratch, name, "whole"), join(scratch, name, "again")];
   await run(whole, words);
@@ -67,5 +64,5 @@ it.each<[string, readonly string[]]>([
   expect(lossesOf(again).length).toBe(3);
   expect(bytesOf(again) === bytesOf(whole)).toBe(true);
   expect(bytesOf(join(whole, "checkpoint-3")) === bytesOf(whole)).toBe(false);
-  shown(name);
+  shown(name, "f32", ["resumes bit-exactly"]);
 });
