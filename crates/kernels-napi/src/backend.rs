@@ -1,4 +1,4 @@
-//! One exported method for each method of `KernelBackend`.
+//! One exported method for each method of `KernelBackend`, in its order: glue of a few lines each, long as the contract is wide.
 
 use std::cell::RefCell;
 
