@@ -216,6 +216,21 @@ describe("one wrong line", () => {
       "7:12: ref_model with pref_loss: orpo; remove it: this loss has no reference",
     ],
     ["a reference outside stage dpo", "ref_model: other", "5:12: ref_model outside stage dpo; remove it"],
+    [
+      "noise on pairs",
+      "stage: dpo\nneftune_noise_alpha: 5",
+      "6:22: neftune_noise_alpha with stage: dpo; remove it: both passes over a pair must see the same",
+    ],
+    [
+      "new tokens and a frozen copy",
+      "stage: dpo\nfinetuning_type: full\nresize_vocab: true",
+      "7:15: new tokens and a reference model beside the trained one; use an adapter without ref_model",
+    ],
+    [
+      "new tokens of a quantised model",
+      "quantization_bit: 4\nresize_vocab: true",
+      "6:15: new tokens with quantization_bit; add the tokens to the unquantised model first",
+    ],
     ["packing of pairs", "stage: dpo\npacking: true", "6:10: packing outside stages sft and pt; remove it"],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],
     [

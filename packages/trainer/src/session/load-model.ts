@@ -288,8 +288,10 @@ const newConfigs = {
 
 const isAdapterType = (type: FinetuningType): type is keyof typeof newConfigs => Object.hasOwn(newConfigs, type);
 
-/** Methods whose targets have a key of their own; the others share LoRA's. */
-const ownTargets: Partial<Record<FinetuningType, string>> = {
+/** The key that names the modules of a method, where one does. */
+const targetKeys: Partial<Record<FinetuningType, string>> = {
+  lora: "lora_target",
+  loha: "lora_target",
   ia3: "ia3_target",
   oft: "oft_target",
   boft: "boft_target",
@@ -306,7 +308,7 @@ const placesOf = (
 function newAdapter(model: CausalLM, config: RunConfig, { record, tokenize }: Origin): Adapter | undefined {
   const { finetuningType } = config;
   if (!isAdapterType(finetuningType)) return undefined;
-  const where = ownTargets[finetuningType] ?? (finetuningType === "lora" ? "lora_target" : finetuningType);
+  const where = targetKeys[finetuningType] ?? finetuningType;
   return named(() => new Adapter(model, newConfigs[finetuningType](config, record), tokenize), where);
 }
 
