@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { finetuningTypes } from "../../config/src/run-config.ts";
 import { shown } from "./cells.ts";
 import { methods } from "./method-table.ts";
 
@@ -70,4 +71,9 @@ describe.each(bases)("on %s", (base, model) => {
     expect(bytesOf(join(whole, "checkpoint-3")) === bytesOf(whole)).toBe(false);
     shown(name, base, ["resumes bit-exactly"]);
   });
+});
+
+it("every finetuning_type has a line in the table", () => {
+  const asked = methods.map(([, words]) => /^finetuning_type=(.*)/.exec(words[0] ?? "")?.[1] ?? "lora");
+  expect([...new Set(asked)].sort()).toEqual([...finetuningTypes].sort());
 });
