@@ -30,15 +30,15 @@ a table with an empty cell.
 - loads in peft, loads from peft: logits equal to 1e-5 of the largest, a warning being an error. The adapter was trained on
   the base as it is stored and put on by peft on the same numbers in f32, and the other way about: those of bf16 and GGUF
   as transformers reads the file, those of nf4 from our export.
-- merges: the weights are peft's merge to 1e-6 of the largest, on nf4 and GGUF its merge into the numbers in f32; a base in
-  bf16 takes the sum rounded, to half of its last bit beside that.
+- merges: the weights are peft's merge into the numbers in f32, to 1e-6 of the largest; on bf16, which takes the sum
+  rounded, to half a unit of its last bit more.
 
 Words in place of ✓:
 
 - refused: told in one line before the model is loaded.
-- as adapters, from adapters: bottlenecks are no methods of peft. "from": a folder that the \`adapters\` library wrote gives
-  the library's logits. "as": our folder has the library's names, shapes and settings, and gives the logits of its layers
-  written in torch, which are held against the library's own.
+- from adapters, as adapters: bottlenecks are no methods of peft. "from": a folder that the \`adapters\` library wrote gives
+  the library's logits. "as": a folder with its names, shapes and settings, ours or one made for this base, gives the logits
+  of its layers written in torch, which are held against the library's own.
 - whole model, nothing to merge: a model trained itself is no adapter. transformers loads the folder, and the logits or
   weights are the same.
 `;

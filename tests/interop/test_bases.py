@@ -13,8 +13,9 @@ import pytest
 import torch
 from cells import shown
 from conftest import ROOT, node_script
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_adapters import ROWS, assert_close, logits_of, train_config
+from test_bottleneck import FIXTURES as OF_ADAPTERS
 from test_bottleneck import bottlenecked
 from test_low_rank import METHODS as LOW_RANK
 from test_multiplicative import CASES as MULTIPLICATIVE
@@ -116,6 +117,18 @@ def save_peft_adapter(numbers, config, folder: Path) -> None:
     made.save_pretrained(folder)
 
 
+def save_bottleneck(numbers, name: str, folder: Path) -> None:
+    """A folder of the `adapters` library for a narrower model, made for the width of this one."""
+    settings, tensors = json.loads((OF_ADAPTERS / name / "adapter_config.json").read_text()), load_file(OF_ADAPTERS / name / "adapter.safetensors")
+    before, hidden = settings["hidden_size"], numbers.config.hidden_size
+    narrow = hidden // int(settings["config"]["reduction_factor"])
+    torch.manual_seed(4)
+    wide = {key: 0.2 * torch.randn([hidden if size == before else narrow for size in tensor.shape]) for key, tensor in tensors.items()}
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({**settings, "hidden_size": hidden}))
+    save_file(wide, folder / "adapter.safetensors")
+
+
 def jobs_of(work: Work, base: Base) -> dict[tuple[str, str], dict]:
     jobs = {}
     config = json.loads(train_config(QLORA, work.folder).read_text())
@@ -128,10 +141,9 @@ def jobs_of(work: Work, base: Base) -> dict[tuple[str, str], dict]:
         ours = work.path("ours", name)
         jobs["ours", name] = {"do": "train", "words": words({**config, **base.words, "learning_rate": 0.01, **settings, "output_dir": ours})}
         logits("our logits", name, {"model_name_or_path": ours, "template": "chatml"} if name in WHOLE else on(ours))
-        if name in METHODS:
-            logits("their logits", name, on(work.path("theirs", name)))
         if name not in WHOLE:
-            adapter = work.path("theirs" if name in METHODS else "ours", name)
+            adapter = work.path("theirs", name)
+            logits("their logits", name, on(adapter))
             jobs["merged", name] = {"do": "export", "words": words({**on(adapter), "export_dir": work.path("merged", name), "infer_dtype": "float32"})}
     return jobs
 
@@ -151,6 +163,8 @@ def on_base(request, tmp_path_factory) -> Iterator[Work]:
         patch.setattr(layer, "get_fbd_cuda", lambda: False)
         for name, (make, _) in METHODS.items():
             save_peft_adapter(work.numbers, make(), work.path("theirs", name))
+        for name in BOTTLENECKS:
+            save_bottleneck(work.numbers, name, work.path("theirs", name))
         work.errors = run_jobs(folder, jobs_of(work, base))
         yield work
 
@@ -201,10 +215,11 @@ def test_what_has_no_place_in_the_weights_is_not_merged(on_base: Work, method: s
 
 @pytest.mark.parametrize("method", BOTTLENECKS)
 def test_bottlenecks_are_those_of_the_library(on_base: Work, method: str) -> None:
-    """Our folder is in its format (test_bottleneck.py), so one way shows the other: files and logits are the same."""
-    theirs = bottlenecked(copy.deepcopy(on_base.numbers), on_base.done("ours", method))
-    assert_acts(on_base, theirs)
-    same_logits(on_base.logits("our logits", method), theirs)
+    """As far as its layers written in torch are (test_bottleneck.py)."""
+    for folder, logits in (("ours", "our logits"), ("theirs", "their logits")):
+        theirs = bottlenecked(copy.deepcopy(on_base.numbers), on_base.path(folder, method))
+        assert_acts(on_base, theirs)
+        same_logits(on_base.logits(logits, method), theirs)
     shown(method, on_base.base, "loads in peft", "loads from peft", mark="as adapters")
 
 

@@ -8,10 +8,10 @@ import pytest
 import test_curves
 import torch
 from cells import shown
-from conftest import ROOT, our_logits, temper
-from safetensors.torch import load_file
+from conftest import ROOT, our_logits, save_in_both, temper
+from safetensors.torch import load_file, save_file
 from test_adapters import ROWS, assert_close, logits_of, train_config
-from test_curves import compare, our_run, reference_run, relative
+from test_curves import compare, compare_on_both, our_run, reference_run
 from test_virtual import our_greedy
 
 FIXTURES = ROOT / "fixtures" / "adapters"
@@ -83,17 +83,15 @@ def test_curve(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_curve_on_bf16(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curve_and_final_adapter_of_its_layers_in_torch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_curves, "STEPS", 20)
-    shutil.copytree(MODEL, tmp_path / "model")
-    base_of(MODEL).bfloat16().save_pretrained(tmp_path / "model")
-    theirs = bottlenecked(base_of(tmp_path / "model"), FIXTURES / name)
+    save_in_both(tmp_path, seed=11)
+    shutil.copytree(FIXTURES / name, tmp_path / "adapter")
+    theirs = bottlenecked(base_of(tmp_path / "f32"), tmp_path / "adapter")
     log = reference_run(theirs, tmp_path / "theirs", 1e-2, 1.0)
-    ours = our_run(tmp_path, 1e-2, 1.0, adapter_name_or_path=str(FIXTURES / name), **OURS[name])
-    compare(ours, log, learned=0.9)
-    for key, mine in load_file(tmp_path / "ours" / "adapter.safetensors").items():
-        assert relative(mine, theirs.state_dict()[key]) <= 1e-4, key
-    shown(name, "bf16", "trains", "gradients")
+    (tmp_path / "final").mkdir()
+    save_file({key: tensor for key, tensor in theirs.state_dict().items() if "_adapters." in key}, tmp_path / "final" / "adapter.safetensors")
+    compare_on_both(name, tmp_path, log, tmp_path / "final", 1e-2, learned=0.9, **OURS[name])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -88,12 +88,13 @@ def relative(mine: torch.Tensor, other: torch.Tensor) -> float:
 
 def compare_on_both(method: str, folder: Path, theirs, final: Path, learning_rate: float, learned: float = 0.8, **extra) -> None:
     """Our runs with the adapter in folder/adapter on the models of `save_in_both` against one of the reference."""
-    other = load_file(final / "adapter_model.safetensors")
+    [file] = final.glob("*.safetensors")
+    other = load_file(file)
     for dtype in DTYPES:
         output = folder / f"ours-{dtype}"
         places = dict(model_name_or_path=str(folder / dtype), adapter_name_or_path=str(folder / "adapter"), output_dir=str(output))
         compare(our_run(folder, learning_rate, 1.0, **places, **extra), theirs, learned)
-        mine = load_file(output / "adapter_model.safetensors")
+        mine = load_file(output / file.name)
         assert mine.keys() == other.keys()
         for key in other:
             assert relative(mine[key], other[key]) <= 1e-4, key

@@ -59,9 +59,17 @@ const isRefused = (name: string, base: readonly string[]): boolean =>
 
 describe.each(bases)("on %s", (base, quantized) => {
   const expanded = [`model_name_or_path=${scratch}/${base}`];
+  const notices: string[] = [];
   beforeAll(async () => {
     const words = [...quantized, "template=chatml", `export_dir=${scratch}/${base}`, "infer_dtype=float32"];
-    await runExport(loadConfig(words, "export").config, silent);
+    await runExport(loadConfig(words, "export").config, (event) => {
+      if (event.type === "notice") notices.push(event.message);
+    });
+  });
+
+  it("the layers are held in codes", () => {
+    // Seven in each of two layers, and the embedding of the GGUF file.
+    expect(notices.join()).toMatch(/^1[45] quantised weights are written as f32$/);
   });
 
   describe.each(methods.filter(([name]) => !isRefused(name, quantized)))("%s", (name, words) => {
