@@ -19,20 +19,35 @@ const properties = {
 const head = `# Methods and bases
 
 What the tests show of each method on a base whose weights are stored so. \`node tools/methods.mjs\` runs them and writes
-this file: a cell is ✓ where a test passed and empty where none looks; where one fails, nothing is written.
+this file: a cell is ✓ where a test passed and empty where none looks; where one fails, nothing is written. A test refuses
+a table with an empty cell.
 
-- trains, gradients: the loss of every step is the reference library's to 2e-6, the gradient norm to 2e-5, the adapter at
-  the end to 1e-4. On nf4, whose codes are bitsandbytes' own: the run on the weights that they stand for, to 1e-6 and 1e-5.
+- trains, gradients: on f32 and bf16 the reference library's run on the same numbers in f32, from the same adapter: the
+  loss of each of 20 to 50 steps to 2e-6, the gradient norm to 2e-5, the weights at the end to 1e-4. On nf4, whose codes are
+  bitsandbytes' own, and on GGUF, here a file of Q4_0, Q4_1, Q5_0, Q5_1, Q6_K and Q8_0 blocks: our run of 4 steps on the
+  numbers that these stand for, losses to 1e-6, gradient norms to 1e-5.
 - resumes to the same bits: a run continued from a checkpoint ends with the bytes of a whole one.
-- loads in peft, loads from peft: equal logits, a warning being an error.
-- merges: the weights are the reference library's merge to 1e-6 of the largest; in a narrower base, that rounded.
+- loads in peft, loads from peft: logits equal to 1e-5 of the largest, a warning being an error. The adapter was trained on
+  the base as it is stored and put on by peft on the same numbers in f32, and the other way about: those of bf16 and GGUF
+  as transformers reads the file, those of nf4 from our export.
+- merges: the weights are peft's merge into the numbers in f32, to 1e-6 of the largest; on bf16, which takes the sum
+  rounded, to half a unit of its last bit more.
+
+Words in place of ✓:
+
+- refused: told in one line before the model is loaded.
+- from adapters, as adapters: bottlenecks are no methods of peft. "from": a folder that the \`adapters\` library wrote gives
+  the library's logits. "as": a folder with its names, shapes and settings, ours or one made for this base, gives the logits
+  of its layers written in torch, which are held against the library's own.
+- whole model, nothing to merge: a model trained itself is no adapter. transformers loads the folder, and the logits or
+  weights are the same.
 `;
 
 /** The table of cells such as {"method": "dora", "base": "f32", "property": "trains"}; rows in order of appearance. */
 export function methodsTable(cells) {
   const unknown = cells.find(({ property }) => !Object.hasOwn(properties, property));
   if (unknown !== undefined) throw new Error(`there is no column for the property ${JSON.stringify(unknown.property)}`);
-  const order = ["f32", "bf16", "nf4"];
+  const order = ["f32", "bf16", "nf4", "int8", "eetq", "GGUF"];
   const bases = [...new Set(cells.map(({ base }) => base))].sort((a, b) => order.indexOf(a) - order.indexOf(b));
   const methods = [...new Set(cells.map(({ method }) => method))].sort();
   const seen = new Map(

@@ -66,6 +66,17 @@ def save_tiny(folder: Path, seed: int = 0, kind: str = "Llama", **overrides):
     return model
 
 
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+
+
+def save_in_both(folder: Path, **settings) -> None:
+    """A tiny model in folders named by DTYPES, in both the same numbers: what a reference makes of one holds for both."""
+    model = save_tiny(folder / "f32", **settings)
+    shutil.copytree(folder / "f32", folder / "bf16")
+    model.bfloat16().save_pretrained(folder / "bf16")
+    model.float().save_pretrained(folder / "f32")
+
+
 def our_logits(model: Path, rows: list[list[int]], folder: Path, adapter: Path | None = None, cached: bool = False) -> list[torch.Tensor]:
     """f32 logits [len(row), V] of each row from tests/interop/logits.mjs; `cached` as generation computes them."""
     request, answer = folder / "rows.json", folder / "logits.bin"

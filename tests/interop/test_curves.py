@@ -1,12 +1,12 @@
 """Fifty optimizer steps, ours against transformers' Trainer and peft, from one adapter over the same rows in order."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import TOKENIZER, save_tiny, temper
+from cells import shown
+from conftest import DTYPES, TOKENIZER, save_in_both, save_tiny, temper
 from safetensors.torch import load_file
 
 STEPS = 50
@@ -69,7 +69,7 @@ def our_run(folder: Path, learning_rate: float, clip: float, **extra):
     }
     (folder / "config.json").write_text(json.dumps(settings))
     temper("train", str(folder / "config.json"), cwd=folder)
-    return [entry for entry in json.loads((folder / "ours" / "trainer_state.json").read_text())["log_history"] if "loss" in entry]
+    return [entry for entry in json.loads((Path(settings["output_dir"]) / "trainer_state.json").read_text())["log_history"] if "loss" in entry]
 
 
 def compare(ours, theirs, learned: float = 0.8) -> None:
@@ -84,6 +84,21 @@ def compare(ours, theirs, learned: float = 0.8) -> None:
 
 def relative(mine: torch.Tensor, other: torch.Tensor) -> float:
     return float((mine - other).norm() / other.norm())
+
+
+def compare_on_both(method: str, folder: Path, theirs, final: Path, learning_rate: float, learned: float = 0.8, **extra) -> None:
+    """Our runs with the adapter in folder/adapter on the models of `save_in_both` against one of the reference."""
+    [file] = final.glob("*.safetensors")
+    other = load_file(file)
+    for dtype in DTYPES:
+        output = folder / f"ours-{dtype}"
+        places = dict(model_name_or_path=str(folder / dtype), adapter_name_or_path=str(folder / "adapter"), output_dir=str(output))
+        compare(our_run(folder, learning_rate, 1.0, **places, **extra), theirs, learned)
+        mine = load_file(output / file.name)
+        assert mine.keys() == other.keys()
+        for key in other:
+            assert relative(mine[key], other[key]) <= 1e-4, key
+        shown(method, dtype, "trains", "gradients")
 
 
 @pytest.mark.parametrize("clip", [1.0])
@@ -110,14 +125,16 @@ def test_lora_curve_and_final_adapter(clip: float, tmp_path: Path) -> None:
 def test_full_curve_and_final_weights(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    save_tiny(tmp_path / "model", seed=13, tie_word_embeddings=True)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    save_in_both(tmp_path, seed=13, tie_word_embeddings=True)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "f32")
     theirs = reference_run(model, tmp_path / "theirs", 2e-3, 3.0)
-    ours = our_run(tmp_path, 2e-3, 3.0, finetuning_type="full")
-    compare(ours, theirs)
-    shutil.rmtree(tmp_path / "theirs", ignore_errors=True)
-    mine = load_file(tmp_path / "ours" / "model.safetensors")
-    for name, weight in model.state_dict().items():
-        if name in mine:
-            assert relative(mine[name], weight) <= 1e-4, name
-    assert "model.embed_tokens.weight" in mine
+    for dtype in DTYPES:
+        output = tmp_path / f"ours-{dtype}"
+        compare(our_run(tmp_path, 2e-3, 3.0, finetuning_type="full", model_name_or_path=str(tmp_path / dtype), output_dir=str(output)), theirs)
+        after, loading = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32, output_loading_info=True)
+        assert not any(loading.values()), loading
+        for name, weight in model.named_parameters():
+            assert relative(after.get_parameter(name).detach(), weight.detach()) <= 1e-4, name
+        shown("full", dtype, "trains", "gradients")
+        shown("full", dtype, "loads in peft", "loads from peft", mark="whole model")
+        shown("full", dtype, "merges", mark="nothing to merge")

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import test_curves
-from conftest import save_tiny
+import torch
+from cells import shown
+from conftest import DTYPES, save_in_both
 from safetensors.torch import load_file
 from test_curves import compare, our_run, reference_run, relative
 
@@ -23,20 +25,25 @@ def test_freeze_curve_and_final_model(name: str, tmp_path: Path, monkeypatch) ->
 
     monkeypatch.setattr(test_curves, "STEPS", 20)
     settings, trained = CASES[name]
-    save_tiny(tmp_path / "model", seed=17, num_hidden_layers=3)
-    start = load_file(tmp_path / "model" / "model.safetensors")
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    save_in_both(tmp_path, seed=17, num_hidden_layers=3)
+    start = load_file(tmp_path / "f32" / "model.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "f32")
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key.startswith(trained))
     theirs = reference_run(model, tmp_path / "theirs", 2e-2, 3.0)
-    ours = our_run(tmp_path, 2e-2, 3.0, finetuning_type="freeze", **settings)
-    compare(ours, theirs)
-    after, loading = AutoModelForCausalLM.from_pretrained(tmp_path / "ours", output_loading_info=True)
-    assert not any(loading.values()), loading
-    for key, weight in model.named_parameters():
-        mine = after.get_parameter(key).detach()
-        if key.startswith(trained):
-            assert relative(mine, weight.detach()) <= 1e-4, key
-            assert relative(mine, start[key]) > 1e-3, f"{key} did not move"
-        else:
-            assert mine.equal(start[key]), f"{key} moved"
+    for dtype in DTYPES:
+        output = tmp_path / f"ours-{dtype}"
+        places = dict(model_name_or_path=str(tmp_path / dtype), output_dir=str(output))
+        compare(our_run(tmp_path, 2e-2, 3.0, finetuning_type="freeze", **places, **settings), theirs)
+        after, loading = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32, output_loading_info=True)
+        assert not any(loading.values()), loading
+        for key, weight in model.named_parameters():
+            mine = after.get_parameter(key).detach()
+            if key.startswith(trained):
+                assert relative(mine, weight.detach()) <= 1e-4, key
+                assert relative(mine, start[key]) > 1e-3, f"{key} did not move"
+            else:
+                assert mine.equal(start[key]), f"{key} moved"
+        shown("freeze", dtype, "trains", "gradients")
+        shown("freeze", dtype, "loads in peft", "loads from peft", mark="whole model")
+        shown("freeze", dtype, "merges", mark="nothing to merge")

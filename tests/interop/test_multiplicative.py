@@ -8,10 +8,10 @@ import pytest
 import test_curves
 import torch
 from cells import shown
-from conftest import our_logits, save_tiny, temper
+from conftest import our_logits, save_in_both, save_tiny, temper
 from safetensors.torch import load_file
 from test_adapters import ROWS, TARGETS, assert_close, logits_of, train_config
-from test_curves import compare, our_run, reference_run, relative
+from test_curves import compare_on_both, reference_run
 
 
 @dataclass
@@ -97,17 +97,12 @@ def test_curve_and_final_adapter(name: str, tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(test_curves, "STEPS", 24)
     case = CASES[name]
-    save_tiny(tmp_path / "model", seed=11, **case.model)
-    case.fresh(tmp_path / "model").save_pretrained(tmp_path / "adapter")
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "model"), tmp_path / "adapter", is_trainable=True)
+    save_in_both(tmp_path, seed=11, **case.model)
+    case.fresh(tmp_path / "f32").save_pretrained(tmp_path / "adapter")
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "f32"), tmp_path / "adapter", is_trainable=True)
     theirs = reference_run(model, tmp_path / "theirs", case.rate, 1.0)
-    compare(our_run(tmp_path, case.rate, 1.0, adapter_name_or_path=str(tmp_path / "adapter"), **case.keys), theirs)
     model.save_pretrained(tmp_path / "final")
-    mine, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("ours", "final"))
-    assert mine.keys() == other.keys()
-    for key in other:
-        assert relative(mine[key], other[key]) <= 1e-4, key
-    shown(method_of(name), "f32", "trains", "gradients")
+    compare_on_both(method_of(name), tmp_path, theirs, tmp_path / "final", case.rate, **case.keys)
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -167,21 +162,6 @@ def test_merged_butterflies_equal_a_rewrite_in_f64(name: str, tmp_path: Path) ->
         weight = f"{key.removeprefix('base_model.model.')}.weight"
         exact = adapter[f"{key}.boft_s"].double() * (before[weight].double() @ butterfly(adapter[f"{key}.boft_R"]).T)
         assert (after[weight] - exact).abs().max() <= 1e-6 * exact.abs().max(), key
-
-
-@pytest.mark.parametrize("name", ["ia3", "oft", "boft"])
-def test_a_base_kept_in_bf16_gives_the_logits_of_its_numbers(name: str, tmp_path: Path) -> None:
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    case = CASES[name]
-    save_tiny(tmp_path / "whole", seed=5, **case.model)
-    case.fresh(tmp_path / "whole").save_pretrained(tmp_path / "adapter")
-    save_tiny(tmp_path / "model", seed=5, **case.model).bfloat16().save_pretrained(tmp_path / "model")
-    base = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
-    theirs = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
-    assert_close(our_logits(tmp_path / "model", ROWS, tmp_path, adapter=tmp_path / "adapter"), logits_of(theirs, ROWS), 1e-5)
-    shown(name, "bf16", "loads from peft")
 
 
 def check_here(folder: Path, adapter: Path, theirs) -> None:

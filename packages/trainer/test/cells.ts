@@ -1,6 +1,14 @@
 import { appendFileSync } from "node:fs";
 
-export type Property = "trains" | "gradients" | "resumes bit-exactly" | "merges";
+export const properties = [
+  "trains",
+  "gradients",
+  "resumes bit-exactly",
+  "loads in peft",
+  "loads from peft",
+  "merges",
+] as const;
+export type Property = (typeof properties)[number];
 
 /** Says what a test that reached its end has shown, as a cell of docs/methods.md: `node tools/methods.mjs` sets TEMPER_CELLS. */
 export function shown(method: string, base: string, properties: readonly Property[], mark = "✓"): void {

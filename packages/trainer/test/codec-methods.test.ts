@@ -6,18 +6,24 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { shown } from "./cells.ts";
+import { properties, shown } from "./cells.ts";
+import { methods } from "./method-table.ts";
 
 const fixtures = new URL("../../../fixtures/", import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), "welltempered-codec-methods-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
+/** Bases of docs/methods.md, and the words that ask for one. */
+const bases: readonly [name: string, words: readonly string[]][] = [
+  ["nf4", [`model_name_or_path=${join(fixtures, "qlora/model")}`, "quantization_bit=4"]],
+  ["GGUF", [`model_name_or_path=${join(fixtures, "gguf-model/tiny.gguf")}`]],
+];
+
 const silent = (): void => undefined;
-const quantized = [`model_name_or_path=${join(fixtures, "qlora/model")}`, "template=chatml", "quantization_bit=4"];
-const expanded = [`model_name_or_path=${scratch}/expanded`, "template=chatml"];
 const common = [
   `dataset_dir=${join(fixtures, "llamafactory/data")}`,
   "dataset=alpaca_plain",
+  "template=chatml",
   "do_train=true",
   "max_samples=8",
   "max_steps=4",
@@ -27,11 +33,6 @@ const common = [
   "cutoff_len=64",
   "learning_rate=0.01",
 ];
-
-beforeAll(async () => {
-  const words = [...quantized, `export_dir=${scratch}/expanded`, "infer_dtype=float32"];
-  await runExport(loadConfig(words, "export").config, silent);
-});
 
 interface Entry {
   loss: number;
@@ -46,42 +47,60 @@ async function train(folder: string, words: readonly string[]): Promise<Entry[]>
 }
 
 const weightsOf = (folder: string): string =>
-  ["adapter_model.safetensors", "adapter.safetensors", "pytorch_adapter.safetensors"]
+  ["adapter_model.safetensors", "adapter.safetensors", "pytorch_adapter.safetensors", "model.safetensors"]
     .map((file) => join(folder, file))
     .filter((file) => existsSync(file))
     .map((file) => readFileSync(file).toString("base64"))
     .join();
 
-describe.each<[name: string, words: readonly string[]]>([
-  ["lora", []],
-  ["dora", ["use_dora=true"]],
-  ["loha", ["finetuning_type=loha"]],
-  ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
-  ["oft", ["finetuning_type=oft", "oft_block_size=8"]],
-  ["boft", ["finetuning_type=boft"]],
-  ["prompt tuning", ["finetuning_type=prompt_tuning", "num_virtual_tokens=3"]],
-  ["prefix tuning", ["finetuning_type=prefix_tuning", "num_virtual_tokens=3"]],
-  ["pfeiffer", ["finetuning_type=pfeiffer"]],
-  ["houlsby", ["finetuning_type=houlsby"]],
-])("%s on nf4", (name, words) => {
-  const folder = join(scratch, name);
+/** Weights in the codes of `quantization_bit` cannot be trained themselves. */
+const isRefused = (name: string, base: readonly string[]): boolean =>
+  ["freeze", "full"].includes(name) && base.some((word) => word.startsWith("quantization_bit"));
 
-  it("has the losses and gradient norms of the expanded base", async () => {
-    const ours = await train(folder, [...quantized, ...words]);
-    const theirs = await train(`${folder}-expanded`, [...expanded, ...words]);
-    expect(ours.length).toBe(4);
-    for (const [i, { loss, grad_norm }] of theirs.entries()) {
-      expect(Math.abs((ours[i]?.loss ?? 0) - loss) / loss).toBeLessThan(1e-6);
-      expect(Math.abs((ours[i]?.grad_norm ?? 0) - grad_norm) / grad_norm).toBeLessThan(1e-5);
-    }
-    expect(theirs.at(-1)?.loss).not.toBe(theirs[0]?.loss);
-    shown(name, "nf4", ["trains", "gradients"]);
+describe.each(bases)("on %s", (base, quantized) => {
+  const expanded = [`model_name_or_path=${scratch}/${base}`];
+  const notices: string[] = [];
+  beforeAll(async () => {
+    const words = [...quantized, "template=chatml", `export_dir=${scratch}/${base}`, "infer_dtype=float32"];
+    await runExport(loadConfig(words, "export").config, (event) => {
+      if (event.type === "notice") notices.push(event.message);
+    });
   });
 
-  it("continues from a checkpoint to the same bytes", async () => {
-    await train(`${folder}-again`, [...quantized, ...words, `resume_from_checkpoint=${folder}/checkpoint-2`]);
-    expect(weightsOf(folder)).not.toBe("");
-    expect(weightsOf(`${folder}-again`)).toBe(weightsOf(folder));
-    shown(name, "nf4", ["resumes bit-exactly"]);
+  it("the layers are held in codes", () => {
+    // Seven in each of two layers, and the embedding of the GGUF file.
+    expect(notices.join()).toMatch(/^1[45] quantised weights are written as f32$/);
   });
+
+  describe.each(methods.filter(([name]) => !isRefused(name, quantized)))("%s", (name, words) => {
+    const folder = join(scratch, `${base} ${name}`);
+
+    it("has the losses and gradient norms of the expanded base", async () => {
+      const ours = await train(folder, [...quantized, ...words]);
+      const theirs = await train(`${folder}-expanded`, [...expanded, ...words]);
+      expect(ours.length).toBe(4);
+      for (const [i, { loss, grad_norm }] of theirs.entries()) {
+        expect(Math.abs((ours[i]?.loss ?? 0) - loss) / loss).toBeLessThan(1e-6);
+        expect(Math.abs((ours[i]?.grad_norm ?? 0) - grad_norm) / grad_norm).toBeLessThan(1e-5);
+      }
+      expect(theirs.at(-1)?.loss).not.toBe(theirs[0]?.loss);
+      shown(name, base, ["trains", "gradients"]);
+    });
+
+    it("continues from a checkpoint to the same bytes", async () => {
+      await train(`${folder}-again`, [...quantized, ...words, `resume_from_checkpoint=${folder}/checkpoint-2`]);
+      expect(weightsOf(folder)).not.toBe("");
+      expect(weightsOf(`${folder}-again`) === weightsOf(folder)).toBe(true);
+      shown(name, base, ["resumes bit-exactly"]);
+    });
+  });
+
+  it.each(methods.filter(([name]) => isRefused(name, quantized)))(
+    "%s is refused before the model loads",
+    (name, words) => {
+      const load = () => loadConfig([...common, ...quantized, ...words, `output_dir=${scratch}/none`], "train");
+      expect(load).toThrow(/which trains the weights themselves/);
+      shown(name, base, properties, "refused");
+    },
+  );
 });

@@ -1,19 +1,26 @@
 // A run of each method that continues from a checkpoint ends with the bytes of one that nothing stopped.
 import { loadConfig } from "@welltempered/config";
 import { runTraining } from "@welltempered/trainer";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
+import { finetuningTypes } from "../../config/src/run-config.ts";
 import { shown } from "./cells.ts";
+import { methods } from "./method-table.ts";
 
-const fixtures = new URL("../../../fixtures/llamafactory/", import.meta.url).pathname;
+const fixtures = new URL("../../../fixtures/", import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), "welltempered-methods-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
+/** Bases of docs/methods.md whose weights are plain numbers; codec-methods.test.ts has the others. */
+const bases = [
+  ["f32", "llamafactory/model"],
+  ["bf16", "qlora/model"],
+] as const;
+
 const common = [
-  `model_name_or_path=${join(fixtures, "model")}`,
-  `dataset_dir=${join(fixtures, "data")}`,
+  `dataset_dir=${join(fixtures, "llamafactory/data")}`,
   "dataset=alpaca",
   "template=default",
   "do_train=true",
@@ -24,7 +31,6 @@ const common = [
   "per_device_train_batch_size=2",
   "cutoff_len=32",
   "lora_rank=2",
-  "lora_dropout=0.1",
   "learning_rate=0.01",
 ];
 
@@ -46,23 +52,28 @@ const lossesOf = (folder: string): unknown[] => {
   return entries.flatMap(({ step, loss, grad_norm }) => (Number(step) > 3 && loss ? [[step, loss, grad_norm]] : []));
 };
 
-const bytesOf = (folder: string): string => readFileSync(join(folder, "adapter_model.safetensors")).toString("base64");
+const bytesOf = (folder: string): string => {
+  const file = ["adapter_model.safetensors", "adapter.safetensors", "model.safetensors"].find((name) =>
+    existsSync(join(folder, name)),
+  );
+  return readFileSync(join(folder, file ?? "nothing")).toString("base64");
+};
 
-it.each<[string, readonly string[]]>([
-  ["lora", []],
-  ["dora", ["use_dora=true"]],
-  ["dora with rslora", ["use_dora=true", "use_rslora=true"]],
-  ["loha", ["finetuning_type=loha", "lora_dropout=0"]],
-  ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
-  ["oft", ["finetuning_type=oft", "oft_block_size=8"]],
-  ["boft", ["finetuning_type=boft"]],
-])("%s", async (name, words) => {
-  const [whole, again] = [join(scratch, name, "whole"), join(scratch, name, "again")];
-  await run(whole, words);
-  await run(again, [...words, `resume_from_checkpoint=${whole}/checkpoint-3`]);
-  expect(lossesOf(again)).toEqual(lossesOf(whole));
-  expect(lossesOf(again).length).toBe(3);
-  expect(bytesOf(again) === bytesOf(whole)).toBe(true);
-  expect(bytesOf(join(whole, "checkpoint-3")) === bytesOf(whole)).toBe(false);
-  shown(name, "f32", ["resumes bit-exactly"]);
+describe.each(bases)("on %s", (base, model) => {
+  it.each(methods)("%s", async (name, words) => {
+    const [whole, again] = [join(scratch, base, name, "whole"), join(scratch, base, name, "again")];
+    const all = [...words, `model_name_or_path=${join(fixtures, model)}`];
+    await run(whole, all);
+    await run(again, [...all, `resume_from_checkpoint=${whole}/checkpoint-3`]);
+    expect(lossesOf(again)).toEqual(lossesOf(whole));
+    expect(lossesOf(again).length).toBe(3);
+    expect(bytesOf(again) === bytesOf(whole)).toBe(true);
+    expect(bytesOf(join(whole, "checkpoint-3")) === bytesOf(whole)).toBe(false);
+    shown(name, base, ["resumes bit-exactly"]);
+  });
+});
+
+it("every finetuning_type has a line in the table", () => {
+  const asked = methods.map(([, words]) => /^finetuning_type=(.*)/.exec(words[0] ?? "")?.[1] ?? "lora");
+  expect([...new Set(asked)].sort()).toEqual([...finetuningTypes].sort());
 });
