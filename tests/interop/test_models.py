@@ -24,6 +24,8 @@ MODELS = {
     "mistral, no window, wide heads": dict(kind="Mistral", sliding_window=None, head_dim=24, tie_word_embeddings=True),
     "phi3, half of each head turns, a window of 9": dict(kind="Phi3", sliding_window=9, rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
     "phi3, tied": dict(kind="Phi3", num_key_value_heads=6, tie_word_embeddings=True),
+    "olmo2, grouped heads": dict(kind="Olmo2", num_key_value_heads=3, rope_parameters={"rope_type": "linear", "rope_theta": 500000.0, "factor": 2.5}),
+    "olmo2, tied, biases": dict(kind="Olmo2", tie_word_embeddings=True, attention_bias=True, head_dim=10, rms_norm_eps=1e-3),
     "gemma2, untied, low caps": dict(**GEMMA, tie_word_embeddings=False, attn_logit_softcapping=2.0, final_logit_softcapping=4.0),
     "gemma2, tied, windows in the last layer": dict(**GEMMA, tie_word_embeddings=True, attention_bias=True, layer_types=["full_attention", "sliding_attention"]),
     "gemma2, no caps": dict(**GEMMA, num_key_value_heads=6, attn_logit_softcapping=None, final_logit_softcapping=None),

@@ -11,7 +11,7 @@ const sizes = {
   num_key_value_heads: 1,
   head_dim: 4,
 };
-const types = ["gemma2", "llama", "mistral", "phi3", "qwen2", "qwen3"];
+const types = ["gemma2", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3"];
 
 it.each<[string, Record<string, unknown>, RegExp]>([
   ["phi3", { rope_scaling: { type: "longrope", short_factor: [1], long_factor: [2] } }, /rope_scaling: .*longrope/],
