@@ -32,7 +32,7 @@ MODELS = {
     "mistral, a window of 5": dict(kind="Mistral", sliding_window=5),
     "mistral, no window, wide heads": dict(kind="Mistral", sliding_window=None, head_dim=24, tie_word_embeddings=True),
     "phi3, half of each head turns, a window of 9": dict(kind="Phi3", sliding_window=9, rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
-    "phi3 longrope, trained on 24 tokens": longrope(24),
+    "phi3 longrope, trained on 31 tokens": longrope(31),
     "phi3 longrope, at the border": longrope(40, attention_factor=1.25),
     "phi3 longrope, one past the border": longrope(39, factor=3.0),
     "phi3, tied": dict(kind="Phi3", num_key_value_heads=6, tie_word_embeddings=True),
@@ -43,8 +43,9 @@ MODELS = {
     "gemma2, no caps": dict(**GEMMA, num_key_value_heads=6, attn_logit_softcapping=None, final_logit_softcapping=None),
 }
 TRAINED = list({name.split(",")[0]: name for name in reversed(MODELS)}.values())
-# The longest row of a pass says how all of them turn, as it does there, and generation begins with a half of each.
-LENGTHS = {"phi3 longrope, trained on 24 tokens": (64, 50, 49), "phi3 longrope, one past the border": (40, 40)}
+# The longest row of a pass says how all of them turn, as it does there, and generation begins with a half of each. The
+# batches of the curves have 28 to 35 tokens.
+LENGTHS = {"phi3 longrope, trained on 31 tokens": (64, 50, 49), "phi3 longrope, one past the border": (40, 40)}
 ROWS = [[3, 17, 250, 99, 5, 61, 300, 12, 8, 8, 41, 77, 2, 390], [12, 8, 8, 41]]
 
 
