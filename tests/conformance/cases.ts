@@ -1,5 +1,6 @@
 // Every op of the contract on shapes drawn at random, with 0, 1, odd extents and extents that fit no tile among them.
-// A case builds its inputs on the backend it is given, in f32 or f64, and returns what is to be compared.
+// A case builds its inputs on the backend it is given, in f32 or f64, and returns what is to be compared. Long as the
+// contract has ops.
 
 import type { CodedMoments, DType, GgufCodec, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
 

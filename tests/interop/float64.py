@@ -39,6 +39,8 @@ def frequencies(config, dim: int, length: int) -> torch.Tensor:
     plain = theta ** -exponents
     if kind == "linear":
         return plain / factor
+    if kind == "longrope":
+        return plain / torch.tensor(rope["long_factor" if length > rope["original_max_position_embeddings"] else "short_factor"], dtype=torch.float64)
     if kind != "llama3":
         return plain
     low, high, trained = rope["low_freq_factor"], rope["high_freq_factor"], rope["original_max_position_embeddings"]
@@ -48,13 +50,22 @@ def frequencies(config, dim: int, length: int) -> torch.Tensor:
     return torch.where(wave > trained / low, plain / factor, torch.where(wave < trained / high, plain, blended))
 
 
+def amplitude(config) -> float:
+    rope = config.rope_parameters
+    if rope.get("rope_type") != "longrope":
+        return 1.0
+    trained = rope["original_max_position_embeddings"]
+    factor = rope.get("factor", config.max_position_embeddings / trained)
+    return rope.get("attention_factor", math.sqrt(1 + max(0.0, math.log(factor)) / math.log(trained)))
+
+
 def rotary(self, x, position_ids):
     dim = getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
     dim = int(dim * self.config.rope_parameters.get("partial_rotary_factor", 1.0))
     inverse = frequencies(self.config, dim, int(position_ids.max()) + 1)
     angles = position_ids[..., None].double() * inverse
     both = torch.cat((angles, angles), dim=-1)
-    return both.cos(), both.sin()
+    return both.cos() * amplitude(self.config), both.sin() * amplitude(self.config)
 
 
 def in_float64(model):

@@ -1,4 +1,4 @@
-// node greedy.mjs MODEL ROWS.json OUT.json ADAPTER TOKENS: what greedy decoding with the KV cache adds to each prompt.
+// node greedy.mjs MODEL ROWS.json OUT.json ADAPTER TOKENS, an empty ADAPTER being none: what greedy decoding with the KV cache adds to each prompt.
 import { readFileSync, writeFileSync } from "node:fs";
 import { loadConfig } from "@welltempered/config";
 import { generate } from "@welltempered/generate";
@@ -6,7 +6,10 @@ import { Engine } from "@welltempered/tensor";
 import { loadModel, openBase } from "@welltempered/trainer";
 
 const [, , modelPath, rowsFile, out, adapter, tokens] = process.argv;
-const { config } = loadConfig([`model_name_or_path=${modelPath}`, `adapter_name_or_path=${adapter}`], "chat");
+const { config } = loadConfig(
+  [`model_name_or_path=${modelPath}`, ...(adapter ? [`adapter_name_or_path=${adapter}`] : [])],
+  "chat",
+);
 const engine = Engine.open();
 const { model } = loadModel(openBase(config), { engine, config, batchTokens: 0, emit: () => undefined });
 const prompts = JSON.parse(readFileSync(rowsFile, "utf8")).map((row) => Int32Array.from(row));

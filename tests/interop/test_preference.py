@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -261,3 +262,46 @@ def test_ref_model_is_the_reference(tmp_path: Path) -> None:
     history = formula_run(model, lambda rows: objective(model, frozen(other), rows, "hinge"))
     log = our_run(tmp_path, "hinge", adapter_name_or_path=str(tmp_path / "adapter"), ref_model=str(tmp_path / "other"))
     compare(log, history)
+
+
+def reference_adapter(folder: Path):
+    """`other` and an adapter for it that does something, and both as peft runs them."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    save_tiny(folder / "other", seed=24)
+    torch.manual_seed(25)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, init_lora_weights=False, task_type="CAUSAL_LM")
+    get_peft_model(AutoModelForCausalLM.from_pretrained(folder / "other"), config).save_pretrained(folder / "theirs")
+    return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder / "other"), folder / "theirs").eval()
+
+
+def apart(one: list[dict], other: list[dict]) -> float:
+    """The largest difference of losses and rewards."""
+    keys = ("loss", "rewards/chosen", "rewards/rejected")
+    return max(abs(mine[key] - theirs[key]) for mine, theirs in zip(one, other, strict=True) if "loss" in mine for key in keys)
+
+
+def test_ref_model_adapters_are_on_the_reference(tmp_path: Path) -> None:
+    adapter_on_disk(tmp_path)
+    other, model = reference_adapter(tmp_path), peft_model(tmp_path)
+    history = formula_run(model, lambda rows: objective(model, frozen(other), rows, "sigmoid"))
+    common = {"adapter_name_or_path": str(tmp_path / "adapter")}
+    log = our_run(tmp_path, "sigmoid", **common, ref_model=str(tmp_path / "other"), ref_model_adapters=str(tmp_path / "theirs"))
+    compare(log, history)
+    other.merge_and_unload().save_pretrained(tmp_path / "merged")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(TOKENIZER / file, tmp_path / "merged" / file)
+    assert apart(our_run(tmp_path, "sigmoid", **common, ref_model=str(tmp_path / "merged"), overwrite_output_dir=True), log) <= 1e-6
+
+
+def test_a_quantised_reference_is_its_expansion(tmp_path: Path) -> None:
+    adapter_on_disk(tmp_path)
+    reference_adapter(tmp_path)
+    temper("export", f"model_name_or_path={tmp_path / 'other'}", "quantization_bit=4", "quantization_type=fp4", "template=chatml",
+           f"export_dir={tmp_path / 'expanded'}", "infer_dtype=float32", cwd=tmp_path)
+    common = {"adapter_name_or_path": str(tmp_path / "adapter"), "ref_model_adapters": str(tmp_path / "theirs"), "overwrite_output_dir": True}
+    run = lambda name, **extra: our_run(tmp_path, "sigmoid", **common, ref_model=str(tmp_path / name), **extra)  # noqa: E731
+    quantised = run("other", ref_model_quantization_bit=4, quantization_type="fp4")
+    assert apart(quantised, run("expanded")) <= 1e-6
+    assert apart(quantised, run("other")) > 1e-3

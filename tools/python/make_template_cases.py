@@ -3,7 +3,7 @@
 Run with the LlamaFactory environment after make_tokenizer_cases.py, whose Llama-3-style tokenizer is used:
   OMP_NUM_THREADS=1 <environment>/bin/python tools/python/make_template_cases.py
 
-templates: the 15 templates × conversations: ids of each pair, one-turn ids, stop ids, EOS, padding, the Jinja written.
+templates: the 16 templates × conversations: ids of each pair, one-turn ids, stop ids, EOS, padding, the Jinja written.
 recovered: parse_template over models' own Jinja: slots and ids.
 rendered:  apply_chat_template over models' own Jinja: text, ids, or the text of raise_exception.
 """
@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerFast  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 TOKENIZER = ROOT / "packages/tokenizer/test/fixtures/llama3-style.json.gz"
 OUT = ROOT / "packages/data/test/fixtures/templates.json.gz"
-NAMES = ["default", "empty", "alpaca", "vicuna", "chatml", "llama2", "llama3", "mistral", "qwen", "smollm2", "zephyr", "gemma", "gemma2", "phi", "qwen3_nothink"]
+NAMES = ["default", "empty", "alpaca", "vicuna", "chatml", "llama2", "llama3", "mistral", "qwen", "smollm2", "zephyr", "gemma", "gemma2", "phi", "qwen3_nothink", "olmo"]
 
 
 class FixedDate(datetime.datetime):

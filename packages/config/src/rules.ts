@@ -108,6 +108,9 @@ function preferenceRules(v: WrittenConfig): Rule[] {
     [pairs && (v.packing ?? false), "packing", "packing outside stages sft and pt", "remove it"],
     [pairs && !compares && v.refModel !== undefined, "ref_model", `ref_model with pref_loss: ${v.prefLoss}`, "remove it: this loss has no reference"],
     [!pairs && v.refModel !== undefined, "ref_model", "ref_model outside stage dpo", "remove it"],
+    [v.refModel === undefined && v.refModelAdapters.length > 0, "ref_model_adapters", "ref_model_adapters without ref_model", "name the model they belong to"],
+    [v.refModel === undefined && v.refModelQuantizationBit !== undefined, "ref_model_quantization_bit", "ref_model_quantization_bit without ref_model", "name the model to quantise"],
+    [v.refModelQuantizationBit !== undefined && v.refModelAdapters.length > 1, "ref_model_adapters", "several adapters on a quantised ref_model", "merge all but the last first: merging leaves the codec"],
     [compares && !v.doTrain && itself, "ref_model", "a model evaluated against itself", "name a ref_model or an adapter_name_or_path"],
   ];
 }

@@ -137,6 +137,8 @@ export interface FinetuningConfig {
   simpoGamma: number;
   /** Undefined: the model itself, without its adapter or as it was before training. */
   refModel: string | undefined;
+  refModelAdapters: string[];
+  refModelQuantizationBit: RunConfig["quantizationBit"];
   /** LoRA+: learning rate of B over that of A; undefined is off. */
   loraplusLrRatio: number | undefined;
   /** LoRA+: learning rate of an embedding's B. */

@@ -217,6 +217,21 @@ describe("one wrong line", () => {
     ],
     ["a reference outside stage dpo", "ref_model: other", "5:12: ref_model outside stage dpo; remove it"],
     [
+      "adapters of no reference",
+      "stage: dpo\nref_model_adapters: other",
+      "6:21: ref_model_adapters without ref_model; name the model they belong to",
+    ],
+    [
+      "bits of no reference",
+      "stage: dpo\nref_model_quantization_bit: 4",
+      "6:29: ref_model_quantization_bit without ref_model; name the model to quantise",
+    ],
+    [
+      "two adapters on a quantised reference",
+      "stage: dpo\nref_model: other\nref_model_adapters: a,b\nref_model_quantization_bit: 4",
+      "7:21: several adapters on a quantised ref_model; merge all but the last first: merging leaves the codec",
+    ],
+    [
       "noise on pairs",
       "stage: dpo\nneftune_noise_alpha: 5",
       "6:22: neftune_noise_alpha with stage: dpo; remove it: both passes over a pair must see the same",

@@ -1,3 +1,4 @@
+// GGUF headers, vocabularies and configurations, good and hostile, written byte by byte: one table for one parser.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {

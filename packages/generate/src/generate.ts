@@ -90,6 +90,7 @@ async function run(
 ): Promise<void> {
   let live = sequences.filter(({ reason }) => reason === undefined);
   let rows = packRows(live.map(({ tokens }) => tokens));
+  let long = isLong(model, live);
   while (live.length > 0 && options.signal?.aborted !== true) {
     cache.active = live.map(({ index }) => index);
     const logits = await lastLogits(model, rows, cache);
@@ -99,8 +100,16 @@ async function run(
     }
     live = live.filter(({ reason }) => reason === undefined);
     rows = nextRows(live);
+    if (isLong(model, live) === long) continue;
+    long = !long;
+    cache.clear();
+    rows = packRows(live.map(({ tokens }) => tokens));
   }
 }
+
+/** Whether the longest sequence is behind the model's `cacheBorder`. */
+const isLong = (model: CausalLM, live: readonly Sequence[]): boolean =>
+  live.some(({ tokens }) => (model.prefix?.length ?? 0) + tokens.length > model.cacheBorder);
 
 /** Logits of the last row of each segment, [S · V]. */
 async function lastLogits(model: CausalLM, rows: PackedRows, cache: KvCache): Promise<Float32Array> {

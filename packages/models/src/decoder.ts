@@ -4,6 +4,7 @@ import {
   attentionLayout,
   CausalLM,
   Linear,
+  longestOf,
   Module,
   type Embedding,
   type KeyValueStore,
@@ -16,7 +17,7 @@ import type { DecoderConfig } from "./decoder-config.ts";
 import type { DecoderLayer } from "./decoder-layer.ts";
 import type { Architecture, Weights } from "./model.ts";
 import { ModuleSource } from "./module-source.ts";
-import { ropeFrequencies } from "./rope.ts";
+import { checkRope, ropeAmplitude, ropeBorder, ropeFrequencies } from "./rope.ts";
 import { decoderTensors, type Tensors } from "./tensors.ts";
 
 /** What an architecture file says about its model. */
@@ -54,6 +55,7 @@ export class DecoderLM extends CausalLM {
   model: DecoderStack;
   lm_head: Linear;
   override readonly logitSoftCap: number;
+  override readonly cacheBorder: number;
   readonly #engine: Engine;
   readonly #config: DecoderConfig;
   readonly #plan: DecoderPlan;
@@ -65,6 +67,7 @@ export class DecoderLM extends CausalLM {
     this.#config = config;
     this.#plan = plan;
     this.logitSoftCap = plan.logitSoftCap ?? 0;
+    this.cacheBorder = ropeBorder(config.rope);
     this.model = new DecoderStack(source.at("model"), config, plan);
     this.lm_head = config.tied ? new Linear(this.model.embed_tokens.weight) : source.linear("lm_head");
   }
@@ -90,10 +93,9 @@ export class DecoderLM extends CausalLM {
 
   #pass(rows: PackedRows, cache: KeyValueStore | undefined): Pass {
     const { rope, headDim } = this.#config;
-    const longest = rows.positions.reduce((max, position) => Math.max(max, position), 0) + 1;
-    const frequencies = ropeFrequencies(rope, this.#plan.rotaryDim ?? headDim, longest);
+    const frequencies = ropeFrequencies(rope, this.#plan.rotaryDim ?? headDim, longestOf(rows));
     return {
-      ropeTable: ropeTable(this.#engine.tensor(rows.positions), frequencies),
+      ropeTable: ropeTable(this.#engine.tensor(rows.positions), frequencies, ropeAmplitude(rope)),
       layout: attentionLayout(this.#engine, rows, cache),
       cache: cache === undefined ? undefined : { store: cache, slots: cache.slotsFor(rows) },
     };
@@ -101,9 +103,12 @@ export class DecoderLM extends CausalLM {
 }
 
 /** The architecture of a plan. */
-export const decoder = (config: DecoderConfig, plan: DecoderPlan): Architecture => ({
-  expectedWeights: () => decoderTensors(config, plan.layerTensors),
-  build: (engine, weights) => new DecoderLM(engine, weights, config, plan),
-  freshNorm: 1 - (plan.normOffset ?? 0),
-  floatFields: plan.floatFields ?? [],
-});
+export function decoder(config: DecoderConfig, plan: DecoderPlan): Architecture {
+  checkRope(config.rope, plan.rotaryDim ?? config.headDim);
+  return {
+    expectedWeights: () => decoderTensors(config, plan.layerTensors),
+    build: (engine, weights) => new DecoderLM(engine, weights, config, plan),
+    freshNorm: 1 - (plan.normOffset ?? 0),
+    floatFields: plan.floatFields ?? [],
+  };
+}

@@ -26,6 +26,14 @@ export function numberField(config: ConfigRecord, key: string, fallback?: number
   return value;
 }
 
+export function numbersField(config: ConfigRecord, key: string): number[] {
+  const value = config[key];
+  const good = (each: unknown): each is number => typeof each === "number" && Number.isFinite(each) && each > 0;
+  if (!Array.isArray(value) || !value.every(good))
+    throw new ModelConfigError(key, `is ${show(value)}; it must be a list of positive numbers`);
+  return value;
+}
+
 export function booleanField(config: ConfigRecord, key: string, fallback: boolean): boolean {
   const value = config[key] ?? fallback;
   if (typeof value !== "boolean") throw new ModelConfigError(key, `is ${show(value)}; it must be true or false`);

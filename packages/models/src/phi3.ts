@@ -1,5 +1,5 @@
 // Phi3ForCausalLM (Abdin et al. 2024): Llama with q, k, v in one projection, gate and up in another, rotation of the
-// first part of each head, and a sliding window where `sliding_window` is given.
+// first part of each head, a sliding window where `sliding_window` is given, and LongRoPE.
 
 import { Module, type Projection } from "@welltempered/nn";
 import { splitColumns, swiglu, type Tensor } from "@welltempered/tensor";
@@ -63,11 +63,27 @@ function rotaryChannels(record: ConfigRecord, { headDim }: DecoderConfig): numbe
   return channels;
 }
 
+/** Lengths that Phi3Config assumes, and `longrope` where it stands under an older name. */
+function withRope(record: ConfigRecord): ConfigRecord {
+  const parameters = recordField(record, "rope_parameters") ?? recordField(record, "rope_scaling") ?? {};
+  const type = parameters["rope_type"] ?? parameters["type"];
+  const rope_type = type === "su" || type === "yarn" ? "longrope" : type;
+  return {
+    max_position_embeddings: 4096,
+    original_max_position_embeddings: 4096,
+    ...record,
+    rope_parameters: { ...parameters, rope_type },
+  };
+}
+
 /** The `phi3` architecture. @throws {ModelConfigError} naming the key of config.json */
 export function phi3(record: ConfigRecord): Architecture {
-  const config = readDecoderConfig(record, { rmsNormEps: 1e-5 });
-  if (config.rope.type !== "default")
-    throw new ModelConfigError("rope_scaling", `has type "${config.rope.type}"; supported for phi3 is default`);
+  const config = readDecoderConfig(withRope(record), { rmsNormEps: 1e-5 });
+  if (config.rope.type !== "default" && config.rope.type !== "longrope")
+    throw new ModelConfigError(
+      "rope_scaling",
+      `has type "${config.rope.type}"; supported for phi3 are default and longrope`,
+    );
   onlyField(record, "resid_pdrop", 0);
   const window = slidingWindow(record, 0);
   const { hiddenSize, intermediateSize } = config;

@@ -4,6 +4,7 @@ import { gemma2 } from "./gemma2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import type { Architecture } from "./model.ts";
+import { olmo2 } from "./olmo2.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
@@ -13,6 +14,7 @@ const architectures = {
   gemma2,
   llama,
   mistral,
+  olmo2,
   phi3,
   qwen2,
   qwen3,
@@ -23,6 +25,7 @@ const classNames: Readonly<Record<string, keyof typeof architectures>> = {
   Gemma2ForCausalLM: "gemma2",
   LlamaForCausalLM: "llama",
   MistralForCausalLM: "mistral",
+  Olmo2ForCausalLM: "olmo2",
   Phi3ForCausalLM: "phi3",
   Qwen2ForCausalLM: "qwen2",
   Qwen3ForCausalLM: "qwen3",

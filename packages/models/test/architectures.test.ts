@@ -11,10 +11,13 @@ const sizes = {
   num_key_value_heads: 1,
   head_dim: 4,
 };
-const types = ["gemma2", "llama", "mistral", "phi3", "qwen2", "qwen3"];
+const longrope = (change: object = {}) => ({ type: "su", short_factor: [1, 1], long_factor: [2, 3], ...change });
+const types = ["gemma2", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3"];
 
 it.each<[string, Record<string, unknown>, RegExp]>([
-  ["phi3", { rope_scaling: { type: "longrope", short_factor: [1], long_factor: [2] } }, /rope_scaling: .*longrope/],
+  ["phi3", { rope_scaling: longrope({ short_factor: [1] }) }, /short_factor: has 1 numbers; it must have 2/],
+  ["phi3", { rope_scaling: longrope({ long_factor: [2, 0] }) }, /long_factor: is \[2,0\]/],
+  ["phi3", { rope_scaling: longrope(), original_max_position_embeddings: 1 }, /original_max_position_embeddings: is 1/],
   ["phi3", { rope_parameters: { rope_type: "linear", factor: 2 } }, /rope_scaling: .*linear/],
   ["phi3", { partial_rotary_factor: 0.3 }, /partial_rotary_factor: .*1 of 4/],
   ["phi3", { resid_pdrop: 0.1 }, /resid_pdrop: is 0.1/],

@@ -4,7 +4,7 @@ import type { Linear } from "./linear.ts";
 import { Module, type Parameter } from "./module.ts";
 import { neftune } from "./neftune.ts";
 import type { Prefix } from "./prefix.ts";
-import { shifted, type PackedRows } from "./rows.ts";
+import { longestOf, shifted, type PackedRows } from "./rows.ts";
 
 /**
  * A decoder-only language model. `forward` returns hidden states; the head is applied by whoever needs it: the loss on
@@ -17,6 +17,8 @@ export abstract class CausalLM extends Module {
   abstract readonly lm_head: Linear;
   /** Logits of the head become cap · tanh(logit/cap); 0: they stay. Losses that fuse the head take it along. */
   readonly logitSoftCap: number = 0;
+  /** Keys turn one way while the longest sequence has up to so many tokens, and another way behind: no cache serves both. */
+  readonly cacheBorder: number = Infinity;
   /** What every sequence continues, where a PEFT method put something there. */
   prefix: Prefix | undefined;
   /** α of NEFTune's noise while training; 0 is none. */
@@ -40,8 +42,9 @@ export abstract class CausalLM extends Module {
     const { prefix } = this;
     if (prefix === undefined) return this.decode(this.embedRows(rows), rows, cache);
     if (cache === undefined) return prefix.forward(this, rows);
-    if (!cache.prefixFilled) cache.fillPrefix(() => prefix.fill(this, cache));
-    return this.decode(this.embedRows(rows), shifted(rows, prefix.length), cache);
+    const behind = shifted(rows, prefix.length);
+    if (!cache.prefixFilled) cache.fillPrefix(() => prefix.fill(this, cache, longestOf(behind)));
+    return this.decode(this.embedRows(rows), behind, cache);
   }
 
   /** Hidden states [N,D] → logits [N,V]. */

@@ -116,6 +116,12 @@ export class KvCache implements KeyValueStore {
     }
   }
 
+  /** Forgets all it holds, the prefix too. */
+  clear(): void {
+    this.lengths.fill(0);
+    this.prefixFilled = false;
+  }
+
   dispose(): void {
     for (const tensor of [...this.#keys, ...this.#values]) tensor.dispose();
   }

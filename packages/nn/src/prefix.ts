@@ -12,8 +12,8 @@ export abstract class Prefix extends Module {
   abstract readonly length: number;
   /** Hidden states [N,D] of rows that continue the prefix, without those of the prefix. */
   abstract forward(model: CausalLM, rows: PackedRows): Tensor;
-  /** Writes the prefix into a cache whose `fillPrefix` runs. */
-  abstract fill(model: CausalLM, cache: KvCache): void;
+  /** Writes the prefix into a cache whose `fillPrefix` runs; `longest` tokens has the longest sequence that continues it. */
+  abstract fill(model: CausalLM, cache: KvCache, longest: number): void;
 }
 
 /** Rows that stand for no token of the vocabulary. */
@@ -27,8 +27,8 @@ export abstract class VirtualTokens extends Prefix {
     return takeRows(hidden, hidden.engine.tensor(numbersFrom(this.length, rows.tokens.length)));
   }
 
-  fill(model: CausalLM, cache: KvCache): void {
-    model.decode(this.embedded(), prefixRows(this.length), cache);
+  fill(model: CausalLM, cache: KvCache, longest: number): void {
+    model.decode(this.embedded(), { ...prefixRows(this.length), longest }, cache);
   }
 }
 

@@ -21,7 +21,13 @@ export interface PackedRows {
   segments: readonly Segment[];
   /** What a framework with padding would pad each row to; the longest row's length where it is left out. */
   paddedLength?: number;
+  /** Length of the longest sequence, where it is not among the rows. */
+  longest?: number;
 }
+
+/** Length of the longest sequence that the rows belong to. */
+export const longestOf = ({ longest, positions }: PackedRows): number =>
+  longest ?? positions.reduce((max, position) => Math.max(max, position + 1), 1);
 
 /** Sequences that do not see each other, positions from 0. */
 export function packRows(sequences: readonly ArrayLike<number>[]): PackedRows {

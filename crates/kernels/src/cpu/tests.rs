@@ -1,5 +1,5 @@
 //! Every op on every instruction set of this machine against the naive maths in f64, judged by the error that the naive
-//! maths makes in f32; and the same bits on one, two and three threads.
+//! maths makes in f32; and the same bits on one, two and three threads. Long as the contract has ops.
 
 use super::{Cpu, Isa};
 use crate::dynamic_code::{Quantized, BLOCK};

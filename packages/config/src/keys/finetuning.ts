@@ -1,4 +1,4 @@
-import { choice, flag, integer, list, optional, real, text } from "../kinds.ts";
+import { choice, flag, integer, list, oneOf, optional, real, text } from "../kinds.ts";
 import { finetuningTypes } from "../run-config.ts";
 import type { KeyTable, WrittenFinetuning } from "../written.ts";
 
@@ -59,6 +59,10 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   dpo_label_smoothing: real(0, { min: 0, max: 0.5 }, "Share of pairs taken to be labelled wrongly; for sigmoid."),
   simpo_gamma: real(0.5, { min: 0, max: 1e6 }, "Margin that the chosen answer is to win by; for simpo."),
   ref_model: optional(text("Reference model of stage dpo; the model before training by default.")),
+  ref_model_adapters: list([], "Adapter folders on ref_model, in order."),
+  ref_model_quantization_bit: optional(
+    oneOf([4], "Hold ref_model in so many bits, by the code that quantization_type names."),
+  ),
   loraplus_lr_ratio: optional(
     real(16, { min: 0, max: 1e6, above: true }, "LoRA+: learning rate of B over that of A, such as 16."),
   ),

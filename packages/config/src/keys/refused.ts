@@ -34,9 +34,6 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
     ppo_score_norm: false, ppo_target: 6, ppo_whiten_rewards: false, reward_model: null, reward_model_adapters: null,
     reward_model_quantization_bit: null, reward_model_type: "lora",
   }],
-  ["a reference model is read as it is: merge its adapter first", {
-    ref_model_adapters: null, ref_model_quantization_bit: null,
-  }],
   ["the only loss is cross-entropy", {
     use_dft_loss: false, use_asft_loss: false, asft_alpha: 0.1, use_eaft_loss: false, eaft_alpha: 1,
     label_smoothing_factor: 0, moe_aux_loss_coef: null,

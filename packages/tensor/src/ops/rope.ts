@@ -39,7 +39,7 @@ export interface RopeTable {
   sin: Tensor;
 }
 
-/** positions i32 [N] × frequencies [P] → cos, sin [N,P], both times `factor` (1 but for YaRN). Angles are computed in f64. */
+/** positions i32 [N] × frequencies [P] → cos, sin [N,P], both times `factor` (1 but for LongRoPE). Angles are computed in f64. */
 export function ropeTable(positions: Tensor, frequencies: Float64Array, factor = 1): RopeTable {
   const { engine } = positions;
   const [cos, sin] = engine.backend.ropeTable(positions.slot, frequencies, factor);

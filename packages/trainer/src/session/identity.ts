@@ -18,7 +18,8 @@ type Rule = "always" | "metric" | "free" | ((config: RunConfig) => boolean);
 
 const ofFreeze = ({ finetuningType }: RunConfig): boolean => finetuningType === "freeze";
 const ofAdapter = ({ finetuningType }: RunConfig): boolean => finetuningType !== "full" && finetuningType !== "freeze";
-const ofQuantized = ({ quantizationBit }: RunConfig): boolean => quantizationBit !== undefined;
+const ofQuantized = ({ quantizationBit, refModelQuantizationBit }: RunConfig): boolean =>
+  (quantizationBit ?? refModelQuantizationBit) !== undefined;
 const ofVirtual = ({ finetuningType }: RunConfig): boolean =>
   finetuningType === "prompt_tuning" || finetuningType === "prefix_tuning";
 const ofPrefixTuning = ({ finetuningType }: RunConfig): boolean => finetuningType === "prefix_tuning";
@@ -92,6 +93,8 @@ const rules = {
   dpoLabelSmoothing: ofPairs,
   simpoGamma: ofPairs,
   refModel: ofPairs,
+  refModelAdapters: ofPairs,
+  refModelQuantizationBit: ofPairs,
   loraplusLrRatio: ofAdapter,
   loraplusLrEmbedding: ofLoraPlus,
   freezeTrainableLayers: ofFreeze,

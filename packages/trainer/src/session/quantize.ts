@@ -17,12 +17,12 @@ export function codecOf(config: RunConfig): FourBitCodec | undefined {
 }
 
 /** @throws {UserError} where the base is in blocks already and is to be quantised, or trained in bitsandbytes' codes */
-export function checkQuantizable(config: RunConfig, weights: WeightSource): void {
+export function checkQuantizable(config: RunConfig, weights: WeightSource, key = "quantization_bit"): void {
   const dtypes = weights.names().map((name) => weights.info(name).dtype);
   const fourBit = dtypes.find(isFourBit);
   const coded = fourBit ?? blockCodecs.find((codec) => dtypes.includes(codec));
   if (config.quantizationBit !== undefined && coded !== undefined)
-    throw new UserError(`quantization_bit: the model is in ${coded} already and stays so; leave it out`);
+    throw new UserError(`${key}: the model is in ${coded} already and stays so; leave it out`);
   if (fourBit !== undefined && config.doTrain && ["full", "freeze"].includes(config.finetuningType))
     throw new UserError(
       `finetuning_type: the weights are in ${fourBit}, which cannot be trained; use finetuning_type: lora`,

@@ -1,11 +1,14 @@
 // The model that a preference loss measures against: the trained one without its adapter, or a frozen one beside it.
 
+import { readAdapterFolder } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import { UserError } from "@welltempered/formats";
 import { preferenceLosses } from "@welltempered/rlhf";
 import type { Engine } from "@welltempered/tensor";
 import type { ReferencePass } from "../objectives/dpo.ts";
-import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { checkQuantizable } from "./quantize.ts";
+import type { Base } from "./vocabulary.ts";
 
 export interface Reference {
   pass: ReferencePass;
@@ -17,12 +20,19 @@ export const needsReference = ({ stage, prefLoss }: RunConfig): boolean =>
   stage === "dpo" && preferenceLosses[prefLoss].reference;
 
 /** Opens `ref_model`, so that a wrong one is refused before anything loads. Undefined where none is named. */
-export const openReference = (config: RunConfig): ReturnType<typeof openBase> | undefined =>
-  needsReference(config) && config.refModel !== undefined ? openBase(referenceConfig(config)) : undefined;
+export function openReference(config: RunConfig): Base | undefined {
+  if (!needsReference(config) || config.refModel === undefined) return undefined;
+  const settings = referenceConfig(config);
+  checkMergeable(settings.adapterNameOrPath.slice(0, -1));
+  for (const path of settings.adapterNameOrPath.slice(-1)) readAdapterFolder(path).weights.close();
+  const base = openBase(settings);
+  checkQuantizable(settings, base.weights, "ref_model_quantization_bit");
+  return base;
+}
 
 /** To be called before a checkpoint is restored: what is loaded beside the model is the model as it was. */
 export function loadReference(
-  opened: ReturnType<typeof openBase> | undefined,
+  opened: Base | undefined,
   { model, adapter }: LoadedModel,
   config: RunConfig,
   engine: Engine,
@@ -52,12 +62,13 @@ function checkVocabulary({ refModel }: RunConfig, found = 0, wanted = 0): void {
   );
 }
 
-/** `ref_model`, or the model itself, without adapters. */
+/** `ref_model` with its own adapters and codec, or the model itself without any. */
 const referenceConfig = (config: RunConfig): RunConfig => ({
   ...config,
   modelNameOrPath: config.refModel ?? config.modelNameOrPath,
   trainFromScratch: config.trainFromScratch && config.refModel === undefined,
   finetuningType: "lora",
-  quantizationBit: undefined,
-  adapterNameOrPath: [],
+  quantizationBit: config.refModelQuantizationBit,
+  adapterNameOrPath: config.refModelAdapters,
+  createNewAdapter: false,
 });
