@@ -4,7 +4,7 @@ import type { Tokenizer } from "@welltempered/tokenizer";
 export type Role = "system" | "user" | "assistant" | "observation" | "function";
 
 /** What rows are for: answers to learn, plain text, or pairs of answers to compare. */
-export type DataStage = "sft" | "pt" | "dpo";
+export type DataStage = "sft" | "pt" | "dpo" | "rm";
 
 /** One turn. */
 export interface Message {

@@ -5,7 +5,7 @@ import type { KeyTable, WrittenFinetuning } from "../written.ts";
 export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   stage: choice(
     "sft",
-    ["sft", "pt", "dpo"],
+    ["sft", "pt", "dpo", "rm"],
     "Supervised fine-tuning, (continued) pre-training on plain text, or learning from pairs of answers.",
   ),
   finetuning_type: choice("lora", finetuningTypes, "Train an adapter of this kind, some blocks, or every weight."),

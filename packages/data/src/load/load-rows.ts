@@ -59,7 +59,7 @@ function readNamed(
     badRows.count++;
     badRows.first ??= error.message;
   };
-  const entries = findDatasets(names, options.datasetDir, options.stage === "dpo");
+  const entries = findDatasets(names, options.datasetDir, options.stage === "dpo" || options.stage === "rm");
   const { seed, maxSamples } = options;
   const settings = {
     needsResponse,

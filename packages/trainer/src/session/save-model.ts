@@ -16,6 +16,7 @@ import type { DType, Engine } from "@welltempered/tensor";
 import type { Tokenizer } from "@welltempered/tokenizer";
 import { join } from "node:path";
 import type { LoadedModel } from "./load-model.ts";
+import { isOfValueHead, saveValueHead } from "./value-head.ts";
 
 const torchNames = { f32: "float32", bf16: "bfloat16", f16: "float16" } as const;
 export type SavedDtype = keyof typeof torchNames;
@@ -28,6 +29,7 @@ export async function saveTrained(
   tokenizer: Tokenizer,
   config: RunConfig,
 ): Promise<void> {
+  await saveValueHead(folder, engine, loaded.model);
   if (loaded.adapter === undefined) {
     await saveModel(folder, engine, loaded, tokenizer, {
       dtype: "f32",
@@ -79,7 +81,9 @@ export async function saveModel(
   tokenizer: Tokenizer,
   { dtype, shardBytes, title }: SaveModelOptions,
 ): Promise<void> {
-  const tensors = [...model.namedParameters()].map(([name, parameter]) => toWrite(engine, name, parameter, dtype));
+  const tensors = [...model.namedParameters()]
+    .filter(([name]) => !isOfValueHead(name))
+    .map(([name, parameter]) => toWrite(engine, name, parameter, dtype));
   await writeModelWeights(folder, tensors, shardBytes);
   const record = savedConfig(model, config, dtype);
   await writeFileAtomic(join(folder, "config.json"), configText(record, floatFields));

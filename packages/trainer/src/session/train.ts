@@ -290,7 +290,7 @@ function announce(
 
 /** The example, or both sequences of a pair. */
 function shownExamples(example: Example, { stage }: RunConfig): { name?: string; example: Example }[] {
-  if (stage !== "dpo") return [{ example }];
+  if (stage !== "dpo" && stage !== "rm") return [{ example }];
   const [chosen, rejected] = pairSides(example);
   return [
     { name: "chosen", example: chosen },
