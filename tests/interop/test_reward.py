@@ -1,32 +1,144 @@
-"""Twenty steps of a reward model against transformers, peft and a linear layer on the last token."""
+"""`stage: rm` against LlamaFactory's loss and TRL's value head, written out on transformers and peft: curves, files, scores."""
 
+import json
 from pathlib import Path
 
+import pytest
 import torch
 import torch.nn.functional as F
+from conftest import node_script, save_tiny, temper
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from test_preference import adapter_on_disk, compare, formula_run, our_run, peft_model
+from test_preference import STEPS, adapter_on_disk, encoded, formula_run, our_run, pairs, peft_model
+
+HEAD = "value_head.safetensors"
 
 
-def test_reward_model(tmp_path: Path) -> None:
-    adapter_on_disk(tmp_path, dropout=0.0)
+def without_dropout(folder: Path) -> None:
+    """TRL reads the rate from the model's config.json; two random masks would not be comparable."""
+    path = folder / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"summary_dropout_prob": 0.0}))
+
+
+def head_on_disk(folder: Path) -> None:
     torch.manual_seed(5)
+    head = torch.nn.Linear(48, 1)
+    save_file({f"v_head.summary.{name}": value.detach().clone() for name, value in head.named_parameters()}, folder / HEAD)
+
+
+def head_of(folder: Path) -> torch.nn.Linear:
+    saved = load_file(folder / HEAD)
+    head = torch.nn.Linear(48, 1)
+    head.load_state_dict({name.removeprefix("v_head.summary."): value for name, value in saved.items()})
+    return head
+
+
+def scores(decoder, head, rows: list[dict], side: str) -> torch.Tensor:
+    """As AutoModelForCausalLMWithValueHead and LlamaFactory's trainer: the value of the last token that is no padding."""
+    ids = [torch.tensor(row["prompt_ids"] + row[f"{side}_ids"]) for row in rows]
+    padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=10)
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
+    hidden = decoder(input_ids=padded, attention_mask=mask, output_hidden_states=True).hidden_states[-1]
+    return head(hidden).squeeze(-1).gather(-1, mask.sum(-1, keepdim=True) - 1).squeeze(-1)
+
+
+def objective(decoder, head, rows: list[dict]) -> tuple[torch.Tensor, dict]:
+    margins = scores(decoder, head, rows, "chosen") - scores(decoder, head, rows, "rejected")
+    loss = -F.logsigmoid(margins).mean()
+    return loss, {"loss": loss.item(), "accuracy": (margins > 0).float().mean().item()}
+
+
+def compare(ours: list[dict], theirs: list[dict]) -> None:
+    ours = [entry for entry in ours if "loss" in entry]
+    assert len(ours) == len(theirs) == STEPS
+    print("RELATIVE", {key: max(abs(a[key] - b[key]) / abs(b[key]) for a, b in zip(ours, theirs, strict=True)) for key in ("loss", "grad_norm")}, [b["loss"] for b in theirs])
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine["accuracy"] == other["accuracy"], (mine, other)
+        for key, tolerance in (("loss", 5e-5), ("grad_norm", 2e-4)):
+            assert abs(mine[key] - other[key]) <= tolerance * abs(other[key]), (key, mine, other)
+
+
+HELD = {"eval_dataset": "held", "do_eval": True, "do_predict": True, "per_device_eval_batch_size": 3}
+
+
+def predictions(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "generated_predictions.jsonl").read_text().splitlines()]
+
+
+def test_lora_run_is_llamafactorys_and_its_files_score_alike(tmp_path: Path) -> None:
+    adapter_on_disk(tmp_path, dropout=0.0, modules_to_save=["norm"])
+    without_dropout(tmp_path)
+    head_on_disk(tmp_path / "adapter")
     model = peft_model(tmp_path)
-    model.v_head = torch.nn.Linear(48, 1)
-    start = {f"v_head.summary.{name}": value.detach().clone() for name, value in model.v_head.named_parameters()}
-    save_file(start, tmp_path / "adapter" / "value_head.safetensors")
+    model.v_head = head_of(tmp_path / "adapter")
+    history = formula_run(model, lambda rows: objective(model.base_model.model, model.v_head, rows))
+    log = our_run(tmp_path, "sigmoid", stage="rm", adapter_name_or_path=str(tmp_path / "adapter"), **HELD)
+    compare(log, history)
 
-    def score(row: dict, side: str) -> torch.Tensor:
-        ids = torch.tensor([row["prompt_ids"] + row[f"{side}_ids"]])
-        return model.v_head(model.base_model.model.model(input_ids=ids).last_hidden_state[0, -1])
+    ours = tmp_path / "ours"
+    with safe_open(ours / HEAD, "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+        assert sorted(file.keys()) == ["v_head.summary.bias", "v_head.summary.weight"]
+    assert (head_of(ours).weight - model.v_head.weight).abs().max() < 1e-5
 
-    def objective(rows: list[dict]) -> tuple[torch.Tensor, dict]:
-        margins = torch.stack([score(row, "chosen") - score(row, "rejected") for row in rows])
-        loss = -F.logsigmoid(margins).mean()
-        return loss, {"loss": loss.item(), "accuracy": (margins > 0).float().mean().item()}
+    # peft and torch read what was written, and score as we do.
+    saved, head, rows = peft_model(tmp_path, "ours", trainable=False).eval(), head_of(ours), encoded(pairs(7, start=50))
+    with torch.no_grad():
+        wanted = [scores(saved, head, rows, side) for side in ("chosen", "rejected")]
+    found = predictions(ours)
+    for side, values in zip(("chosen", "rejected"), wanted, strict=True):
+        assert max(abs(line[side] - value) for line, value in zip(found, values.tolist(), strict=True)) <= 0.005 + 1e-4
+    margins = wanted[0] - wanted[1]
+    results = json.loads((ours / "all_results.json").read_text())
+    for prefix in ("eval", "predict"):
+        assert results[f"{prefix}_accuracy"] == pytest.approx((margins > 0).float().mean().item(), abs=1e-7)
+        assert results[f"{prefix}_loss"] == pytest.approx(-F.logsigmoid(margins).mean().item(), rel=1e-5)
+    sequences = [row["prompt_ids"] + row["chosen_ids"] for row in rows]
+    assert our_scores(tmp_path, ours, sequences) == pytest.approx(wanted[0].tolist(), abs=2e-5)
+    exported(tmp_path, sequences, wanted[0])
 
-    history = formula_run(model, objective)
-    log = our_run(tmp_path, "sigmoid", stage="rm", adapter_name_or_path=str(tmp_path / "adapter"))
-    compare(log, history, ["loss", "accuracy", "grad_norm"])
-    saved = load_file(tmp_path / "ours" / "value_head.safetensors")
-    assert (saved["v_head.summary.weight"] - model.v_head.weight).abs().max() < 1e-5
+
+def our_scores(folder: Path, adapter: Path | None, sequences: list[list[int]], model: Path | None = None) -> list[float]:
+    """What `openRewardModel` says of them."""
+    request, answer = folder / "sequences.json", folder / "scores.json"
+    request.write_text(json.dumps(sequences))
+    node_script("scores.mjs", str(model or folder / "model"), str(adapter or ""), str(request), str(answer))
+    return json.loads(answer.read_text())
+
+
+def exported(folder: Path, sequences: list[list[int]], wanted: torch.Tensor) -> None:
+    """The head goes with an exported reward model, as from LlamaFactory, and only with one."""
+    from transformers import AutoModelForCausalLM
+
+    base = {"model_name_or_path": str(folder / "model"), "adapter_name_or_path": str(folder / "ours"), "template": "chatml", "infer_dtype": "float32"}
+    for stage, kept in (("rm", True), ("sft", False)):
+        merged = folder / f"merged-{stage}"
+        (folder / "export.json").write_text(json.dumps(base | {"stage": stage, "export_dir": str(merged)}))
+        told = temper("export", str(folder / "export.json"), cwd=folder).stderr
+        assert (merged / HEAD).exists() == kept
+        assert ("set stage: rm to export a reward model" in told) == (not kept), told
+    model, head = AutoModelForCausalLM.from_pretrained(folder / "merged-rm").eval(), head_of(folder / "merged-rm")
+    with torch.no_grad():
+        found = [head(model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, -1]).item() for ids in sequences]
+    assert found == pytest.approx(wanted.tolist(), abs=2e-5)
+    assert our_scores(folder, None, sequences, folder / "merged-rm") == pytest.approx(wanted.tolist(), abs=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["full", "freeze"])
+def test_weights_train_under_the_head(kind: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    save_tiny(tmp_path / "model", seed=23)
+    without_dropout(tmp_path)
+    head_on_disk(tmp_path / "model")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    if kind == "freeze":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = name.startswith("model.layers.1.")
+    model.v_head = head_of(tmp_path / "model")
+    history = formula_run(model, lambda rows: objective(model, model.v_head, rows))
+    compare(our_run(tmp_path, "sigmoid", stage="rm", finetuning_type=kind, freeze_trainable_layers=1), history)
+    weights = load_file(tmp_path / "ours" / "model.safetensors")
+    assert not [name for name in weights if name.startswith("v_head")]
+    assert (weights["model.layers.1.mlp.up_proj.weight"] - model.model.layers[1].mlp.up_proj.weight).abs().max() < 1e-4
+    assert (head_of(tmp_path / "ours").weight - model.v_head.weight).abs().max() < 1e-4

@@ -204,7 +204,7 @@ describe("one wrong line", () => {
       "use_galore: true",
       "5:1: use_galore: true is not supported by this version; remove it: the only optimizers are AdamW, Adafactor, Lion and SGD",
     ],
-    ["a refused choice", "stage: ppo", '5:8: stage: "ppo" is not allowed; use one of sft, pt, dpo'],
+    ["a refused choice", "stage: ppo", '5:8: stage: "ppo" is not allowed; use one of sft, pt, dpo, rm'],
     [
       "smoothing of another loss",
       "stage: dpo\npref_loss: hinge\ndpo_label_smoothing: 0.1",

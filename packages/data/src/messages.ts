@@ -6,6 +6,9 @@ export type Role = "system" | "user" | "assistant" | "observation" | "function";
 /** What rows are for: answers to learn, plain text, or pairs of answers to compare. */
 export type DataStage = "sft" | "pt" | "dpo" | "rm";
 
+/** Whether the rows of a stage are pairs of answers. */
+export const isOfPairs = (stage: DataStage): boolean => stage === "dpo" || stage === "rm";
+
 /** One turn. */
 export interface Message {
   role: Role;

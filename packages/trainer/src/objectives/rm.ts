@@ -1,26 +1,43 @@
 import { collatePairs, type Example, type PairBatch } from "@welltempered/data";
-import { logSigmoid, mean, scale, sub, takeRows, type Tensor } from "@welltempered/tensor";
-import type { Batch, LossResult, Objective, ObjectiveContext } from "../objective.ts";
-import { valueHeadOf } from "../session/value-head.ts";
+import type { CausalLM, PackedRows } from "@welltempered/nn";
+import { bradleyTerryLoss, type Scores } from "@welltempered/rlhf";
+import { mean, sub, sum, takeRows, type Tensor } from "@welltempered/tensor";
+import type { Batch, LossResult, Objective } from "../objective.ts";
 
-type RewardBatch = PairBatch & Batch;
+export type RewardBatch = PairBatch & Batch;
 
-/** Reward model (Ouyang et al. 2022): −log σ(r_c − r_r), r the value head on the last token of a sequence. */
+/**
+ * Reward model: the mean of −log σ(r_c − r_r) over the pairs of a micro-batch, which counts as one item, as LlamaFactory
+ * accumulates. What is logged beside it is the share of all pairs that the scores rank right.
+ */
 export const rewardModel = (): Objective<Example, RewardBatch> => ({
   name: "rm",
   collate: (examples) => ({ ...collatePairs(examples, { padToMultipleOf: 8 }), count: 1 }),
-  loss,
+  loss: ({ rows }, { model }) => lossOf(pairScores(model, rows)),
 });
 
-function loss({ rows }: RewardBatch, { engine, model }: ObjectiveContext): LossResult {
-  const head = valueHeadOf(model);
-  if (head === undefined) throw new RangeError("the model has no value head");
+export function lossOf(scores: Scores): LossResult {
+  const { engine, size: pairs } = scores.chosen;
+  const right = engine.noGrad(() => {
+    const margins = sub(scores.chosen, scores.rejected);
+    return sum(engine.adopt(engine.backend.unary("step", margins.slot)));
+  });
+  return { sum: mean(bradleyTerryLoss(scores)), count: 1, aux: { accuracy: { sum: right, count: pairs } } };
+}
+
+/** Scores of rows that are all chosen sequences and then as many rejected ones: one pass over both. */
+export function pairScores(model: CausalLM, rows: PackedRows): Scores {
+  const scores = sequenceScores(model, rows);
+  const pairs = scores.size / 2;
+  const side = (first: number): Tensor =>
+    takeRows(scores, scores.engine.tensor(Int32Array.from({ length: pairs }, (_, pair) => first + pair)));
+  return { chosen: side(0), rejected: side(pairs) };
+}
+
+/** r of the last token of each sequence, [S,1].  @throws {RangeError} where the model has no value head */
+export function sequenceScores(model: CausalLM, rows: PackedRows): Tensor {
+  if (model.v_head === undefined) throw new RangeError("the model has no value head");
   const hidden = model.forward(rows);
-  const ends = rows.segments.map(({ start, length }) => start + length - 1);
-  const score = (lastRows: number[]): Tensor =>
-    head.summary.forward(takeRows(hidden, engine.tensor(Int32Array.from(lastRows)))); // [P,1]
-  const pairs = ends.length / 2;
-  const margins = sub(score(ends.slice(0, pairs)), score(ends.slice(pairs)));
-  const accuracy = engine.noGrad(() => mean(engine.adopt(engine.backend.unary("step", margins.slot))));
-  return { sum: scale(mean(logSigmoid(margins)), -1), count: 1, aux: { accuracy: { sum: accuracy, count: 1 } } };
+  const ends = Int32Array.from(rows.segments, ({ start, length }) => start + length - 1);
+  return model.v_head.forward(takeRows(hidden, hidden.engine.tensor(ends)));
 }

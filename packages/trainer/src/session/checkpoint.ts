@@ -23,7 +23,7 @@ import { differences, type Identity } from "./identity.ts";
 import type { LoadedModel } from "./load-model.ts";
 import { checkpointsIn } from "./run-folder.ts";
 import { saveTrained, trainedFile } from "./save-model.ts";
-import { isOfValueHead, loadValueHead } from "./value-head.ts";
+import { languageParameters, loadValueHead } from "./value-head.ts";
 
 export interface CheckpointContext {
   engine: Engine;
@@ -183,7 +183,7 @@ export function loadTrained(engine: Engine, { model, adapter }: LoadedModel, pat
   try {
     if (adapter !== undefined) adapter.load(read);
     else
-      for (const [name, parameter] of [...model.namedParameters()].filter(([path]) => !isOfValueHead(path)))
+      for (const [name, parameter] of languageParameters(model))
         if (parameter.trainable) engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
   } finally {
     weights.close();

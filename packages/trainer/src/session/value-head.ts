@@ -1,46 +1,62 @@
-// The scalar head of a reward model: v_head.summary, in value_head.safetensors beside the adapter or the weights.
+// The scalar head of a reward model, v_head.summary, in value_head.safetensors beside the adapter or the weights.
 
-import { loadTensor, openSafetensors, writeSafetensors } from "@welltempered/checkpoint";
-import { Linear, Module, Parameter, type CausalLM } from "@welltempered/nn";
-import { streamOf, type Engine } from "@welltempered/tensor";
-import { existsSync } from "node:fs";
+import { checkWeights, loadTensor, openValueHead, valueHeadName, writeSafetensors } from "@welltempered/checkpoint";
+import type { RunConfig } from "@welltempered/config";
+import type { Emit } from "@welltempered/events";
+import { UserError } from "@welltempered/formats";
+import type { ConfigRecord } from "@welltempered/models";
+import { ValueHead, type CausalLM, type Parameter } from "@welltempered/nn";
+import { cast, type Engine } from "@welltempered/tensor";
 import { join } from "node:path";
 
-const fileName = "value_head.safetensors";
+/** Where a head is that was trained before. */
+const folderOf = ({ adapterNameOrPath, modelNameOrPath }: RunConfig): string =>
+  adapterNameOrPath.at(-1) ?? modelNameOrPath;
 
-export class ValueHead extends Module {
-  summary: Linear;
-
-  /** As torch initialises a linear layer: weight and bias uniform in ±1/√width. */
-  constructor(engine: Engine, width: number) {
-    super();
-    const bound = 1 / Math.sqrt(width);
-    const draw = (name: string, ...shape: number[]): Parameter =>
-      new Parameter(engine.uniform(shape, -bound, bound, streamOf(`v_head.summary.${name}`)));
-    this.summary = new Linear(draw("weight", 1, width), draw("bias", 1));
-  }
+function hasValueHead(folder: string): boolean {
+  const file = openValueHead(folder);
+  file?.close();
+  return file !== undefined;
 }
 
-/** The head of a model that has one. */
-export const valueHeadOf = (model: CausalLM): ValueHead | undefined => {
-  const head = model.moduleAt("v_head");
-  return head instanceof ValueHead ? head : undefined;
-};
-
-/** Whether a parameter's path lies in the head. */
-export const isOfValueHead = (path: string): boolean => path.startsWith("v_head.");
-
-export function addValueHead(engine: Engine, model: CausalLM, trainable: boolean): void {
-  const head = new ValueHead(engine, model.headWeight.shape[1] ?? 0);
-  for (const [, parameter] of head.namedParameters()) parameter.trainable = trainable;
-  Object.assign(model, { v_head: head });
+/** @throws {UserError} where a reward model that does not train has no head to score with */
+export function checkValueHead(config: RunConfig): void {
+  if (config.stage !== "rm" || hasValueHead(folderOf(config)) || config.doTrain) return;
+  throw new UserError(
+    `${folderOf(config)}: holds no ${valueHeadName}, without which stage: rm has no scores; name a reward model`,
+  );
 }
 
-const tensorsOf = (head: ValueHead): [string, Parameter][] =>
+/** What is left behind where the head beside an adapter is not asked for. */
+export function tellValueHeadLeft(config: RunConfig, emit: Emit): void {
+  const folder = folderOf(config);
+  if (config.stage === "rm" || !hasValueHead(folder)) return;
+  emit({
+    type: "notice",
+    level: "warning",
+    message: `${folder}: its ${valueHeadName} is not exported; set stage: rm to export a reward model`,
+  });
+}
+
+/** Gives the model of stage rm its head: the one that was trained before, or a fresh one. */
+export function addValueHead(engine: Engine, model: CausalLM, config: RunConfig, record: ConfigRecord): void {
+  if (config.stage !== "rm") return;
+  // TRL's name and default; LlamaFactory leaves it there.
+  const dropout = Number(record["summary_dropout_prob"] ?? 0.1);
+  const head = new ValueHead(engine, model.headWeight.shape[1] ?? 0, dropout);
+  for (const [, parameter] of head.namedParameters()) parameter.trainable = config.doTrain;
+  model.v_head = head;
+  loadValueHead(engine, model, folderOf(config));
+}
+
+const tensorsOf = (head: ValueHead): [name: string, parameter: Parameter][] =>
   [...head.namedParameters()].map(([name, parameter]) => [`v_head.${name}`, parameter]);
 
-export async function saveValueHead(folder: string, engine: Engine, model: CausalLM): Promise<void> {
-  const head = valueHeadOf(model);
+/** Parameters of the language model alone, which its own files hold. */
+export const languageParameters = (model: CausalLM): [name: string, parameter: Parameter][] =>
+  [...model.namedParameters()].filter(([name]) => !name.startsWith("v_head."));
+
+export async function saveValueHead(folder: string, engine: Engine, { v_head: head }: CausalLM): Promise<void> {
   if (head === undefined) return;
   const tensors = tensorsOf(head).map(([name, { shape, tensor }]) => ({
     name,
@@ -48,18 +64,21 @@ export async function saveValueHead(folder: string, engine: Engine, model: Causa
     shape: [...shape],
     bytes: () => engine.backend.read(tensor.slot),
   }));
-  await writeSafetensors(join(folder, fileName), tensors);
+  await writeSafetensors(join(folder, valueHeadName), tensors);
 }
 
-/** Fills the head from a folder that holds one. */
-export function loadValueHead(engine: Engine, model: CausalLM, folder: string): void {
-  const head = valueHeadOf(model);
-  if (head === undefined || !existsSync(join(folder, fileName))) return;
-  const weights = openSafetensors(join(folder, fileName));
+/** Fills the head of a model that has one from a folder that holds one. */
+export function loadValueHead(engine: Engine, { v_head: head }: CausalLM, folder: string): void {
+  const file = head === undefined ? undefined : openValueHead(folder);
+  if (head === undefined || file === undefined) return;
   try {
-    for (const [name, parameter] of tensorsOf(head))
-      engine.scope(() => parameter.replace(engine.adopt(loadTensor(engine.backend, weights, name))));
+    const tensors = tensorsOf(head);
+    checkWeights(file, new Map(tensors));
+    for (const [name, parameter] of tensors)
+      engine.noGrad(() =>
+        engine.scope(() => parameter.replace(cast(engine.adopt(loadTensor(engine.backend, file, name)), "f32"))),
+      );
   } finally {
-    weights.close();
+    file.close();
   }
 }
