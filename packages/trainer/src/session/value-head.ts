@@ -20,11 +20,13 @@ function hasValueHead(folder: string): boolean {
 }
 
 /** @throws {UserError} where a reward model that does not train has no head to score with */
-export function checkValueHead(config: RunConfig): void {
-  if (config.stage !== "rm" || hasValueHead(folderOf(config)) || config.doTrain) return;
-  throw new UserError(
-    `${folderOf(config)}: holds no ${valueHeadName}, without which stage: rm has no scores; name a reward model`,
-  );
+export function checkValueHead(config: RunConfig, emit: Emit): void {
+  const folder = folderOf(config);
+  if (config.stage !== "rm" || hasValueHead(folder)) return;
+  if (!config.doTrain)
+    throw new UserError(`${folder}: holds no ${valueHeadName}, without which there are no scores; name a reward model`);
+  if (config.adapterNameOrPath.length > 0)
+    emit({ type: "notice", level: "warning", message: `${folder}: holds no ${valueHeadName}; a fresh head starts` });
 }
 
 /** What is left behind where the head beside an adapter is not asked for. */
