@@ -61,66 +61,78 @@ def compare(ours: list[dict], theirs: list[dict]) -> None:
 HELD = {"eval_dataset": "held", "do_eval": True, "do_predict": True, "per_device_eval_batch_size": 3}
 
 
-def predictions(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "generated_predictions.jsonl").read_text().splitlines()]
+class Trained:
+    """A run of ours and the same of torch, from one adapter and one head."""
+
+    def __init__(self, folder: Path) -> None:
+        adapter_on_disk(folder, dropout=0.0, modules_to_save=["norm"])
+        without_dropout(folder)
+        head_on_disk(folder / "adapter")
+        self.folder, self.ours = folder, folder / "ours"
+        self.model = peft_model(folder)
+        self.model.v_head = head_of(folder / "adapter")
+        self.history = formula_run(self.model, lambda rows: objective(self.model.base_model.model, self.model.v_head, rows))
+        self.log = our_run(folder, "sigmoid", stage="rm", adapter_name_or_path=str(folder / "adapter"), **HELD)
+        self.held = encoded(pairs(7, start=50))
+        self.sequences = [row["prompt_ids"] + row["chosen_ids"] for row in self.held]
+
+    def saved_scores(self) -> list[torch.Tensor]:
+        """Of the held-out pairs, by what peft and torch read from our files."""
+        saved, head = peft_model(self.folder, "ours", trainable=False).eval(), head_of(self.ours)
+        with torch.no_grad():
+            return [scores(saved, head, self.held, side) for side in ("chosen", "rejected")]
+
+    def our_scores(self, *model: Path | str) -> list[float]:
+        """What `openRewardModel` says of the chosen ones."""
+        request, answer = self.folder / "sequences.json", self.folder / "scores.json"
+        request.write_text(json.dumps(self.sequences))
+        node_script("scores.mjs", *map(str, model), str(request), str(answer))
+        return json.loads(answer.read_text())
 
 
-def test_lora_run_is_llamafactorys_and_its_files_score_alike(tmp_path: Path) -> None:
-    adapter_on_disk(tmp_path, dropout=0.0, modules_to_save=["norm"])
-    without_dropout(tmp_path)
-    head_on_disk(tmp_path / "adapter")
-    model = peft_model(tmp_path)
-    model.v_head = head_of(tmp_path / "adapter")
-    history = formula_run(model, lambda rows: objective(model.base_model.model, model.v_head, rows))
-    log = our_run(tmp_path, "sigmoid", stage="rm", adapter_name_or_path=str(tmp_path / "adapter"), **HELD)
-    compare(log, history)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Trained:
+    return Trained(tmp_path_factory.mktemp("reward"))
 
-    ours = tmp_path / "ours"
-    with safe_open(ours / HEAD, "pt") as file:
+
+def test_lora_run_is_llamafactorys(trained: Trained) -> None:
+    compare(trained.log, trained.history)
+    with safe_open(trained.ours / HEAD, "pt") as file:
         assert file.metadata() == {"format": "pt"}
         assert sorted(file.keys()) == ["v_head.summary.bias", "v_head.summary.weight"]
-    assert (head_of(ours).weight - model.v_head.weight).abs().max() < 1e-5
+    assert (head_of(trained.ours).weight - trained.model.v_head.weight).abs().max() < 1e-5
 
-    # peft and torch read what was written, and score as we do.
-    saved, head, rows = peft_model(tmp_path, "ours", trainable=False).eval(), head_of(ours), encoded(pairs(7, start=50))
-    with torch.no_grad():
-        wanted = [scores(saved, head, rows, side) for side in ("chosen", "rejected")]
-    found = predictions(ours)
+
+def test_files_score_alike_in_peft_and_here(trained: Trained) -> None:
+    wanted = trained.saved_scores()
+    lines = [json.loads(line) for line in (trained.ours / "generated_predictions.jsonl").read_text().splitlines()]
     for side, values in zip(("chosen", "rejected"), wanted, strict=True):
-        assert max(abs(line[side] - value) for line, value in zip(found, values.tolist(), strict=True)) <= 0.005 + 1e-4
+        assert max(abs(line[side] - value) for line, value in zip(lines, values.tolist(), strict=True)) <= 0.005 + 1e-4
     # One pair has the same answer twice, whose scores padding rounds apart: a tie is not ranked right.
     margins = wanted[0] - wanted[1]
     assert margins.abs().min() < 1e-6
-    results = json.loads((ours / "all_results.json").read_text())
+    results = json.loads((trained.ours / "all_results.json").read_text())
     for prefix in ("eval", "predict"):
         assert results[f"{prefix}_accuracy"] == pytest.approx((margins > 1e-6).float().mean().item(), abs=1e-7)
         assert results[f"{prefix}_loss"] == pytest.approx(-F.logsigmoid(margins).mean().item(), rel=1e-5)
-    sequences = [row["prompt_ids"] + row["chosen_ids"] for row in rows]
-    assert our_scores(tmp_path, ours, sequences) == pytest.approx(wanted[0].tolist(), abs=2e-5)
-    exported(tmp_path, sequences, wanted[0])
+    assert trained.our_scores(trained.folder / "model", trained.ours) == pytest.approx(wanted[0].tolist(), abs=2e-5)
 
 
-def our_scores(folder: Path, adapter: Path | None, sequences: list[list[int]], model: Path | None = None) -> list[float]:
-    """What `openRewardModel` says of them."""
-    request, answer = folder / "sequences.json", folder / "scores.json"
-    request.write_text(json.dumps(sequences))
-    node_script("scores.mjs", str(model or folder / "model"), str(adapter or ""), str(request), str(answer))
-    return json.loads(answer.read_text())
-
-
-def exported(folder: Path, sequences: list[list[int]], wanted: torch.Tensor) -> None:
-    """The head goes with an exported reward model, as from LlamaFactory."""
+def test_the_head_goes_with_an_export(trained: Trained) -> None:
     from transformers import AutoModelForCausalLM
 
-    base = {"model_name_or_path": str(folder / "model"), "adapter_name_or_path": str(folder / "ours"), "template": "chatml", "infer_dtype": "float32"}
-    merged = folder / "merged"
-    (folder / "export.json").write_text(json.dumps(base | {"stage": "rm", "export_dir": str(merged)}))
-    temper("export", str(folder / "export.json"), cwd=folder)
-    model, head = AutoModelForCausalLM.from_pretrained(merged).eval(), head_of(merged)
+    merged = trained.folder / "merged"
+    settings = {
+        "stage": "rm", "model_name_or_path": str(trained.folder / "model"), "adapter_name_or_path": str(trained.ours),
+        "template": "chatml", "infer_dtype": "float32", "export_dir": str(merged),
+    }
+    (trained.folder / "export.json").write_text(json.dumps(settings))
+    temper("export", str(trained.folder / "export.json"), cwd=trained.folder)
+    wanted = trained.saved_scores()[0].tolist()
     with torch.no_grad():
-        found = [head(model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, -1]).item() for ids in sequences]
-    assert found == pytest.approx(wanted.tolist(), abs=2e-5)
-    assert our_scores(folder, None, sequences, merged) == pytest.approx(wanted.tolist(), abs=2e-5)
+        found = scores(AutoModelForCausalLM.from_pretrained(merged).eval(), head_of(merged), trained.held, "chosen")
+    assert found.tolist() == pytest.approx(wanted, abs=2e-5)
+    assert trained.our_scores(merged, "") == pytest.approx(wanted, abs=2e-5)
 
 
 @pytest.mark.parametrize("kind", ["full", "freeze"])

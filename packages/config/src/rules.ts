@@ -98,7 +98,6 @@ function runRules(v: WrittenConfig): Rule[] {
 /** Keys of stage dpo, and of one of its losses, have no effect elsewhere. */
 function preferenceRules(v: WrittenConfig): Rule[] {
   const pairs = v.stage === "dpo";
-  const ranked = pairs || v.stage === "rm";
   const compares = pairs && v.prefLoss !== "orpo" && v.prefLoss !== "simpo";
   const grows = v.resizeVocab || v.addTokens.length + v.addSpecialTokens.length > 0;
   const itself = v.refModel === undefined && v.adapterNameOrPath.length === 0;
@@ -107,7 +106,7 @@ function preferenceRules(v: WrittenConfig): Rule[] {
     [v.dpoLabelSmoothing > 0 && v.prefLoss !== "sigmoid", "dpo_label_smoothing", `dpo_label_smoothing with pref_loss: ${v.prefLoss}`, "use pref_loss: sigmoid"],
     [pairs && (v.neftuneNoiseAlpha ?? 0) > 0, "neftune_noise_alpha", "neftune_noise_alpha with stage: dpo", "remove it: both passes over a pair must see the same"],
     [pairs && grows && (v.refModel !== undefined || v.finetuningType === "full" || v.finetuningType === "freeze"), "resize_vocab", "new tokens and a reference model beside the trained one", "use an adapter without ref_model"],
-    [ranked && (v.packing ?? false), "packing", "packing outside stages sft and pt", "remove it"],
+    [v.stage !== "sft" && v.stage !== "pt" && (v.packing ?? false), "packing", "packing outside stages sft and pt", "remove it"],
     [pairs && !compares && v.refModel !== undefined, "ref_model", `ref_model with pref_loss: ${v.prefLoss}`, "remove it: this loss has no reference"],
     [!pairs && v.refModel !== undefined, "ref_model", "ref_model outside stage dpo", "remove it"],
     [compares && !v.doTrain && itself, "ref_model", "a model evaluated against itself", "name a ref_model or an adapter_name_or_path"],

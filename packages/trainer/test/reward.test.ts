@@ -83,10 +83,10 @@ const zeros = (name: string, ...shape: number[]) => ({
 
 describe("a reward model", () => {
   it("learns which answers win, and tells their share", async () => {
-    const state = JSON.parse(readFileSync(join(adapter, "trainer_state.json"), "utf8")) as {
-      log_history: Record<string, number>[];
-    };
-    expect(state.log_history.map(({ accuracy }) => accuracy).slice(0, 6)).not.toContain(undefined);
+    const log = readFileSync(join(adapter, "trainer_log.jsonl"), "utf8").trimEnd().split("\n").slice(0, 6);
+    const shares = log.map((line) => (JSON.parse(line) as { accuracy?: number }).accuracy);
+    expect(shares.filter((share) => share !== undefined && [0, 0.5, 1].includes(share)).length).toBe(6);
+    expect(shares.at(-1)).toBe(1);
     const { metrics, notices } = await run(join(scratch, "evaluated"), ...evaluation, "do_predict=true", ours);
     expect(metrics["eval_accuracy"]).toBe(1);
     expect(metrics["predict_accuracy"]).toBe(1);
@@ -129,12 +129,21 @@ describe("a reward model", () => {
   it("may be the best of its checkpoints, head and all", async () => {
     const folder = join(scratch, "best");
     const best = ["load_best_model_at_end=true", "metric_for_best_model=accuracy", "eval_strategy=steps"];
-    await run(folder, ...best, "eval_steps=2", "save_strategy=steps", "save_steps=2", "eval_dataset=pairs");
+    await run(
+      folder,
+      ...best,
+      "eval_steps=2",
+      "save_strategy=steps",
+      "save_steps=2",
+      "eval_dataset=pairs",
+      "plot_loss=true",
+    );
     const { best_model_checkpoint: checkpoint } = JSON.parse(
       readFileSync(join(folder, "trainer_state.json"), "utf8"),
     ) as { best_model_checkpoint: string };
     const read = (from: string): Buffer => readFileSync(join(from, headName));
     expect(read(folder).equals(read(checkpoint))).toBe(true);
+    expect(existsSync(join(folder, "training_eval_accuracy.svg"))).toBe(true);
   });
 });
 
