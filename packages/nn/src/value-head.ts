@@ -8,7 +8,8 @@ import { Module, Parameter } from "./module.ts";
  */
 export class ValueHead extends Module {
   summary: Linear;
-  readonly #dropout: number;
+  /** Rate of dropout in front of it while training. */
+  readonly dropout: number;
 
   constructor(engine: Engine, width: number, dropoutRate: number) {
     super();
@@ -16,11 +17,11 @@ export class ValueHead extends Module {
     const draw = (name: string, ...shape: number[]): Parameter =>
       new Parameter(engine.uniform(shape, -bound, bound, streamOf(`v_head.summary.${name}`)));
     this.summary = new Linear(draw("weight", 1, width), draw("bias", 1));
-    this.#dropout = dropoutRate;
+    this.dropout = dropoutRate;
   }
 
   /** hidden [N,D] → [N,1] */
   forward(hidden: Tensor): Tensor {
-    return this.summary.forward(dropout(hidden, this.training ? this.#dropout : 0, streamOf("v_head.dropout")));
+    return this.summary.forward(dropout(hidden, this.training ? this.dropout : 0, streamOf("v_head.dropout")));
   }
 }

@@ -3,7 +3,8 @@
 import { openSafetensors, writeSafetensors } from "@welltempered/checkpoint";
 import { loadConfig } from "@welltempered/config";
 import type { RunEvent } from "@welltempered/events";
-import { openRewardModel, runExport, runTraining } from "@welltempered/trainer";
+import { Engine } from "@welltempered/tensor";
+import { loadModel, openBase, openRewardModel, runExport, runTraining } from "@welltempered/trainer";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -156,6 +157,27 @@ describe("a head", () => {
       `${scratch}/headless: holds no ${headName}, without which there are no scores; name a reward model`,
     );
     await expect(run(join(scratch, "refused"), ...evaluation)).rejects.toThrow(`${small}: holds no ${headName}`);
+  });
+
+  it.each([
+    ["TRL's", {}, 0.1],
+    ["what the model's config.json says", { summary_dropout_prob: 0 }, 0],
+  ])("has dropout as TRL: %s", (name, more, rate) => {
+    const folder = join(scratch, `model-${rate}`);
+    cpSync(small, folder, { recursive: true });
+    const file = join(folder, "config.json");
+    writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, "utf8")) as object), ...more }));
+    const { config } = loadConfig([`model_name_or_path=${folder}`, ours], "chat");
+    const base = openBase(config);
+    const { model } = loadModel(base, {
+      engine: Engine.open({ threads: 1 }),
+      config: { ...config, stage: "rm" },
+      batchTokens: 0,
+      emit: () => undefined,
+    });
+    base.weights.close();
+    expect(model.v_head?.dropout).toBe(rate);
+    model.dispose();
   });
 
   it("in a pickle is not read", async () => {
