@@ -49,6 +49,7 @@ const methods: [name: string, words: readonly string[]][] = [
       "eval_steps=5",
     ],
   ],
+  ["a reward model", ["stage=rm", "dataset=pairs", "learning_rate=0.002"]],
   ["plain text", ["stage=pt", "dataset=text", "cutoff_len=16", "finetuning_type=full"]],
 ];
 

@@ -26,5 +26,6 @@ export { type FolderLock, lockFolder } from "./lock.ts";
 export { hashFile, type Manifest, type ManifestFile, manifestName, readManifest, verifyManifest } from "./manifest.ts";
 export { type ModelFolder, readConfig, readJsonFile, readModelFolder } from "./model-folder.ts";
 export { type ModelTokenizer, type OpenModel, openModel } from "./open-model.ts";
+export { openValueHead, valueHeadName } from "./value-head-file.ts";
 export { openSafetensors, type StoredDtype, type TensorInfo, type WeightSource } from "./weight-source.ts";
 export { type TensorToWrite, writeModelWeights, writeSafetensors } from "./write-safetensors.ts";

@@ -61,6 +61,7 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [v.finetuningType !== "lora" && v.useDora, "use_dora", `use_dora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.finetuningType === "loha" && v.loraDropout > 0, "lora_dropout", "lora_dropout with finetuning_type: loha", "LoHa has no dropout; remove it"],
     [v.finetuningType !== "lora" && v.loraplusLrRatio !== undefined, "loraplus_lr_ratio", `loraplus_lr_ratio with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
+    [purpose === "chat" && v.stage === "rm", "stage", "chat with stage: rm, which scores and does not answer", "use stage: sft"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
     ...ia3Rules(v),
@@ -105,7 +106,7 @@ function preferenceRules(v: WrittenConfig): Rule[] {
     [v.dpoLabelSmoothing > 0 && v.prefLoss !== "sigmoid", "dpo_label_smoothing", `dpo_label_smoothing with pref_loss: ${v.prefLoss}`, "use pref_loss: sigmoid"],
     [pairs && (v.neftuneNoiseAlpha ?? 0) > 0, "neftune_noise_alpha", "neftune_noise_alpha with stage: dpo", "remove it: both passes over a pair must see the same"],
     [pairs && grows && (v.refModel !== undefined || v.finetuningType === "full" || v.finetuningType === "freeze"), "resize_vocab", "new tokens and a reference model beside the trained one", "use an adapter without ref_model"],
-    [pairs && (v.packing ?? false), "packing", "packing outside stages sft and pt", "remove it"],
+    [v.stage !== "sft" && v.stage !== "pt" && (v.packing ?? false), "packing", "packing outside stages sft and pt", "remove it"],
     [pairs && !compares && v.refModel !== undefined, "ref_model", `ref_model with pref_loss: ${v.prefLoss}`, "remove it: this loss has no reference"],
     [!pairs && v.refModel !== undefined, "ref_model", "ref_model outside stage dpo", "remove it"],
     [v.refModel === undefined && v.refModelAdapters.length > 0, "ref_model_adapters", "ref_model_adapters without ref_model", "name the model they belong to"],
@@ -124,7 +125,7 @@ function taskRules(v: WrittenConfig): Rule[] {
     [!v.outputDir, "output_dir", "output_dir is missing", "name the run folder"],
     [v.doTrain && v.dataset.length === 0, "dataset", "do_train without dataset", "name a data set of dataset_info.json"],
     [evaluates && !hasEvalData, "eval_dataset", "evaluation or prediction without data", "set eval_dataset or val_size"],
-    [v.doPredict && !v.predictWithGenerate, "do_predict", "do_predict without predict_with_generate", "set predict_with_generate: true"],
+    [v.doPredict && v.stage !== "rm" && !v.predictWithGenerate, "do_predict", "do_predict without predict_with_generate", "set predict_with_generate: true"],
     [v.stage !== "sft" && v.predictWithGenerate, "predict_with_generate", "predict_with_generate outside stage sft", "remove it"],
   ];
 }

@@ -1,7 +1,7 @@
 // The typed configuration of a run. Names are the YAML keys in camelCase, one to one; nothing else in the project sees snake_case.
 // Plain data: it crosses a worker boundary by structured clone. A key that may be absent is `undefined`, a list that is absent is empty.
 
-export type Stage = "sft" | "pt" | "dpo";
+export type Stage = "sft" | "pt" | "dpo" | "rm";
 export type PreferenceLossName = "sigmoid" | "hinge" | "ipo" | "kto_pair" | "orpo" | "simpo";
 /** Adapters by the name of their method; `freeze` trains some blocks, `full` every weight. */
 export const finetuningTypes = [

@@ -204,7 +204,7 @@ describe("one wrong line", () => {
       "use_galore: true",
       "5:1: use_galore: true is not supported by this version; remove it: the only optimizers are AdamW, Adafactor, Lion and SGD",
     ],
-    ["a refused choice", "stage: ppo", '5:8: stage: "ppo" is not allowed; use one of sft, pt, dpo'],
+    ["a refused choice", "stage: ppo", '5:8: stage: "ppo" is not allowed; use one of sft, pt, dpo, rm'],
     [
       "smoothing of another loss",
       "stage: dpo\npref_loss: hinge\ndpo_label_smoothing: 0.1",
@@ -245,6 +245,18 @@ describe("one wrong line", () => {
       "new tokens of a quantised model",
       "quantization_bit: 4\nresize_vocab: true",
       "6:15: new tokens with quantization_bit; add the tokens to the unquantised model first",
+    ],
+    ["packing of pairs to score", "stage: rm\npacking: true", "6:10: packing outside stages sft and pt; remove it"],
+    [
+      "neat packing of pairs to score",
+      "stage: rm\nneat_packing: true",
+      "6:15: neat_packing outside stage sft; remove it",
+    ],
+    ["a reference for scores", "stage: rm\nref_model: other", "6:12: ref_model outside stage dpo; remove it"],
+    [
+      "answers of a reward model",
+      "stage: rm\npredict_with_generate: true\nval_size: 1",
+      "6:24: predict_with_generate outside stage sft; remove it",
     ],
     ["packing of pairs", "stage: dpo\npacking: true", "6:10: packing outside stages sft and pt; remove it"],
     ["another logger", "report_to: wandb", '5:1: report_to: "wandb" is not supported by this version; use none'],

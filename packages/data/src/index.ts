@@ -10,6 +10,7 @@ export {
 } from "./collate.ts";
 export { describeExample, type ExampleDescription, formatExample } from "./describe.ts";
 export { inferSeqlen, type SequenceLengths } from "./encode/infer-seqlen.ts";
+export { encodeAnswer } from "./encode/pairwise.ts";
 export { encodePrompt, type PromptExample } from "./encode/prompt.ts";
 export {
   type EncodedRow,
@@ -31,7 +32,7 @@ export { datasetOf, type Example, singleExample, type TokenizedDataset } from ".
 export { type BadRows, type LoadedRows, type LoadOptions, loadRows } from "./load/load-rows.ts";
 export { mixDatasets, type MixOptions, type MixStrategy } from "./load/mix.ts";
 export { type Split, splitDataset } from "./load/split.ts";
-export { type AlignedRow, type DataStage, type Message, type Role, type RowTemplate } from "./messages.ts";
+export { type AlignedRow, type DataStage, isOfPairs, type Message, type Role, type RowTemplate } from "./messages.ts";
 export { greedyKnapsack } from "./pack/knapsack.ts";
 export { epochOrder, type EpochOrderOptions } from "./random/order.ts";
 export { Pcg64 } from "./random/pcg64.ts";

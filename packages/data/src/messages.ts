@@ -4,7 +4,11 @@ import type { Tokenizer } from "@welltempered/tokenizer";
 export type Role = "system" | "user" | "assistant" | "observation" | "function";
 
 /** What rows are for: answers to learn, plain text, or pairs of answers to compare. */
-export type DataStage = "sft" | "pt" | "dpo";
+export type DataStage = "sft" | "pt" | "dpo" | "rm";
+
+const pairStages: ReadonlySet<DataStage> = new Set(["dpo", "rm"]);
+/** Whether the rows of a stage are pairs of answers. */
+export const isOfPairs = (stage: DataStage): boolean => pairStages.has(stage);
 
 /** One turn. */
 export interface Message {

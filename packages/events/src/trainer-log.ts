@@ -55,7 +55,7 @@ function follow(progress: Progress, event: RunEvent): void {
 }
 
 function logged({ loss, learningRate, metrics }: LogEvent): Partial<TrainerLogEntry> {
-  const accuracy = metrics?.["rewards/accuracies"];
+  const accuracy = metrics?.["rewards/accuracies"] ?? metrics?.["accuracy"];
   return { loss, ...(accuracy === undefined ? {} : { accuracy }), lr: learningRate };
 }
 

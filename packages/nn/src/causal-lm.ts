@@ -5,6 +5,7 @@ import { Module, type Parameter } from "./module.ts";
 import { neftune } from "./neftune.ts";
 import type { Prefix } from "./prefix.ts";
 import { longestOf, shifted, type PackedRows } from "./rows.ts";
+import type { ValueHead } from "./value-head.ts";
 
 /**
  * A decoder-only language model. `forward` returns hidden states; the head is applied by whoever needs it: the loss on
@@ -21,6 +22,8 @@ export abstract class CausalLM extends Module {
   readonly cacheBorder: number = Infinity;
   /** What every sequence continues, where a PEFT method put something there. */
   prefix: Prefix | undefined;
+  /** What a reward model scores hidden states with; undefined where words alone come out. */
+  v_head: ValueHead | undefined;
   /** α of NEFTune's noise while training; 0 is none. */
   neftuneAlpha = 0;
   /**

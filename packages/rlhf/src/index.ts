@@ -1,3 +1,4 @@
+export { bradleyTerryLoss, type Scores } from "./losses/bradley-terry.ts";
 export { hingeLoss } from "./losses/hinge.ts";
 export { ipoLoss } from "./losses/ipo.ts";
 export { ktoPairLoss } from "./losses/kto-pair.ts";

@@ -1,7 +1,13 @@
 import { Engine, mean, scale, type Tensor } from "@welltempered/tensor";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { oddsRatioLoss, preferenceLosses, type LogRatios, type PreferenceName } from "../src/index.ts";
+import {
+  bradleyTerryLoss,
+  oddsRatioLoss,
+  preferenceLosses,
+  type LogRatios,
+  type PreferenceName,
+} from "../src/index.ts";
 
 interface Golden {
   dpo: { losses: Record<string, number>; "metrics(last)": Record<string, number> };
@@ -57,6 +63,12 @@ describe("losses equal TRL's", () => {
   it.each(["sigmoid", "hinge"] as const)("%s", async (name) => {
     const found = await lossOf(name, ratios.slice(0, 2), ratios.slice(2));
     expectClose([meanOf(found)], [golden.dpo.losses[name]!]);
+  });
+
+  it("that of a reward model is its sigmoid, of scores in place of β·log-ratios", async () => {
+    const scores = ratios.map((ratio) => settings.beta * ratio);
+    const pair = () => ({ chosen: tensor(scores.slice(0, 2)), rejected: tensor(scores.slice(2)) });
+    expectClose([meanOf(await numbersOf(() => bradleyTerryLoss(pair())))], [golden.dpo.losses["sigmoid"]!]);
   });
 
   it("ipo, of token means", async () => {

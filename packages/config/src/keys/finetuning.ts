@@ -5,8 +5,8 @@ import type { KeyTable, WrittenFinetuning } from "../written.ts";
 export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   stage: choice(
     "sft",
-    ["sft", "pt", "dpo"],
-    "Supervised fine-tuning, (continued) pre-training on plain text, or learning from pairs of answers.",
+    ["sft", "pt", "dpo", "rm"],
+    "Supervised fine-tuning, (continued) pre-training on plain text, learning from pairs of answers, or a reward model.",
   ),
   finetuning_type: choice("lora", finetuningTypes, "Train an adapter of this kind, some blocks, or every weight."),
   lora_rank: integer(8, { min: 1, max: 65_536 }, "Rank r of the adapter."),

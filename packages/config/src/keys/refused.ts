@@ -29,7 +29,7 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
     badam_update_ratio: 0.05, badam_mask_mode: "adjacent", badam_verbose: 0, use_adam_mini: false, use_muon: false,
     optim_target_modules: null,
   }],
-  ["the only stages are sft, pt and dpo, without BCO and LD-DPO", {
+  ["the only stages are sft, pt, dpo and rm, without BCO and LD-DPO", {
     pref_bco_weight: 0, ld_alpha: null, kto_chosen_weight: 1, kto_rejected_weight: 1, ppo_buffer_size: 1, ppo_epochs: 4,
     ppo_score_norm: false, ppo_target: 6, ppo_whiten_rewards: false, reward_model: null, reward_model_adapters: null,
     reward_model_quantization_bit: null, reward_model_type: "lora",

@@ -12,13 +12,21 @@ export interface EncodedPair {
   truncated: boolean;
 }
 
+/** Ids of the turns before an answer, and of the answer with what ends it. */
+export function encodeAnswer(
+  { prompt, system, tools }: Pick<AlignedRow, "prompt" | "system" | "tools">,
+  answer: Message,
+  { tokenizer, template }: Encoder,
+): [prompt: number[], answer: number[]] {
+  const [before, after] = template.encodeOneturn(tokenizer, [...prompt, answer], system, tools);
+  return [before, template.efficientEos ? [...after, eosIdOf(tokenizer)] : after];
+}
+
 /** Ids of a row with two answers. Prompt and answers share one budget, which the longer answer decides. */
-export function encodePair(row: AlignedRow, { tokenizer, template }: Encoder, cutoffLen: number): EncodedPair {
-  const [prompt = [], ...answers] = row.response.flatMap((answer: Message, index) => {
-    const [before, after] = template.encodeOneturn(tokenizer, [...row.prompt, answer], row.system, row.tools);
-    const response = template.efficientEos ? [...after, eosIdOf(tokenizer)] : after;
-    return index === 0 ? [before, response] : [response];
-  });
+export function encodePair(row: AlignedRow, encoder: Encoder, cutoffLen: number): EncodedPair {
+  const encoded = row.response.map((answer) => encodeAnswer(row, answer, encoder));
+  const prompt = encoded[0]?.[0] ?? [];
+  const answers = encoded.map(([, answer]) => answer);
   const longest = Math.max(...answers.map(({ length }) => length));
   const { source, target } = inferSeqlen(prompt.length, longest, cutoffLen);
   const [chosen = [], rejected = []] = answers.map((answer) => answer.slice(0, target));

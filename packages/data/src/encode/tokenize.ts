@@ -193,7 +193,7 @@ function tokenizePretrain(
   );
 }
 
-const tokenizers = { sft: tokenizeSupervised, pt: tokenizePretrain, dpo: tokenizePairs };
+const tokenizers = { sft: tokenizeSupervised, pt: tokenizePretrain, dpo: tokenizePairs, rm: tokenizePairs };
 
 /** Examples of a run's rows in order, packed if asked; throws a DataError if nothing is left to train on. */
 export function tokenizeRows(rows: readonly AlignedRow[], encoder: Encoder, options: TokenizeOptions): Tokenized {

@@ -1,5 +1,5 @@
 import { DataError } from "../errors.ts";
-import type { AlignedRow, DataStage } from "../messages.ts";
+import { isOfPairs, type AlignedRow, type DataStage } from "../messages.ts";
 import { findDatasets } from "../registry/registry.ts";
 import { type MixStrategy, mixDatasets } from "./mix.ts";
 import { readDataset } from "./read-dataset.ts";
@@ -59,7 +59,7 @@ function readNamed(
     badRows.count++;
     badRows.first ??= error.message;
   };
-  const entries = findDatasets(names, options.datasetDir, options.stage === "dpo");
+  const entries = findDatasets(names, options.datasetDir, isOfPairs(options.stage));
   const { seed, maxSamples } = options;
   const settings = {
     needsResponse,

@@ -3,6 +3,7 @@ import type { Example } from "@welltempered/data";
 import type { Objective } from "../objective.ts";
 import { dpoObjective, type ReferencePass } from "./dpo.ts";
 import { pretrain } from "./pretrain.ts";
+import { rewardModel } from "./rm.ts";
 import { sft } from "./sft.ts";
 
 /** What an objective may be made from. */
@@ -26,5 +27,6 @@ const dpo = ({ config, reference }: ObjectiveParts): Objective<Example> =>
 export const objectives: Readonly<Record<Stage, (parts: ObjectiveParts) => Objective<Example>>> = {
   sft,
   pt: pretrain,
+  rm: rewardModel,
   dpo,
 };

@@ -23,6 +23,7 @@ import { differences, type Identity } from "./identity.ts";
 import type { LoadedModel } from "./load-model.ts";
 import { checkpointsIn } from "./run-folder.ts";
 import { saveTrained, trainedFile } from "./save-model.ts";
+import { languageParameters, loadValueHead } from "./value-head.ts";
 
 export interface CheckpointContext {
   engine: Engine;
@@ -175,13 +176,14 @@ function compare(path: string, facts: Identity, identity: Identity): void {
 
 /** The trained tensors of a checkpoint, into the model. */
 export function loadTrained(engine: Engine, { model, adapter }: LoadedModel, path: string): void {
+  loadValueHead(engine, model, path);
   const weights =
     adapter === undefined ? openSafetensors(path, modelFiles(path)) : openSafetensors(join(path, trainedFile(adapter)));
   const read = (name: string) => cast(engine.adopt(loadTensor(engine.backend, weights, name)), "f32");
   try {
     if (adapter !== undefined) adapter.load(read);
     else
-      for (const [name, parameter] of model.namedParameters())
+      for (const [name, parameter] of languageParameters(model))
         if (parameter.trainable) engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
   } finally {
     weights.close();

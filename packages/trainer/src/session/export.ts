@@ -11,6 +11,7 @@ import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
 import { tellDequantized, tellExpanded } from "./quantize.ts";
 import { saveModel, type SavedDtype } from "./save-model.ts";
+import { tellValueHeadLeft } from "./value-head.ts";
 import { resizeVocab } from "./vocabulary.ts";
 
 /** @throws {UserError} with the exit code of the command */
@@ -34,6 +35,7 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
   });
   base.weights.close();
   try {
+    tellValueHeadLeft(config, emit);
     tellDequantized(loaded.adapter?.merge() ?? 0, emit);
     tellExpanded(loaded.model, dtypeOf(config, loaded), emit);
     prepareRunFolder(folder);

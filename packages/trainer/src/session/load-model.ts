@@ -31,6 +31,7 @@ import {
 import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
 import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
+import { addValueHead, checkValueHead } from "./value-head.ts";
 import { checkQuantizable, codecOf, heldBytes, loadWeight, tellDequantized } from "./quantize.ts";
 import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
 import { checkVocabulary, trainsVocabulary, writtenAgain, type Base } from "./vocabulary.ts";
@@ -95,6 +96,7 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize, e
   const codec = codecOf(config);
   checkQuantizable(config, weights);
   checkMergeable(toMerge(config));
+  checkValueHead(config, emit);
   const expected = (vocabulary?.stored ?? architecture).expectedWeights();
   if (!config.trainFromScratch)
     checkWeights(
@@ -115,6 +117,7 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize, e
     ? attach(engine, model, settings, { record: base.config, tokenize, emit })
     : undefined;
   trainWeights(engine, model, trained);
+  addValueHead(engine, model, config, base.config);
   const { names, floatFields } = architecture;
   return { model, adapter, config: { ...names, ...base.config }, floatFields, storedDtype: storedDtype(weights) };
 }

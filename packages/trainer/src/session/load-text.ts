@@ -74,7 +74,7 @@ export function loadTexts(config: RunConfig, emit: Emit): LoadedRows {
     evalOnEachDataset: false,
     seed: config.seed,
     skipBadRows: config.skipBadRows,
-    predict: config.doPredict && !config.doTrain && !config.doEval,
+    predict: config.predictWithGenerate && config.doPredict && !config.doTrain && !config.doEval,
   });
   const { count, first } = loaded.badRows;
   if (count > 0)

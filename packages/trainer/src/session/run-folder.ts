@@ -89,12 +89,13 @@ export async function writeResults(
   await writeFileAtomic(all, json({ ...before, ...metrics }));
 }
 
-/** training_loss.svg and, where there were evaluations or rewards, training_eval_loss.svg and training_rewards_accuracies.svg. */
+/** training_loss.svg and, where there were evaluations or rewards, training_eval_loss.svg, training_eval_accuracy.svg and training_rewards_accuracies.svg. */
 export async function writePlots(folder: string, history: readonly LogEntry[]): Promise<void> {
   for (const [key, label] of [
     ["loss", "loss"],
     ["eval_loss", "eval loss"],
     ["rewards/accuracies", "pairs ranked right"],
+    ["eval_accuracy", "held-out pairs ranked right"],
   ] as const) {
     const points = history.flatMap((entry) =>
       entry[key] === undefined ? [] : [{ step: entry["step"] ?? 0, value: entry[key] }],

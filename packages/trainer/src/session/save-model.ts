@@ -16,11 +16,12 @@ import type { DType, Engine } from "@welltempered/tensor";
 import type { Tokenizer } from "@welltempered/tokenizer";
 import { join } from "node:path";
 import type { LoadedModel } from "./load-model.ts";
+import { languageParameters, saveValueHead } from "./value-head.ts";
 
 const torchNames = { f32: "float32", bf16: "bfloat16", f16: "float16" } as const;
 export type SavedDtype = keyof typeof torchNames;
 
-/** The trained adapter, or all weights where everything was trained; with the tokenizer's files. */
+/** The trained adapter, or all weights where everything was trained; with the value head and the tokenizer's files. */
 export async function saveTrained(
   folder: string,
   engine: Engine,
@@ -57,6 +58,7 @@ export async function saveTrained(
     for (const [, parameter] of derived ?? []) parameter.dispose();
   }
   if (adapter.isDerived) await writeSafetensors(join(folder, trainedFile(adapter)), written(adapter.tensors()));
+  await saveValueHead(folder, engine, loaded.model);
   await saveTokenizer(folder, tokenizer);
 }
 
@@ -79,8 +81,9 @@ export async function saveModel(
   tokenizer: Tokenizer,
   { dtype, shardBytes, title }: SaveModelOptions,
 ): Promise<void> {
-  const tensors = [...model.namedParameters()].map(([name, parameter]) => toWrite(engine, name, parameter, dtype));
+  const tensors = languageParameters(model).map(([name, parameter]) => toWrite(engine, name, parameter, dtype));
   await writeModelWeights(folder, tensors, shardBytes);
+  await saveValueHead(folder, engine, model);
   const record = savedConfig(model, config, dtype);
   await writeFileAtomic(join(folder, "config.json"), configText(record, floatFields));
   await writeFileAtomic(

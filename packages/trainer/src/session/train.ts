@@ -5,7 +5,9 @@ import type { RunConfig } from "@welltempered/config";
 import {
   describeExample,
   epochOrder,
+  isOfPairs,
   pairSides,
+  type AlignedRow,
   type Example,
   type TemplateChoice,
   type TokenizedDataset,
@@ -44,6 +46,7 @@ import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { loadReference, openReference } from "./reference.ts";
 import { evaluationRows, loadText, loadTexts, tokenize } from "./load-text.ts";
 import { predict } from "./predict.ts";
+import { predictScores } from "./predict-scores.ts";
 import {
   checkRunFolder,
   prepareRunFolder,
@@ -113,7 +116,7 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
       const outcome: RunOutcome = trained ?? { reason: "finished", metrics: {} };
       if (outcome.reason === "stopped") return outcome;
       if (evalExamples !== undefined) Object.assign(outcome.metrics, await evaluateFinally(session, evalExamples));
-      if (config.doPredict) Object.assign(outcome.metrics, await predict(session, held));
+      if (config.doPredict) Object.assign(outcome.metrics, await predictWith(session, held, evalExamples));
       return outcome;
     } finally {
       lock.release();
@@ -124,6 +127,17 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
     base.weights.close();
     referenceBase?.weights.close();
   }
+}
+
+/** `do_predict`: scores of pairs for a reward model, answers otherwise. */
+async function predictWith(
+  session: Session,
+  held: readonly AlignedRow[],
+  evalExamples: TokenizedDataset | undefined,
+): Promise<Record<string, number>> {
+  const { config, emit, text } = session;
+  if (config.stage !== "rm") return predict(session, held);
+  return predictScores(session, evalExamples ?? tokenize(held, text, config, emit));
 }
 
 const longestBatch = (examples: TokenizedDataset, { perDeviceTrainBatchSize }: RunConfig): number => {
@@ -290,7 +304,7 @@ function announce(
 
 /** The example, or both sequences of a pair. */
 function shownExamples(example: Example, { stage }: RunConfig): { name?: string; example: Example }[] {
-  if (stage !== "dpo") return [{ example }];
+  if (!isOfPairs(stage)) return [{ example }];
   const [chosen, rejected] = pairSides(example);
   return [
     { name: "chosen", example: chosen },
