@@ -56,6 +56,7 @@ it.each<[string, readonly string[]]>([
   ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
   ["oft", ["finetuning_type=oft", "oft_block_size=8"]],
   ["boft", ["finetuning_type=boft"]],
+  ["vera", ["finetuning_type=vera", "vera_rank=12", "vera_dropout=0.1"]],
 ])("%s", async (name, words) => {
   const [whole, again] = [join(scratch, name, "whole"), join(scratch, name, "again")];
   await run(whole, words);
