@@ -31,12 +31,20 @@ def loha(**more):
     return LoHaConfig(**{"r": 4, "alpha": 16, **PLACES, **more})
 
 
+def vera(**more):
+    from peft import VeraConfig
+
+    own = {key: value for key, value in more.items() if "pattern" not in key}
+    return VeraConfig(**{"r": 96, "d_initial": 3.0, "projection_prng_key": 5, **PLACES, **own})
+
+
 # name → (configuration of peft, the settings here that make the same adapter)
 METHODS = {
     "lora": (lora, {}),
     "dora": (dora, {"use_dora": True}),
     "dora with rslora": (lambda **more: dora(use_rslora=True, **more), {"use_dora": True, "use_rslora": True}),
     "loha": (loha, {"finetuning_type": "loha", "lora_dropout": 0}),
+    "vera": (vera, {"finetuning_type": "vera", "vera_rank": 24, "vera_dropout": 0.1}),
 }
 
 def base_of(folder: Path):

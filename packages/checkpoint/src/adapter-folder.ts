@@ -60,7 +60,16 @@ export async function writeAdapterFolder(
   await writeFileAtomic(join(folder, configName), adapterConfigText(config));
 }
 
-const floatFields = new Set(["lora_dropout", "dropout", "scaling", "stochastic_depth"]);
+const floatFields = new Set([
+  // Of peft.
+  "d_initial",
+  "lora_dropout",
+  "vera_dropout",
+  // Of `adapters`.
+  "dropout",
+  "scaling",
+  "stochastic_depth",
+]);
 
 /** json.dumps(config, indent=2, sort_keys=True), as peft saves it. */
 export function adapterConfigText(config: Readonly<Record<string, unknown>>): string {

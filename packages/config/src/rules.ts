@@ -86,6 +86,7 @@ function rotationRules(v: WrittenConfig): Rule[] {
   return [
     [v.oftTarget.length === 0, "oft_target", "oft_target is empty", "name modules, or write all"],
     [v.boftTarget.length === 0, "boft_target", "boft_target is empty", "name modules, or write all"],
+    [v.veraTarget.length === 0, "vera_target", "vera_target is empty", "name modules, or write all"],
     [oft && (v.oftRank === 0) === (v.oftBlockSize === 0), "oft_rank", `oft_rank ${v.oftRank} with oft_block_size ${v.oftBlockSize}`, both],
     [boft && (v.boftBlockNum === 0) === (v.boftBlockSize === 0), "boft_block_num", `boft_block_num ${v.boftBlockNum} with boft_block_size ${v.boftBlockSize}`, both],
   ];

@@ -10,6 +10,7 @@ export const finetuningTypes = [
   "ia3",
   "oft",
   "boft",
+  "vera",
   "prompt_tuning",
   "prefix_tuning",
   "houlsby",
@@ -115,6 +116,15 @@ export interface FinetuningConfig {
   /** Number of blocks; 0 where `boftBlockSize` decides. */
   boftBlockNum: number;
   boftNButterflyFactor: number;
+  veraTarget: string[];
+  veraRank: number;
+  veraDropout: number;
+  /** What λ_d starts at. */
+  dInitial: number;
+  /** Seed of VeRA's random matrices. */
+  projectionPrngKey: number;
+  /** VeRA's random matrices are saved with the adapter. */
+  saveProjection: boolean;
   useDora: boolean;
   createNewAdapter: boolean;
   numVirtualTokens: number;

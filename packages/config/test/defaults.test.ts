@@ -33,6 +33,12 @@ const ourOwn = [
   "boft_block_size",
   "boft_block_num",
   "boft_n_butterfly_factor",
+  "vera_target",
+  "vera_rank",
+  "vera_dropout",
+  "d_initial",
+  "projection_prng_key",
+  "save_projection",
 ];
 /** Where ours differs from LlamaFactory on purpose. */
 const deviations: Record<string, unknown> = { split_special_tokens: true };

@@ -13,7 +13,15 @@ import type { LohaConfig } from "./loha/config.ts";
 import { loha } from "./loha/method.ts";
 import type { LoraConfig } from "./lora/config.ts";
 import { lora } from "./lora/method.ts";
-import type { AdapterLayer, AdapterLibrary, AttachedMethod, Attachment, Json, Method } from "./method.ts";
+import type {
+  AdapterLayer,
+  AdapterLibrary,
+  AttachedMethod,
+  Attachment,
+  Json,
+  Method,
+  SharedTensors,
+} from "./method.ts";
 import type { OftConfig } from "./oft/config.ts";
 import { oft } from "./oft/method.ts";
 import type { PrefixTuningConfig } from "./prefix-tuning/config.ts";
@@ -21,6 +29,8 @@ import { prefixTuning } from "./prefix-tuning/method.ts";
 import type { PromptTuningConfig } from "./prompt-tuning/config.ts";
 import { promptTuning } from "./prompt-tuning/method.ts";
 import { chooseModules, chooseProjections, leafNames } from "./targets.ts";
+import type { VeraConfig } from "./vera/config.ts";
+import { vera } from "./vera/method.ts";
 
 export type AdapterConfig =
   | BoftConfig
@@ -30,8 +40,10 @@ export type AdapterConfig =
   | LohaConfig
   | OftConfig
   | PrefixTuningConfig
-  | PromptTuningConfig;
-type AnyMethod<C extends AdapterConfig> = Method<C> | AttachedMethod<C>;
+  | PromptTuningConfig
+  | VeraConfig;
+type AnyShared = SharedTensors | undefined;
+type AnyMethod<C extends AdapterConfig> = Method<C, AnyShared> | AttachedMethod<C>;
 
 /** `peft_type` → method: one line each. */
 const methods = {
@@ -40,6 +52,7 @@ const methods = {
   IA3: ia3,
   OFT: oft,
   BOFT: boft,
+  VERA: vera,
   PREFIX_TUNING: prefixTuning,
   PROMPT_TUNING: promptTuning,
   BOTTLENECK: bottleneck,
@@ -69,6 +82,7 @@ export class Adapter {
   readonly config: AdapterConfig;
   readonly #model: CausalLM;
   readonly #layers: ReadonlyMap<string, AdapterLayer>;
+  readonly #shared: AnyShared;
   /** What the adapter puts into the model, and what stood in those places before. */
   readonly #modules: ReadonlyMap<string, Module>;
   readonly #originals: ReadonlyMap<string, Module>;
@@ -85,10 +99,14 @@ export class Adapter {
     const copied = chooseModules(model, config.modulesToSave);
     const copiedPaths = new Set(copied.map(([path]) => path));
     this.#copies = new Map(copied.map(([path, module]) => [path, trainableCopy(path, module)]));
+    const wrapped = projections.filter(([path]) => !copiedPaths.has(path));
+    const linears = wrapped.map(([, linear]) => linear);
+    this.#shared = "wrap" in method ? method.share?.(linears, config) : undefined;
     this.#layers = new Map(
-      projections
-        .filter(([path]) => !copiedPaths.has(path))
-        .map(([path, linear]) => [path, (method as Method<AdapterConfig>).wrap(path, linear, config)]),
+      wrapped.map(([path, linear]) => [
+        path,
+        (method as Method<AdapterConfig, AnyShared>).wrap(path, linear, config, this.#shared),
+      ]),
     );
     this.#attached = "attach" in method ? method.attach(model, config, tokenize) : undefined;
     this.#modules = new Map([...this.#copies, ...this.#layers, ...(this.#attached?.modules ?? [])]);
@@ -113,9 +131,10 @@ export class Adapter {
     }
   }
 
-  /** Trainable parameters with the names peft gives their tensors. */
+  /** What an adapter's file holds, under peft's names: what trains, and what the layers share. */
   *tensors(): Generator<readonly [name: string, parameter: Parameter]> {
     if (this.#attached !== undefined) yield* this.#attached.adapterTensors();
+    if (this.#shared !== undefined) yield* this.#shared.adapterTensors();
     for (const [path, layer] of this.#layers) {
       for (const [name, parameter] of layer.adapterTensors()) yield [`base_model.model.${path}.${name}`, parameter];
     }
@@ -167,6 +186,7 @@ export class Adapter {
       throw new AdapterError(`${this.config.peftType} has no place in the base weights and cannot be merged`);
     const dequantized = this.#model.dequantize();
     for (const [path, layer] of this.#layers) this.#model.replaceModule(path, layer.merge());
+    this.#shared?.dispose();
     for (const [, { weight, bias }] of this.#copies) {
       weight.trainable = false;
       if (bias !== undefined) bias.trainable = false;

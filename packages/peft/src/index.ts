@@ -21,6 +21,7 @@ export type {
   Json,
   Method,
   MethodConfig,
+  SharedTensors,
 } from "./method.ts";
 export { type OftConfig } from "./oft/config.ts";
 export { OftLinear } from "./oft/layer.ts";
@@ -29,3 +30,5 @@ export { PrefixEncoder, PrefixTable } from "./prefix-tuning/prefix.ts";
 export { noModules } from "./prompt-learning.ts";
 export { type PromptTuningConfig } from "./prompt-tuning/config.ts";
 export { PromptTuning } from "./prompt-tuning/prompt.ts";
+export { type VeraConfig } from "./vera/config.ts";
+export { VeraLinear } from "./vera/layer.ts";

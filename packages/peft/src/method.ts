@@ -34,9 +34,26 @@ export interface ConfigFormat<C extends MethodConfig> {
   write(config: C, targetModules: readonly string[], baseModel: string): Json;
 }
 
-export interface Method<C extends MethodConfig> extends ConfigFormat<C> {
+/**
+ * What belongs to a whole adapter and not to one of its layers. A layer that uses a parameter of it holds that as a
+ * property of its own, by which the model knows, trains and disposes of it once.
+ */
+export interface SharedTensors {
+  /** What the file holds, under whole names. */
+  adapterTensors(): readonly (readonly [name: string, parameter: Parameter])[];
+  /** Called when all layers are merged. */
+  dispose(): void;
+}
+
+/** `S` is what the layers of one adapter share; most share nothing. */
+export interface Method<
+  C extends MethodConfig,
+  S extends SharedTensors | undefined = undefined,
+> extends ConfigFormat<C> {
+  /** Made once, before the layers, from all the projections that get one. @throws {AdapterError} */
+  share?(linears: readonly Linear[], config: C): S;
   /** The layer that takes the place of the projection at `path`. @throws {AdapterError} */
-  wrap(path: string, linear: Linear, config: C): AdapterLayer;
+  wrap(path: string, linear: Linear, config: C, shared: S): AdapterLayer;
 }
 
 /**

@@ -7,6 +7,7 @@ export const methods: readonly [name: string, words: readonly string[]][] = [
   ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
   ["oft", ["finetuning_type=oft", "oft_block_size=8"]],
   ["boft", ["finetuning_type=boft"]],
+  ["vera", ["finetuning_type=vera", "vera_rank=12", "vera_dropout=0.1"]],
   ["prompt tuning", ["finetuning_type=prompt_tuning", "num_virtual_tokens=3"]],
   ["prefix tuning", ["finetuning_type=prefix_tuning", "num_virtual_tokens=3"]],
   ["pfeiffer", ["finetuning_type=pfeiffer"]],

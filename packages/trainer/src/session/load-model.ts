@@ -269,6 +269,15 @@ const newConfigs = {
     blockNum: config.boftBlockNum,
     factors: config.boftNButterflyFactor,
   }),
+  vera: (config) => ({
+    peftType: "VERA",
+    ...placesOf(config, config.veraTarget),
+    r: config.veraRank,
+    dropout: config.veraDropout,
+    dInitial: config.dInitial,
+    prngKey: config.projectionPrngKey,
+    saveProjection: config.saveProjection,
+  }),
   prompt_tuning: (config, record) => ({
     peftType: "PROMPT_TUNING",
     ...promptSizes(config, record),
@@ -298,6 +307,7 @@ const targetKeys: Partial<Record<FinetuningType, string>> = {
   ia3: "ia3_target",
   oft: "oft_target",
   boft: "boft_target",
+  vera: "vera_target",
 };
 
 const placesOf = (
