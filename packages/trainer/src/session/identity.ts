@@ -109,6 +109,7 @@ const rules = {
   learningRate: "always",
   weightDecay: "always",
   maxGradNorm: "always",
+  bf16: "always",
   neftuneNoiseAlpha: "always",
   lrSchedulerType: "always",
   lrSchedulerKwargs: "always",
