@@ -87,12 +87,14 @@ fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a
     let (rows, columns) = (cut(m, row_parts, 1), cut(n, column_parts, width));
     let places = rows.iter().flat_map(|r| columns.iter().map(move |c| (r.clone(), c.clone())));
     let tasks: Vec<_> = places.zip(split(c, n, &rows, &columns)).collect();
-    pool.each(tasks, |((rows, columns), mut c)| {
-        for start in (0..columns.len()).step_by(COLUMNS) {
-            let end = columns.len().min(start + COLUMNS);
-            let columns = columns.start + start..columns.start + end;
-            task(packing, problem, a, b, rows.clone(), columns, &mut c.part(0..rows.len(), start..end));
-        }
+    packing.prepared(pool, problem, a, |a| {
+        pool.each(tasks, |((rows, columns), mut c)| {
+            for start in (0..columns.len()).step_by(COLUMNS) {
+                let end = columns.len().min(start + COLUMNS);
+                let columns = columns.start + start..columns.start + end;
+                task(packing, problem, a, b, rows.clone(), columns, &mut c.part(0..rows.len(), start..end));
+            }
+        });
     });
 }
 

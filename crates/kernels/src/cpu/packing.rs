@@ -2,7 +2,7 @@
 //! register tile. A slot holds one f32, or with the CPU's bf16 dot product two neighbours of the depth.
 
 use super::matmul::Problem;
-use super::pool::with_scratch;
+use super::pool::{with_scratch, Pool};
 use super::right::Right;
 use super::simd::{product, Beta, Block, Isa, Pairs, Strided, Tall};
 use crate::maths::Layout;
@@ -18,6 +18,8 @@ pub trait Packing: Copy + Send + Sync {
     fn width(self) -> usize;
     /// A panel of b: `[slots of the slice, width]`, from `count` columns on from `first`.
     fn panel<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, first: usize, count: usize, y: &mut [f32]);
+    /// Lends a as `with_left` wants it, made once for all tasks.
+    fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32]));
     /// Rows of op(a), in slots, over the slice.
     fn with_left(self, problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided));
     /// c += alpha · a · b over `k` slots.
@@ -50,6 +52,10 @@ impl Packing for InF32 {
         }
     }
 
+    fn prepared(self, _pool: &Pool, _problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
+        f(a);
+    }
+
     /// Where they lie, or copied where their stride would make them share cache sets.
     fn with_left(self, problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided)) {
         let Problem { m, k, .. } = *problem;
@@ -76,6 +82,17 @@ impl Packing for InF32 {
 #[derive(Clone, Copy)]
 pub struct InBf16(pub Pairs);
 
+/// Rows that a task rounds.
+const ROWS: usize = 32;
+
+impl InBf16 {
+    /// Slots from one row of a to the next: not as many as would make rows share cache sets.
+    fn stride(self, problem: &Problem) -> usize {
+        let length = if problem.layout == Layout::Tn { problem.m } else { problem.k.div_ceil(2) };
+        length + if length.is_multiple_of(128) { PADDING } else { 0 }
+    }
+}
+
 impl Packing for InBf16 {
     const GROUP: usize = 2;
 
@@ -99,26 +116,34 @@ impl Packing for InBf16 {
         }
     }
 
-    fn with_left(self, problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided)) {
+    fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
         let Problem { m, k, .. } = *problem;
-        let slots = slice.len().div_ceil(2);
-        if problem.layout == Layout::Tn {
-            let padded = rows.len() + PADDING;
-            return with_scratch(slots * padded, |copy| {
-                for (p, y) in slice.clone().step_by(2).zip(copy.chunks_mut(padded)) {
-                    let row = |p: usize| &a[p * m + rows.start..p * m + rows.end];
-                    self.0.interleave(row(p), (p + 1 < slice.end).then(|| row(p + 1)), y);
+        let (stride, slots) = (self.stride(problem), k.div_ceil(2));
+        let transposed = problem.layout == Layout::Tn;
+        let rows = if transposed { slots } else { m };
+        with_scratch(rows * stride, |slotted| {
+            let tasks: Vec<_> = slotted.chunks_mut(ROWS * stride).enumerate().collect();
+            pool.each(tasks, |(task, slotted)| {
+                for (i, y) in slotted.chunks_mut(stride).enumerate() {
+                    let at = task * ROWS + i;
+                    if transposed {
+                        let row = |p: usize| &a[p * m..(p + 1) * m];
+                        self.0.interleave(row(2 * at), (2 * at + 1 < k).then(|| row(2 * at + 1)), y);
+                    } else {
+                        self.0.round(&a[at * k..(at + 1) * k], y);
+                    }
                 }
-                f(view(copy, padded, true));
             });
-        }
-        let padded = slots + PADDING;
-        with_scratch(rows.len() * padded, |copy| {
-            for (i, y) in rows.clone().zip(copy.chunks_mut(padded)) {
-                self.0.round(&a[i * k + slice.start..i * k + slice.end], y);
-            }
-            f(view(copy, padded, false));
+            f(slotted);
         });
+    }
+
+    fn with_left(self, problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided)) {
+        let (stride, first) = (self.stride(problem), slice.start / 2);
+        match problem.layout {
+            Layout::Tn => f(view(&a[first * stride + rows.start..], stride, true)),
+            _ => f(view(&a[rows.start * stride + first..], stride, false)),
+        }
     }
 
     fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block) {
