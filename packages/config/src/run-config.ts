@@ -223,6 +223,8 @@ export interface GeneratingConfig {
 export interface MachineConfig {
   /** undefined: all cores the process may use. */
   threads: number | undefined;
+  /** Beginnings that rows of a micro-batch have in common are computed once, where no dropout tells them apart. */
+  sharePrefixes: boolean;
   device: "auto" | "cpu" | "reference";
 }
 

@@ -6,4 +6,5 @@ export { Module, Parameter } from "./module.ts";
 export { KeyValuePrefix, Prefix, VirtualTokens, type LayerKeyValues } from "./prefix.ts";
 export { Residual } from "./residual.ts";
 export { RmsNorm } from "./rms-norm.ts";
+export { sharePrefixes, type SharedRows } from "./shared-prefixes.ts";
 export { attentionLayout, numbersFrom, packRows, type PackedRows, type Segment } from "./rows.ts";

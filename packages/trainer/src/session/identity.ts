@@ -110,6 +110,7 @@ const rules = {
   weightDecay: "always",
   maxGradNorm: "always",
   bf16: "always",
+  sharePrefixes: "always",
   neftuneNoiseAlpha: "always",
   lrSchedulerType: "always",
   lrSchedulerKwargs: "always",
