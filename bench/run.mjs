@@ -17,6 +17,7 @@ const { values, positionals } = parseArgs({
     threads: { type: "string" },
     shape: { type: "string" },
     dtype: { type: "string" },
+    ours: { type: "string" },
     out: { type: "string" },
   },
 });

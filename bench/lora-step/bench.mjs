@@ -35,7 +35,7 @@ export function inputs(python, description) {
  * Rounds of one step each, ours first. The first round warms up: its losses count, its times do not.
  * @returns what a result file of this bench holds beside the machine
  */
-export async function run({ rounds = "7", threads = "2", shape = "135m", dtype = "float32" } = {}) {
+export async function run({ rounds = "7", threads = "2", shape = "135m", dtype = "float32", ours: own = dtype } = {}) {
   const python = pythonEnvironment();
   const { model, rows, length } = shapes[shape];
   const steps = Number(rounds) + 1;
@@ -46,7 +46,7 @@ export async function run({ rounds = "7", threads = "2", shape = "135m", dtype =
     OMP_NUM_THREADS: threads,
   });
   const { versions, attention, cpuCapability, trainable } = await reference.answer();
-  const ours = new Child(process.execPath, [`${here}/ours.mjs`, ...settings]);
+  const ours = new Child(process.execPath, [`${here}/ours.mjs`, ...settings, ...(own === "float32" ? [] : ["bf16"])]);
   const same = await ours.answer();
   if (same.trainable !== trainable)
     throw new Error(`bench: ${same.trainable} numbers train here, ${trainable} in the reference`);
@@ -62,6 +62,7 @@ export async function run({ rounds = "7", threads = "2", shape = "135m", dtype =
     peak,
     tokens: rows * length,
     dtype,
+    own,
     shape,
     threads,
     steps,
@@ -77,6 +78,7 @@ function describe({
   peak,
   tokens,
   dtype,
+  own,
   shape,
   threads,
   steps,
@@ -104,7 +106,7 @@ function describe({
   const smallestNorm = Math.min(...ours.gradNorms, ...reference.gradNorms);
   const equal = difference.loss <= tolerance[dtype].loss && difference.gradNorm <= tolerance[dtype].gradNorm;
   return {
-    ...(dtype === "float32" ? {} : { variant: dtype }),
+    ...(dtype === "float32" ? {} : { variant: own === dtype ? dtype : `${own}-${dtype}` }),
     settings: {
       shape,
       ...shapes[shape],
@@ -115,7 +117,7 @@ function describe({
       learningRate,
       maxGradNorm,
       trainable,
-      oursDtype: "float32",
+      oursDtype: own,
       referenceDtype: dtype,
       referenceAttention: attention,
       referenceCpuCapability: cpuCapability,
@@ -128,7 +130,7 @@ function describe({
     difference,
     liveBytesAfterFirstAndLastStep: [column("ours", "liveBytes")[0], column("ours", "liveBytes").at(-1)],
     table: [
-      ["tokens/s, ours", figure(ours.tokensPerSecond, 0)],
+      [`tokens/s, ours ${own}`, figure(ours.tokensPerSecond, 0)],
       [`tokens/s, transformers + peft ${dtype}`, figure(reference.tokensPerSecond, 0)],
       ["ratio of each round", figure(ratio, 3)],
       ["peak memory", `${gigabytes(peak.ours)} and ${gigabytes(peak.reference)}, ratio ${memoryRatio.toFixed(3)}`],

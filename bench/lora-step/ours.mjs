@@ -1,5 +1,5 @@
 // fit() over the same model, adapter and ids, one optimizer step for each line on standard input.
-// usage: ours.mjs <folder of make_inputs.py> <threads> <learning rate> <max_grad_norm> [quantization_type]
+// usage: ours.mjs <folder of make_inputs.py> <threads> <learning rate> <max_grad_norm> [bf16 | quantization_type]
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,15 +9,21 @@ import { adamw, createLearningRate, decayGroups } from "@welltempered/optimizers
 import { Engine } from "@welltempered/tensor";
 import { fit, freshState, loadModel, openBase, planSteps, pretrain } from "@welltempered/trainer";
 
-const [folder, threads, rate, maxGradNorm, codec] = process.argv.slice(2);
+const [folder, threads, rate, maxGradNorm, base] = process.argv.slice(2);
 const batches = JSON.parse(readFileSync(join(folder, "ids.json"), "utf8"));
+/** Keys that say what the base is held in. */
+function bases(base) {
+  if (base === undefined) return {};
+  return base === "bf16" ? { bf16: true } : { quantization_bit: 4, quantization_type: base };
+}
+
 const { config } = makeConfig({
   model_name_or_path: join(folder, "model"),
   adapter_name_or_path: join(folder, "adapter"),
   stage: "pt",
   do_train: true,
   finetuning_type: "lora",
-  ...(codec === undefined ? {} : { quantization_bit: 4, quantization_type: codec }),
+  ...bases(base),
   dataset: "ids",
   output_dir: join(folder, "run"),
   per_device_train_batch_size: batches[0].length,
@@ -43,10 +49,15 @@ function onRequest(objective, started) {
   };
 }
 
-const engine = Engine.open({ device: "cpu", threads: Number(threads) });
-const base = openBase(config);
-const { model } = loadModel(base, { engine, config, batchTokens: 0, emit: () => {} });
-base.weights.close();
+const engine = Engine.open({
+  device: "cpu",
+  threads: Number(threads),
+  matmulPrecision: config.bf16 ? "bf16" : "f32",
+});
+engine.narrowSaved = config.bf16;
+const opened = openBase(config);
+const { model } = loadModel(opened, { engine, config, batchTokens: 0, emit: () => {} });
+opened.weights.close();
 const parameters = [...model.namedParameters()].filter(([, { trainable }]) => trainable);
 const rows = batches.flat().map((ids, row) => singleExample(Int32Array.from(ids), Int32Array.from(ids), row));
 const plan = planSteps({

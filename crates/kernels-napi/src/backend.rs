@@ -106,14 +106,19 @@ fn unary_kind(name: &str) -> Checked<Unary> {
 /// At most this many threads; more is a slip of the hand.
 const MAX_THREADS: usize = 1024;
 
-fn open(kind: &str, threads: f64) -> Checked<Box<dyn Backend>> {
+fn open(kind: &str, threads: f64, precision: &str) -> Checked<Box<dyn Backend>> {
     let op = "openBackend";
     let threads = extent(op, "threads", threads)?;
     if !(1..=MAX_THREADS).contains(&threads) {
         return Err(KernelError::argument(op, format!("threads must be 1 … {MAX_THREADS}, got {threads}")));
     }
+    let bf16_products = match precision {
+        "f32" => false,
+        "bf16" => true,
+        _ => return Err(KernelError::argument(op, format!("matmulPrecision must be f32 or bf16, got {precision:?}"))),
+    };
     match kind {
-        "cpu" => Ok(Box::new(Host::cpu(threads))),
+        "cpu" => Ok(Box::new(Host::cpu(threads, bf16_products))),
         "reference" => Ok(Box::new(Host::reference())),
         _ => Err(KernelError::argument(op, format!("there is no backend {kind:?}; use cpu or reference"))),
     }
@@ -125,8 +130,8 @@ pub struct NativeBackend {
 }
 
 #[napi]
-pub fn open_backend(kind: String, threads: f64) -> Result<NativeBackend> {
-    let backend = guarded("openBackend", || open(&kind, threads))?;
+pub fn open_backend(kind: String, threads: f64, matmul_precision: String) -> Result<NativeBackend> {
+    let backend = guarded("openBackend", || open(&kind, threads, &matmul_precision))?;
     Ok(NativeBackend { backend: RefCell::new(backend) })
 }
 

@@ -8,6 +8,7 @@
 use crate::codec::Coded;
 use crate::dynamic_code::Quantized;
 use crate::rng::Key;
+use half::slice::HalfFloatSliceExt;
 
 /// f32 and f64: the types maths is done in.
 pub trait Real: num_traits::Float + std::iter::Sum + std::fmt::Debug + Default + Send + Sync + 'static {
@@ -186,6 +187,13 @@ pub trait Maths<R: Real>: Send + Sync {
     /// acc += factor · x
     fn accumulate(&self, acc: &mut [R], x: &[R], factor: R);
     fn sum(&self, x: &[R]) -> R;
+    /// y = x, rounded to the nearest, ties to even
+    fn narrow(&self, x: &[f32], y: &mut [half::bf16]) {
+        y.convert_from_f32_slice(x);
+    }
+    fn widen(&self, x: &[half::bf16], y: &mut [f32]) {
+        x.convert_to_f32_slice(y);
+    }
     /// x `[N,D]` → y `[D]`
     fn sum_rows(&self, x: &[R], d: usize, y: &mut [R]);
 

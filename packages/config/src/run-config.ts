@@ -186,6 +186,8 @@ export interface TrainingConfig {
   adamEpsilon: number;
   /** 0 switches clipping off. */
   maxGradNorm: number;
+  /** Frozen weights and saved activations in bf16, and products where the machine is faster so. */
+  bf16: boolean;
   /** α of NEFTune's noise; undefined is off. */
   neftuneNoiseAlpha: number | undefined;
   numTrainEpochs: number;
@@ -233,6 +235,8 @@ export interface GeneratingConfig {
 export interface MachineConfig {
   /** undefined: all cores the process may use. */
   threads: number | undefined;
+  /** Beginnings that rows of a micro-batch have in common are computed once, where no dropout tells them apart. */
+  sharePrefixes: boolean;
   device: "auto" | "cpu" | "reference";
 }
 

@@ -79,9 +79,10 @@ resume_from_checkpoint: null
       optim: "adamw_torch",
       resumeFromCheckpoint: false,
       splitSpecialTokens: true,
+      bf16: true,
     });
     expect(warnings).toEqual([
-      "accepted, computed in f32: bf16; without effect here: trust_remote_code, overwrite_cache, preprocessing_num_workers, ddp_timeout",
+      "without effect here: trust_remote_code, overwrite_cache, preprocessing_num_workers, ddp_timeout",
     ]);
   });
 
@@ -403,7 +404,7 @@ describe("help", () => {
       "lora_rank: Rank r of the adapter. Allowed: an integer from 1 to 65536. Default: 8.",
     );
     expect(help("use_galore")).toMatch(/not supported by this version/);
-    expect(help("bf16")).toMatch(/computed in f32/);
+    expect(help("fp16")).toMatch(/computed in f32/);
     expect(help("nothing")).toBeUndefined();
   });
 });

@@ -13,7 +13,7 @@ export interface LibraryAttempt {
 }
 
 interface Addon {
-  openBackend(kind: string, threads: number): NativeLibrary;
+  openBackend(kind: string, threads: number, matmulPrecision: string): NativeLibrary;
 }
 
 const require = createRequire(import.meta.url);

@@ -9,11 +9,18 @@ import { NativeBackend } from "./native.ts";
 /** "auto" is the fastest that this machine has. */
 export type Device = "auto" | "cpu" | "reference";
 
+export type MatmulPrecision = "f32" | "bf16";
+
 export interface BackendOptions {
   /** Default: TEMPER_DEVICE, else "auto". */
   device?: Device;
   /** Threads of the "cpu" backend, 1 … 1024. Default: all that the machine offers. */
   threads?: number;
+  /**
+   * "bf16": large products may round both sides to bf16, where the machine multiplies those faster; sums stay f32.
+   * Default: "f32".
+   */
+  matmulPrecision?: MatmulPrecision;
 }
 
 /** One backend of `temper env`: its description, or why it cannot be used. */
@@ -39,7 +46,8 @@ export function openBackend(options: BackendOptions = {}): KernelBackend {
   const addon = requireLibrary();
   try {
     const kind = device === "auto" ? "cpu" : device;
-    return new NativeBackend(addon.openBackend(kind, options.threads ?? availableParallelism()));
+    const { threads = availableParallelism(), matmulPrecision = "f32" } = options;
+    return new NativeBackend(addon.openBackend(kind, threads, matmulPrecision));
   } catch (error) {
     throw toKernelError("openBackend", error);
   }

@@ -1,10 +1,11 @@
-import { softCap, type Tensor } from "@welltempered/tensor";
+import { softCap, takeRows, type Tensor } from "@welltempered/tensor";
 import type { KeyValueStore, KvCache, KvCacheOptions } from "./kv-cache.ts";
 import type { Linear } from "./linear.ts";
 import { Module, type Parameter } from "./module.ts";
 import { neftune } from "./neftune.ts";
 import type { Prefix } from "./prefix.ts";
 import { longestOf, shifted, type PackedRows } from "./rows.ts";
+import { sharePrefixes } from "./shared-prefixes.ts";
 import type { ValueHead } from "./value-head.ts";
 
 /**
@@ -26,6 +27,8 @@ export abstract class CausalLM extends Module {
   v_head: ValueHead | undefined;
   /** α of NEFTune's noise while training; 0 is none. */
   neftuneAlpha = 0;
+  /** Whether beginnings that sequences of a micro-batch have in common are computed once, where that is exact. */
+  sharesPrefixes = true;
   /**
    * Token ids [N] → [N,D], what transformers' embedding module gives: scaled where that module scales, and not yet where
    * the model does.
@@ -42,6 +45,19 @@ export abstract class CausalLM extends Module {
 
   /** Hidden states [N,D] of the rows, those of a prefix not among them. */
   forward(rows: PackedRows, cache?: KvCache): Tensor {
+    const shared = cache === undefined && this.sharesPrefixes && !this.#noisy() ? sharePrefixes(rows) : undefined;
+    if (shared === undefined) return this.#forward(rows, cache);
+    const hidden = this.#forward(shared.rows, undefined);
+    return takeRows(hidden, hidden.engine.tensor(shared.places));
+  }
+
+  /** Whether rows of the same tokens get different noise. */
+  #noisy(): boolean {
+    if (!this.training) return false;
+    return this.neftuneAlpha > 0 || [...this.namedModules()].some(([, module]) => module.stochastic);
+  }
+
+  #forward(rows: PackedRows, cache: KvCache | undefined): Tensor {
     const { prefix } = this;
     if (prefix === undefined) return this.decode(this.embedRows(rows), rows, cache);
     if (cache === undefined) return prefix.forward(this, rows);

@@ -7,4 +7,5 @@ export { KeyValuePrefix, Prefix, VirtualTokens, type LayerKeyValues } from "./pr
 export { Residual } from "./residual.ts";
 export { RmsNorm } from "./rms-norm.ts";
 export { attentionLayout, longestOf, numbersFrom, packRows, type PackedRows, type Segment } from "./rows.ts";
+export { sharePrefixes, type SharedRows } from "./shared-prefixes.ts";
 export { ValueHead } from "./value-head.ts";

@@ -69,6 +69,11 @@ export abstract class Module {
   /** Dropout acts while training only. */
   training = false;
 
+  /** Whether its output is random while training. */
+  get stochastic(): boolean {
+    return false;
+  }
+
   *children(): Generator<[string, Module]> {
     for (const [key, value] of Object.entries(this)) {
       if (value instanceof Module) yield [key, value];

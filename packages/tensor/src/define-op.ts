@@ -2,6 +2,7 @@ import type { KernelBackend, Shape, Slot } from "@welltempered/kernels";
 import type { Engine } from "./engine.ts";
 import { TensorError } from "./errors.ts";
 import { Handle } from "./handle.ts";
+import { Remade } from "./rest.ts";
 import { sourceOf } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -28,6 +29,8 @@ export interface OpRules<Attributes> {
   forward(context: ForwardContext, inputs: readonly Slot[], attributes: Attributes): readonly Slot[];
   /** One gradient an input, undefined where `needs` is false. A missing output gradient is undefined. */
   backward(context: BackwardContext, grads: readonly Slot[], attributes: Attributes): readonly (Slot | undefined)[];
+  /** The output once more from what was saved: where that is cheap, nobody keeps it from forward to backward. */
+  again?(context: Pick<BackwardContext, "k" | "saved">, attributes: Attributes): Slot;
 }
 
 export type Op<Attributes> = (inputs: readonly Tensor[], attributes: Attributes) => Tensor[];
@@ -57,7 +60,10 @@ export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): 
     );
     const outputs = call.finish(slots, shapes);
     if (recording) {
-      const saved = call.saved;
+      const { saved } = call;
+      const { again } = rules;
+      if (again !== undefined)
+        for (const { handle } of outputs) handle.rest = new Remade(saved, (k, slots) => again({ k, saved: slots }, attributes));
       engine.record(name, sources, outputs, saved, (grads) => pullback(engine, rules, attributes, needs, saved, grads));
     }
     return outputs;
@@ -89,6 +95,7 @@ class Call {
     const { handle } = input;
     if (!handle.unshared || (input.requiresGrad && input.edge === undefined))
       return this.#engine.backend.copy(handle.slot);
+    handle.rest = undefined;
     this.#taken.set(handle.slot, handle.retain());
     input.dispose();
     return handle.slot;
@@ -100,13 +107,12 @@ class Call {
       const handle = this.#taken.get(slot) ?? new Handle(this.#engine.backend, slot);
       return this.#engine.wrap(handle, shapes[index] ?? []);
     });
-    const known = new Map<Slot, Handle>();
-    for (const tensor of [...this.#inputs.filter((input) => !input.disposed), ...outputs])
-      known.set(tensor.slot, tensor.handle);
+    const known = new Map<Slot, Tensor>();
+    for (const tensor of [...this.#inputs.filter((input) => !input.disposed), ...outputs]) known.set(tensor.slot, tensor);
     for (const slot of this.#pending) {
-      const owner = known.get(slot)?.retain() ?? new Handle(this.#engine.backend, slot);
-      if (this.#recording) this.saved.push(owner);
-      else owner.release();
+      const owner = known.get(slot);
+      if (this.#recording) this.saved.push(this.#engine.save(owner ?? new Handle(this.#engine.backend, slot)));
+      else if (owner === undefined) this.#engine.backend.free(slot);
     }
     return outputs;
   }

@@ -9,6 +9,7 @@ import {
   type StorageType,
 } from "@welltempered/kernels";
 import { Handle } from "./handle.ts";
+import { Narrowed } from "./rest.ts";
 import { Node, runBackward, type Pullback, type Source } from "./tape.ts";
 import { Tensor, type TensorData } from "./tensor.ts";
 
@@ -34,6 +35,8 @@ export class Engine {
   readonly backend: KernelBackend;
   /** Whether ops are recorded for `backward`. */
   grad = true;
+  /** Whether activations wait for backward in bf16. */
+  narrowSaved = false;
   readonly rng: RngState = { seed: 42, step: 0, micro: 0, rank: 0 };
   readonly #scopes: Scope[] = [];
   readonly #nodes = new Set<Node>();
@@ -89,6 +92,17 @@ export class Engine {
     const copy = new Handle(this.backend, this.backend.copy(handle.slot));
     handle.release();
     return copy;
+  }
+
+  /** A count of the tape's on a tensor, or on a handle that the caller gives away. */
+  save(owner: Tensor | Handle): Handle {
+    if (owner instanceof Tensor) {
+      const { handle, dtype } = owner;
+      if (this.narrowSaved && dtype === "f32") handle.rest ??= new Narrowed();
+      return handle.save();
+    }
+    owner.save().release();
+    return owner;
   }
 
   // ── scopes ──

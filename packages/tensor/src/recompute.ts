@@ -15,7 +15,7 @@ export function recompute(
   const output = engine.noGrad(() => engine.scope(() => body(inputs)));
   if (!engine.grad) return output;
   const rng = { ...engine.rng };
-  const saved = inputs.map((input) => input.handle.retain());
+  const saved = inputs.map((input) => engine.save(input));
   const shapes = inputs.map((input) => input.shape);
   const needs = inputs.map((input) => input.requiresGrad);
   engine.record("recompute", inputs.map(sourceOf), [output], saved, ([seed]) => {

@@ -56,7 +56,7 @@ export class Node {
   }
 
   release(): void {
-    for (const handle of this.#saved) handle.release();
+    for (const handle of this.#saved) handle.releaseSaved();
     this.#saved = [];
     for (const grad of this.grads) grad?.release();
     this.grads.fill(undefined);

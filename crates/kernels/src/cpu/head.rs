@@ -2,7 +2,7 @@
 
 use super::matmul::{matmul, Problem};
 use super::pool::{with_scratch, Pool};
-use super::simd::{exp, kernel, largest, load_from, scale_in_place, store_to, sum2, tanh, Isa};
+use super::simd::{exp, kernel, largest, load_from, scale_in_place, store_to, sum2, tanh, Isa, Pairs};
 use crate::maths::{Floats, Layout};
 
 /// Logits that exist at a time: 64 MiB.
@@ -62,6 +62,7 @@ kernel! {
 pub struct Head<'a> {
     pub isa: Isa,
     pub pool: &'a Pool,
+    pub pairs: Option<Pairs>,
     pub h: &'a [f32],
     pub w: Floats<'a, f32>,
     pub labels: &'a [i32],
@@ -101,7 +102,7 @@ impl Head<'_> {
     }
 
     fn multiply(&self, layout: Layout, [m, n, k]: [usize; 3], a: Floats<f32>, b: Floats<f32>, c: &mut [f32]) {
-        matmul(self.isa, self.pool, &Problem { layout, m, n, k, alpha: 1.0, a, b }, c);
+        matmul(self.isa, self.pool, &Problem { layout, m, n, k, alpha: 1.0, a, b, pairs: self.pairs }, c);
     }
 
     fn each_row<U: Send>(&self, rows: &[usize], logits: &mut [f32], f: impl Fn(Row) -> U + Sync + Send) -> Vec<U> {

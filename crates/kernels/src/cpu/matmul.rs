@@ -2,9 +2,10 @@
 //! fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register tile. No
 //! more of a weight in bf16 or in blocks ever exists in f32 than these panels.
 
+use super::packing::{InBf16, InF32, Packing};
 use super::pool::{with_scratch, Pool};
 use super::right::Right;
-use super::simd::{product, split, Beta, Block, Element, Isa, Strided, Tall};
+use super::simd::{split, Block, Element, Isa, Pairs, Tall};
 use super::skinny;
 use crate::maths::{Floats, Layout};
 use std::ops::Range;
@@ -18,18 +19,18 @@ pub struct Problem<'a> {
     pub alpha: f32,
     pub a: Floats<'a, f32>,
     pub b: Floats<'a, f32>,
+    /// Where large products may round both sides to bf16, and the CPU multiplies those faster.
+    pub pairs: Option<Pairs>,
 }
 
 /// Products of fewer multiplications run on one thread.
 pub const SMALL: usize = 1 << 17;
-/// Numbers of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
+/// Slots of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
 const PANEL: usize = 6144;
 /// Rows of c that one panel of b meets before the next.
 const ROWS: usize = 240;
 /// Columns that are packed at a time: with `ROWS` rows of a they fit a second-level cache of 512 KiB.
 const COLUMNS: usize = 256;
-/// Floats between rows of copied parts of a, over a slice's depth: keeps them out of each other's cache sets.
-const PADDING: usize = 16;
 
 pub fn matmul(isa: Isa, pool: &Pool, problem: &Problem, c: &mut [f32]) {
     let Problem { m, n, k, .. } = *problem;
@@ -73,27 +74,37 @@ fn route<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c:
 }
 
 pub fn blocked<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
+    match problem.pairs {
+        Some(pairs) => in_blocks(InBf16(pairs), pool, problem, a, b, c),
+        None => in_blocks(InF32(isa), pool, problem, a, b, c),
+    }
+}
+
+fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     let Problem { m, n, k, .. } = *problem;
-    let (row_parts, column_parts) = grid(isa, pool.threads(), m, n, k);
-    let (rows, columns) = (cut(m, row_parts, 1), cut(n, column_parts, 2 * isa.lanes()));
+    let width = packing.width();
+    let (row_parts, column_parts) = grid(width, pool.threads(), m, n, k);
+    let (rows, columns) = (cut(m, row_parts, 1), cut(n, column_parts, width));
     let places = rows.iter().flat_map(|r| columns.iter().map(move |c| (r.clone(), c.clone())));
     let tasks: Vec<_> = places.zip(split(c, n, &rows, &columns)).collect();
-    pool.each(tasks, |((rows, columns), mut c)| {
-        for start in (0..columns.len()).step_by(COLUMNS) {
-            let end = columns.len().min(start + COLUMNS);
-            let columns = columns.start + start..columns.start + end;
-            task(isa, problem, a, b, rows.clone(), columns, &mut c.part(0..rows.len(), start..end));
-        }
+    packing.prepared(pool, problem, a, |a| {
+        pool.each(tasks, |((rows, columns), mut c)| {
+            for start in (0..columns.len()).step_by(COLUMNS) {
+                let end = columns.len().min(start + COLUMNS);
+                let columns = columns.start + start..columns.start + end;
+                task(packing, problem, a, b, rows.clone(), columns, &mut c.part(0..rows.len(), start..end));
+            }
+        });
     });
 }
 
 /// How many parts rows and columns are cut into: a few for each thread, with the least reading of a and packing of b.
-fn grid(isa: Isa, threads: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
+fn grid(width: usize, threads: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
     if threads == 1 || m * n * k < SMALL {
         return (1, 1);
     }
     let wanted = 4 * threads;
-    let most_columns = n.div_ceil(2 * isa.lanes());
+    let most_columns = n.div_ceil(width);
     let candidates = (1..=wanted.min(m.div_ceil(12))).map(|rows| (rows, wanted.div_ceil(rows).min(most_columns)));
     let cost = |&(rows, columns): &(usize, usize)| {
         let missing = wanted.saturating_sub(rows * columns);
@@ -110,8 +121,8 @@ pub fn cut(length: usize, parts: usize, unit: usize) -> Vec<Range<usize>> {
 }
 
 /// One block of c.
-fn task<W: Right>(
-    isa: Isa,
+fn task<P: Packing, W: Right>(
+    packing: P,
     problem: &Problem,
     a: &[f32],
     b: W,
@@ -119,66 +130,25 @@ fn task<W: Right>(
     columns: Range<usize>,
     c: &mut Block,
 ) {
-    let width = 2 * isa.lanes();
-    let depth = PANEL / width;
+    let width = packing.width();
+    let depth = PANEL / width * P::GROUP;
     let panels = columns.len().div_ceil(width);
-    with_scratch(panels * depth.min(problem.k) * width, |packed| {
+    with_scratch(panels * depth.min(problem.k).div_ceil(P::GROUP) * width, |packed| {
         for slice in (0..problem.k).step_by(depth).map(|start| start..problem.k.min(start + depth)) {
-            pack(isa, problem, b, &slice, &columns, packed);
+            let slots = slice.len().div_ceil(P::GROUP);
+            for (panel, first) in packed.chunks_mut(slots * width).zip(columns.clone().step_by(width)) {
+                packing.panel(problem, b, &slice, first, width.min(columns.end - first), panel);
+            }
             for part in cut(rows.len(), rows.len().div_ceil(ROWS), 12) {
                 let absolute = rows.start + part.start..rows.start + part.end;
-                with_left(problem, a, &absolute, &slice, |a| {
-                    for (i, panel) in packed.chunks(slice.len() * width).take(panels).enumerate() {
+                packing.with_left(problem, a, &absolute, &slice, |a| {
+                    for (i, panel) in packed.chunks(slots * width).take(panels).enumerate() {
                         let place = i * width..columns.len().min((i + 1) * width);
                         let b = Tall { data: panel, stride: width };
-                        product(isa, problem.alpha, slice.len(), a, b, &mut c.part(part.clone(), place), Beta::Add);
+                        packing.multiply(problem.alpha, slots, a, b, &mut c.part(part.clone(), place));
                     }
                 });
             }
         }
     });
-}
-
-/// Panels of b, one after the other: `[slice, width]` each.
-fn pack<W: Right>(isa: Isa, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, packed: &mut [f32]) {
-    let width = 2 * isa.lanes();
-    let panels = packed.chunks_mut(slice.len() * width).zip(columns.clone().step_by(width));
-    for (panel, first) in panels {
-        let count = width.min(columns.end - first);
-        match problem.layout {
-            Layout::Nt => {
-                let from = first * problem.k + slice.start;
-                b.pack_transposed(isa, from, problem.k, [count, slice.len()], panel, width);
-            }
-            Layout::Nn | Layout::Tn => {
-                for (p, y) in slice.clone().zip(panel.chunks_mut(width)) {
-                    b.expand(p * problem.n + first, &mut y[..count]);
-                }
-            }
-        }
-    }
-}
-
-/// Rows of op(a): where they lie, or copied where their stride would make them share cache sets.
-fn with_left(problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided)) {
-    let Problem { m, k, .. } = *problem;
-    let transposed = problem.layout == Layout::Tn;
-    let (stride, outer, inner) = if transposed { (m, slice, rows) } else { (k, rows, slice) };
-    if !transposed && stride % 256 != 0 {
-        return f(view(&a[outer.start * stride + inner.start..], stride, transposed));
-    }
-    let padded = inner.len() + PADDING;
-    with_scratch(outer.len() * padded, |copy| {
-        for (i, y) in outer.clone().zip(copy.chunks_mut(padded)) {
-            y[..inner.len()].copy_from_slice(&a[i * stride + inner.start..][..inner.len()]);
-        }
-        f(view(copy, padded, transposed));
-    });
-}
-
-fn view(data: &[f32], stride: usize, transposed: bool) -> Strided<'_> {
-    match transposed {
-        true => Strided { data, row: 1, column: stride },
-        false => Strided { data, row: stride, column: 1 },
-    }
 }

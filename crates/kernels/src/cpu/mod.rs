@@ -5,12 +5,14 @@ mod adafactor;
 mod adamw_8bit;
 mod attention;
 mod attention_backward;
+mod convert;
 mod elementwise;
 mod gated;
 mod head;
 mod matmul;
 mod norm;
 mod optimizer;
+mod packing;
 mod pool;
 mod random;
 mod right;
@@ -30,10 +32,12 @@ use crate::maths::{
 };
 use crate::rng::Key;
 use pool::Pool;
+use simd::Pairs;
 
 pub struct Cpu {
     isa: Isa,
     pool: Pool,
+    pairs: Option<Pairs>,
 }
 
 impl Cpu {
@@ -43,13 +47,19 @@ impl Cpu {
     }
 
     pub fn with_isa(threads: usize, isa: Isa) -> Cpu {
-        Cpu { isa, pool: Pool::new(threads) }
+        Cpu { isa, pool: Pool::new(threads), pairs: None }
+    }
+
+    /// Large products round both sides to bf16 where this machine multiplies those faster.
+    pub fn in_bf16(self) -> Cpu {
+        Cpu { pairs: Pairs::detect().filter(|pairs| pairs.isa() == self.isa), ..self }
     }
 
     /// "avx2 (avx2, fma, f16c), 2 threads"
     pub fn description(&self) -> String {
         let threads = self.pool.threads();
-        format!("{}, {threads} thread{}", self.isa.description(), if threads == 1 { "" } else { "s" })
+        let products = if self.pairs.is_some() { ", products in bf16" } else { "" };
+        format!("{}{products}, {threads} thread{}", self.isa.description(), if threads == 1 { "" } else { "s" })
     }
 }
 
@@ -64,7 +74,7 @@ impl Cpu {
         vocab: usize,
         soft_cap: f32,
     ) -> head::Head<'a> {
-        head::Head { isa: self.isa, pool: &self.pool, h, w, labels, d, vocab, soft_cap }
+        head::Head { isa: self.isa, pool: &self.pool, pairs: self.pairs, h, w, labels, d, vocab, soft_cap }
     }
 }
 
@@ -94,6 +104,14 @@ impl Maths<f32> for Cpu {
         elementwise::sum(self.isa, &self.pool, x) as f32
     }
 
+    fn narrow(&self, x: &[f32], y: &mut [half::bf16]) {
+        convert::narrow(self.isa, &self.pool, x, y);
+    }
+
+    fn widen(&self, x: &[half::bf16], y: &mut [f32]) {
+        convert::widen(self.isa, &self.pool, x, y);
+    }
+
     fn sum_rows(&self, x: &[f32], d: usize, y: &mut [f32]) {
         elementwise::sum_rows(self.isa, &self.pool, x, d, y);
     }
@@ -117,7 +135,7 @@ impl Maths<f32> for Cpu {
         b: Floats<f32>,
         c: &mut [f32],
     ) {
-        matmul::matmul(self.isa, &self.pool, &matmul::Problem { layout, m, n, k, alpha, a, b }, c);
+        matmul::matmul(self.isa, &self.pool, &matmul::Problem { layout, m, n, k, alpha, a, b, pairs: self.pairs }, c);
     }
 
     fn rms_norm(&self, x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {

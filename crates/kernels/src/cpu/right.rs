@@ -1,7 +1,7 @@
 //! The stored side of a product: rows of f32, bf16, f16 or of a codec, expanded where they are used.
 
 use super::pool::with_scratch;
-use super::simd::{pack_transposed, Block, Element, Isa, Rows};
+use super::simd::{pack_transposed, Block, Element, Isa, Pairs, Rows};
 use crate::codec::Coded;
 use std::ops::Range;
 
@@ -10,6 +10,19 @@ pub trait Right: Copy + Send + Sync {
     fn expand(self, start: usize, y: &mut [f32]);
     /// y `[k, rows]` (rows `y_stride` apart) = xᵀ for x `[rows, k]` that begins at element `start`, rows `stride` apart.
     fn pack_transposed(self, isa: Isa, start: usize, stride: usize, x: [usize; 2], y: &mut [f32], y_stride: usize);
+    /// As `pack_transposed`, in bf16 with neighbours of k in one slot: y `[⌈k/2⌉, rows]`.
+    #[allow(clippy::too_many_arguments)]
+    fn pack_pairs_transposed(
+        self,
+        pairs: Pairs,
+        start: usize,
+        stride: usize,
+        x: [usize; 2],
+        y: &mut [f32],
+        y_stride: usize,
+    );
+    /// y = elements from `first` on in the lower halves of slots, those from `second` on in the upper ones.
+    fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, y: &mut [f32]);
     /// c += alpha · a · bᵀ with these rows of b, as long as those of a.
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block);
 }
@@ -29,6 +42,31 @@ impl<E: Element> Right for &[E] {
         y_stride: usize,
     ) {
         pack_transposed(isa, &self[start..], stride, rows, k, y, y_stride);
+    }
+
+    fn pack_pairs_transposed(
+        self,
+        pairs: Pairs,
+        start: usize,
+        stride: usize,
+        [rows, k]: [usize; 2],
+        y: &mut [f32],
+        y_stride: usize,
+    ) {
+        let slots = k.div_ceil(2);
+        if let Some(x) = E::as_pairs(&self[start..], stride, k) {
+            return pack_transposed(pairs.isa(), x, stride / 2, rows, slots, y, y_stride);
+        }
+        with_scratch(rows * slots, |x| {
+            for (i, x) in x.chunks_mut(slots).enumerate() {
+                pairs.round(&self[start + i * stride..][..k], x);
+            }
+            pack_transposed(pairs.isa(), x, slots, rows, slots, y, y_stride);
+        });
+    }
+
+    fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, y: &mut [f32]) {
+        pairs.interleave(&self[first..][..y.len()], second.map(|at| &self[at..][..y.len()]), y);
     }
 
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
@@ -60,6 +98,37 @@ impl Right for Coded<'_> {
                 Coded::expand(&self, start + i * stride, x);
             }
             pack_transposed(isa, x, k, rows, k, y, y_stride);
+        });
+    }
+
+    fn pack_pairs_transposed(
+        self,
+        pairs: Pairs,
+        start: usize,
+        stride: usize,
+        [rows, k]: [usize; 2],
+        y: &mut [f32],
+        y_stride: usize,
+    ) {
+        let slots = k.div_ceil(2);
+        with_scratch(k + rows * slots, |scratch| {
+            let (row, x) = scratch.split_at_mut(k);
+            for (i, x) in x.chunks_mut(slots).enumerate() {
+                Coded::expand(&self, start + i * stride, row);
+                pairs.round(row, x);
+            }
+            pack_transposed(pairs.isa(), x, slots, rows, slots, y, y_stride);
+        });
+    }
+
+    fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, y: &mut [f32]) {
+        with_scratch(2 * y.len(), |rows| {
+            let (low, high) = rows.split_at_mut(y.len());
+            Coded::expand(&self, first, low);
+            if let Some(second) = second {
+                Coded::expand(&self, second, high);
+            }
+            pairs.interleave(&*low, second.map(|_| &*high), y);
         });
     }
 

@@ -111,6 +111,52 @@ fn activations<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
 }
 
 #[test]
+fn conversion_to_bf16_rounds_as_the_half_crate_does() {
+    let patterns = (0..=u16::MAX).flat_map(|high| [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF].map(|low| u32::from(high) << 16 | low));
+    let x: Vec<f32> = patterns.map(f32::from_bits).collect();
+    let bits = |y: &[half::bf16]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+    let exact: Vec<_> = x.iter().map(|&x| half::bf16::from_f32(x)).collect();
+    for isa in Isa::available() {
+        let (cpu, mut y, mut back) = (Cpu::with_isa(2, isa), vec![half::bf16::ZERO; x.len()], vec![0.0; x.len()]);
+        cpu.narrow(&x, &mut y);
+        assert!(bits(&y) == bits(&exact), "{isa:?}");
+        cpu.widen(&y, &mut back);
+        assert!(back.iter().zip(&exact).all(|(a, b)| a.to_bits() == b.to_f32().to_bits()), "{isa:?}");
+    }
+}
+
+/// The products of `matmul` and `matmul_stored`, of operands that have been rounded to bf16 before.
+fn matmul_rounded<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usize; 3], round: bool) -> Vec<f64> {
+    let near = |x: &f32| if round { half::bf16::from_f32(*x).to_f32() } else { *x };
+    let wide = |x: &f32| R::from_f64(f64::from(near(x)));
+    let (a, b) = (numbers::<f32>(m * k, 1), numbers::<f32>(n * k, 2));
+    let stored: Vec<_> = b.iter().map(|&x| half::bf16::from_f32(x)).collect();
+    let (a, b): (Vec<R>, Vec<R>) = (a.iter().map(wide).collect(), b.iter().map(wide).collect());
+    let (mut c, mut e) = (zeros::<R>(m * n), zeros::<R>(m * n));
+    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Real(&b), &mut c);
+    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&stored), &mut e);
+    joined(&[&c, &e])
+}
+
+#[test]
+fn products_in_bf16_are_those_of_rounded_numbers() {
+    for layout in [Layout::Nn, Layout::Nt, Layout::Tn] {
+        for size in [[30, 33, 65], [50, 300, 401], [261, 40, 256], [300, 70, 90], [25, 64, 1]] {
+            let exact = matmul_rounded::<f64>(&Naive, layout, size, true);
+            let largest = exact.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+            let found = |threads| matmul_rounded(&Cpu::new(threads).in_bf16(), layout, size, false);
+            // A CPU without the dot product multiplies what it is given.
+            let allowed = if Cpu::new(1).in_bf16().pairs.is_some() { 1e-6 } else { 1e-2 };
+            let found_alone = found(1);
+            for (found, exact) in found_alone.iter().zip(&exact) {
+                assert!((found - exact).abs() <= allowed * largest, "{layout:?} {size:?}: {found} for {exact}");
+            }
+            assert!(found(2) == found_alone && found(3) == found_alone, "{layout:?} {size:?} depends on threads");
+        }
+    }
+}
+
+#[test]
 fn activations_and_their_gradients_are_right() {
     for length in [1, 7, 100, 70_000] {
         conforms!(activations(length));

@@ -100,7 +100,11 @@ impl Memory for Host {
     fn cast(&mut self, x: Slot, dtype: DType) -> Result<Slot> {
         let x = self.get("cast", x)?;
         let mut y = self.store.output("cast", dtype, x.shape(), Contents::Anything)?;
-        with_dtype!(dtype, T => convert::<T>(&x, y.view_mut()), codec => encode(codec, &x, y.bytes_mut())?);
+        match (x.dtype(), dtype) {
+            (DType::F32, DType::Bf16) => self.single.narrow(&x.view(), y.view_mut()),
+            (DType::Bf16, DType::F32) => self.single.widen(&x.view(), y.view_mut()),
+            _ => with_dtype!(dtype, T => convert::<T>(&x, y.view_mut()), codec => encode(codec, &x, y.bytes_mut())?),
+        }
         self.keep("cast", y)
     }
 

@@ -36,9 +36,9 @@ pub struct Host {
 }
 
 impl Host {
-    /// SIMD kernels on `threads` threads; computes in f32 only.
-    pub fn cpu(threads: usize) -> Host {
-        let cpu = Cpu::new(threads);
+    /// SIMD kernels on `threads` threads; computes in f32 only, or with large products in bf16 where that is faster.
+    pub fn cpu(threads: usize, bf16_products: bool) -> Host {
+        let cpu = if bf16_products { Cpu::new(threads).in_bf16() } else { Cpu::new(threads) };
         Host {
             name: "cpu",
             description: cpu.description(),

@@ -31,6 +31,10 @@ export const trainingKeys: KeyTable<WrittenTraining> = {
   per_device_train_batch_size: integer(8, batch, "Rows of one forward pass."),
   per_device_eval_batch_size: integer(8, batch, "Rows of one forward pass in evaluation and prediction."),
   gradient_accumulation_steps: integer(1, batch, "Forward passes of one optimizer step."),
+  bf16: flag(
+    false,
+    "Frozen weights and waiting activations in bf16; large products too, where the CPU multiplies bf16 faster.",
+  ),
   optim: choice(
     "adamw_torch_fused",
     ["adamw_torch", "adamw_torch_fused", "adamw_8bit", "adamw_bnb_8bit", "adafactor", "lion_32bit", "sgd"],

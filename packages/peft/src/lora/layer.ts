@@ -47,6 +47,10 @@ export class LoraLinear extends Projection implements AdapterLayer {
     return this.addProduct(this.base.forward(x), this.dropped(x));
   }
 
+  override get stochastic(): boolean {
+    return this.#dropout > 0;
+  }
+
   /** dropout(x); x itself where none acts. */
   protected dropped(x: Tensor): Tensor {
     return dropout(x, this.training ? this.#dropout : 0, this.#stream);

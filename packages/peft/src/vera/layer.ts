@@ -52,6 +52,10 @@ export class VeraLinear extends Projection implements AdapterLayer {
     for (const [, parameter] of this.adapterTensors()) parameter.trainable = true;
   }
 
+  override get stochastic(): boolean {
+    return this.#dropout > 0;
+  }
+
   get inFeatures(): number {
     return this.base.inFeatures;
   }

@@ -2,10 +2,14 @@ import { defineOp } from "../define-op.ts";
 import type { Tensor } from "../tensor.ts";
 import type { RngKey, Slot } from "@welltempered/kernels";
 
-/** 0 with probability p, else x/(1−p) (Srivastava et al. 2014). The mask is a function of the key, so nothing is saved. */
+/** 0 with probability p, else x/(1−p) (Srivastava et al. 2014). The mask is a function of the key. */
 const dropoutOp = defineOp<{ p: number; key: RngKey }>("dropout", {
   shape: ([x = []]) => [x],
-  forward: ({ k }, [x], { p, key }) => [k.dropout(x as Slot, p, key)],
+  forward: ({ k, save }, [x], { p, key }) => {
+    save(x as Slot);
+    return [k.dropout(x as Slot, p, key)];
+  },
+  again: ({ k, saved: [x] }, { p, key }) => k.dropout(x as Slot, p, key),
   backward: ({ k }, [g], { p, key }) => [k.dropout(g as Slot, p, key)],
 });
 

@@ -28,6 +28,11 @@ const rmsNormOp = defineOp<Norm>("rmsNorm", {
     save(x as Slot, factor, rstd);
     return [y];
   },
+  again: ({ k, saved: [x, w] }, { epsilon }) => {
+    const [y, rstd] = k.rmsNorm(x as Slot, w as Slot, epsilon);
+    k.free(rstd);
+    return y;
+  },
   // With w for w + offset: dx = rstd · (g·w − x̂ · mean(g·w·x̂)),  dw = Σ g·x̂
   backward: ({ k, needs, saved: [x, w, rstd] }, [g]) => {
     const [dx, dw] = k.rmsNormBackward(g as Slot, x as Slot, w as Slot, rstd as Slot, needs[1] === true);

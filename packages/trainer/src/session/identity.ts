@@ -118,6 +118,8 @@ const rules = {
   learningRate: "always",
   weightDecay: "always",
   maxGradNorm: "always",
+  bf16: "always",
+  sharePrefixes: "always",
   neftuneNoiseAlpha: "always",
   lrSchedulerType: "always",
   lrSchedulerKwargs: "always",

@@ -109,9 +109,13 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize, e
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
     ? initialWeights(engine, range, architecture.freshNorm)
-    : (name: string, shape: Shape): Tensor => engine.adopt(loadWeight(engine.backend, weights, name, shape, codec));
+    : (name: string, shape: Shape): Tensor => {
+        const weight = engine.adopt(loadWeight(engine.backend, weights, name, shape, codec));
+        return holdsInBf16(config) && shape.length === 2 ? narrow(weight) : weight;
+      };
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
   model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
+  model.sharesPrefixes = config.sharePrefixes;
   const settings = vocabulary === undefined ? config : trainsVocabulary(config, model);
   const adapter = isAdapterType(config.finetuningType)
     ? attach(engine, model, settings, { record: base.config, tokenize, emit })
@@ -120,6 +124,17 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize, e
   addValueHead(engine, model, config, base.config);
   const { names, floatFields } = architecture;
   return { model, adapter, config: { ...names, ...base.config }, floatFields, storedDtype: storedDtype(weights) };
+}
+
+/** Whether the base, which nothing writes back, may lose what bf16 does not hold. */
+const holdsInBf16 = ({ bf16, doTrain, finetuningType }: RunConfig): boolean =>
+  bf16 && doTrain && isAdapterType(finetuningType);
+
+function narrow(weight: Tensor): Tensor {
+  if (weight.dtype !== "f32") return weight;
+  const narrowed = weight.engine.noGrad(() => cast(weight, "bf16"));
+  weight.dispose();
+  return narrowed;
 }
 
 const shapesOf = (expected: ReadonlyMap<string, Shape>): Map<string, { shape: Shape }> =>

@@ -87,7 +87,9 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
   const engine = Engine.open({
     device: config.device,
     ...(config.threads === undefined ? {} : { threads: config.threads }),
+    matmulPrecision: config.bf16 ? "bf16" : "f32",
   });
+  engine.narrowSaved = config.bf16;
   engine.rng.seed = config.seed;
   try {
     const text = await loadText(base, config, emit);

@@ -9,6 +9,8 @@ mod avx512;
 mod block;
 mod dots;
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod portable;
 mod tile;
 mod transpose;
@@ -22,6 +24,8 @@ pub use dots::Rows;
 pub use lanes::{
     exp, largest, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update, update2,
 };
+#[cfg(target_arch = "x86_64")]
+pub use pairs::Pairs;
 pub use portable::Portable;
 pub use tile::{product, Beta, Strided, Tall};
 pub use transpose::{pack_transposed, Element};

@@ -1,8 +1,26 @@
 //! The inner product of every matrix product here: a register tile of c, rows of `a` broadcast against rows of `b`.
 //! Each element of c is one chain of multiply-adds in the order of k, whatever tile it falls into: neither the
-//! partition over threads nor the place of an edge changes a bit.
+//! partition over threads nor the place of an edge changes a bit. An element of a or b is a slot of four bytes: one f32,
+//! or two neighbours of the depth in bf16 (see pairs.rs).
 
 use super::{Block, Simd};
+
+/// How two slots are multiplied and added up.
+pub trait Step<S: Simd>: Copy {
+    /// a·b + c
+    fn step(self, s: S, a: S::V, b: S::V, c: S::V) -> S::V;
+}
+
+/// A slot is one f32.
+#[derive(Clone, Copy)]
+pub struct Single;
+
+impl<S: Simd> Step<S> for Single {
+    #[inline(always)]
+    fn step(self, s: S, a: S::V, b: S::V, c: S::V) -> S::V {
+        s.mul_add(a, b, c)
+    }
+}
 
 /// `rows × depth` numbers at any strides.
 #[derive(Clone, Copy)]
@@ -29,37 +47,44 @@ pub enum Beta {
 super::kernel! {
     /// c = alpha · a `[m,k]` · b `[k,n]`, or added to c.
     pub fn product<S>(s, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
-        let (m, n) = (c.rows(), c.columns());
-        if m == 0 || n == 0 {
-            return;
-        }
-        assert!(k == 0 || (m - 1) * a.row + (k - 1) * a.column < a.data.len());
-        assert!(k == 0 || (k - 1) * b.stride + n <= b.data.len());
-        let mut tile = Tile {
-            k,
-            a: a.data.as_ptr(),
-            a_row: a.row,
-            a_column: a.column,
-            b: b.data.as_ptr(),
-            b_row: b.stride,
-            c: c.as_mut_ptr(),
-            c_row: c.stride(),
-            columns: 0,
-            alpha,
-            beta,
-        };
-        let wide = 2 * S::LANES;
-        let mut done = 0;
-        while done < n {
-            tile.columns = (n - done).min(wide);
-            // SAFETY: the assertions hold for all m rows and for the columns up to n; c is the block's.
-            unsafe { strips(s, tile, m) };
-            done += tile.columns;
-            // SAFETY: stays within the matrices or points to their end, as done ≤ n.
-            unsafe {
-                tile.b = tile.b.add(tile.columns);
-                tile.c = tile.c.add(tile.columns);
-            }
+        multiply(s, Single, alpha, k, a, b, c, beta);
+    }
+}
+
+/// As `product`, over `k` slots of any kind.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub fn multiply<S: Simd, P: Step<S>>(s: S, how: P, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
+    let (m, n) = (c.rows(), c.columns());
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(k == 0 || (m - 1) * a.row + (k - 1) * a.column < a.data.len());
+    assert!(k == 0 || (k - 1) * b.stride + n <= b.data.len());
+    let mut tile = Tile {
+        k,
+        a: a.data.as_ptr(),
+        a_row: a.row,
+        a_column: a.column,
+        b: b.data.as_ptr(),
+        b_row: b.stride,
+        c: c.as_mut_ptr(),
+        c_row: c.stride(),
+        columns: 0,
+        alpha,
+        beta,
+    };
+    let wide = 2 * S::LANES;
+    let mut done = 0;
+    while done < n {
+        tile.columns = (n - done).min(wide);
+        // SAFETY: the assertions hold for all m rows and for the columns up to n; c is the block's.
+        unsafe { strips(s, how, tile, m) };
+        done += tile.columns;
+        // SAFETY: stays within the matrices or points to their end, as done ≤ n.
+        unsafe {
+            tile.b = tile.b.add(tile.columns);
+            tile.c = tile.c.add(tile.columns);
         }
     }
 }
@@ -83,14 +108,14 @@ struct Tile {
 /// # Safety
 /// a, b and c hold `m`, `k` and `m` rows at the strides given.
 #[inline(always)]
-unsafe fn strips<S: Simd>(s: S, tile: Tile, m: usize) {
+unsafe fn strips<S: Simd, P: Step<S>>(s: S, how: P, tile: Tile, m: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         match (tile.columns > S::LANES, !tile.columns.is_multiple_of(S::LANES)) {
-            (true, false) => rows::<S, 2, false>(s, tile, m),
-            (true, true) => rows::<S, 2, true>(s, tile, m),
-            (false, false) => rows::<S, 1, false>(s, tile, m),
-            (false, true) => rows::<S, 1, true>(s, tile, m),
+            (true, false) => rows::<S, P, 2, false>(s, how, tile, m),
+            (true, true) => rows::<S, P, 2, true>(s, how, tile, m),
+            (false, false) => rows::<S, P, 1, false>(s, how, tile, m),
+            (false, true) => rows::<S, P, 1, true>(s, how, tile, m),
         }
     }
 }
@@ -98,22 +123,22 @@ unsafe fn strips<S: Simd>(s: S, tile: Tile, m: usize) {
 /// # Safety
 /// As `strips`.
 #[inline(always)]
-unsafe fn rows<S: Simd, const N: usize, const PART: bool>(s: S, mut tile: Tile, m: usize) {
+unsafe fn rows<S: Simd, P: Step<S>, const N: usize, const PART: bool>(s: S, how: P, mut tile: Tile, m: usize) {
     let most = S::ROWS * 2 / N;
     let mut left = m;
     while left > 0 {
         // SAFETY: at most `left` rows are taken.
         let taken = unsafe {
             if most >= 12 && left >= 12 {
-                micro::<S, 12, N, PART>(s, tile)
+                micro::<S, P, 12, N, PART>(s, how, tile)
             } else if most >= 6 && left >= 6 {
-                micro::<S, 6, N, PART>(s, tile)
+                micro::<S, P, 6, N, PART>(s, how, tile)
             } else if most >= 4 && left >= 4 {
-                micro::<S, 4, N, PART>(s, tile)
+                micro::<S, P, 4, N, PART>(s, how, tile)
             } else if left >= 2 {
-                micro::<S, 2, N, PART>(s, tile)
+                micro::<S, P, 2, N, PART>(s, how, tile)
             } else {
-                micro::<S, 1, N, PART>(s, tile)
+                micro::<S, P, 1, N, PART>(s, how, tile)
             }
         };
         tile.a = tile.a.wrapping_add(taken * tile.a_row);
@@ -126,7 +151,7 @@ unsafe fn rows<S: Simd, const N: usize, const PART: bool>(s: S, mut tile: Tile, 
 /// # Safety
 /// As `strips`, for R rows.
 #[inline(always)]
-unsafe fn micro<S: Simd, const R: usize, const N: usize, const PART: bool>(s: S, t: Tile) -> usize {
+unsafe fn micro<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool>(s: S, how: P, t: Tile) -> usize {
     let last = t.columns.wrapping_sub((N - 1) * S::LANES);
     let mut sums = [[s.zero(); N]; R];
     let (mut a, mut b) = (t.a, t.b);
@@ -147,7 +172,7 @@ unsafe fn micro<S: Simd, const R: usize, const N: usize, const PART: bool>(s: S,
             // SAFETY: row i < R of a.
             let x = s.splat(unsafe { *a.wrapping_add(i.wrapping_mul(t.a_row)) });
             for (sum, &vector) in sums.iter_mut().zip(&row) {
-                *sum = s.mul_add(x, vector, *sum);
+                *sum = how.step(s, x, vector, *sum);
             }
         }
         a = a.wrapping_add(t.a_column);

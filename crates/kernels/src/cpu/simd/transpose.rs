@@ -10,6 +10,10 @@ pub trait Element: Copy + Send + Sync {
     /// # Safety
     /// `S::LANES` elements can be read at `p`.
     unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V;
+    /// Rows of `k` elements, `stride` apart, as slots of two where they lie so in memory.
+    fn as_pairs(_x: &[Self], _stride: usize, _k: usize) -> Option<&[f32]> {
+        None
+    }
 }
 
 impl Element for f32 {
@@ -39,6 +43,11 @@ impl Element for half::bf16 {
     unsafe fn load<S: Simd>(s: S, p: *const half::bf16) -> S::V {
         // SAFETY: the caller's promise.
         unsafe { s.load_bf16(p) }
+    }
+    fn as_pairs(x: &[half::bf16], stride: usize, k: usize) -> Option<&[f32]> {
+        let even = x.len() / 2 * 2;
+        let whole = stride.is_multiple_of(2) && k.is_multiple_of(2);
+        whole.then(|| bytemuck::try_cast_slice(&x[..even]).ok()).flatten()
     }
 }
 

@@ -1,0 +1,37 @@
+//! f32 to bf16 and back. The loops are plain: compiled for an instruction set they become its vectors.
+
+use super::elementwise::CHUNK;
+use super::pool::Pool;
+use super::simd::{kernel, Isa};
+use half::bf16;
+
+kernel! {
+    fn to_bf16<S>(_s, x: &[f32], y: &mut [bf16]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = bf16::from_bits(nearest(x.to_bits()));
+        }
+    }
+
+    fn from_bf16<S>(_s, x: &[bf16], y: &mut [f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = f32::from_bits(u32::from(x.to_bits()) << 16);
+        }
+    }
+}
+
+/// The upper half of the bits, ties to even; a NaN stays one.
+#[inline(always)]
+fn nearest(bits: u32) -> u16 {
+    let odd = (bits >> 16) & 1;
+    let rounded = bits.wrapping_add(0x7FFF + odd) >> 16;
+    let nan = (bits >> 16) | 0x40;
+    (if bits & 0x7FFF_FFFF > 0x7F80_0000 { nan } else { rounded }) as u16
+}
+
+pub fn narrow(isa: Isa, pool: &Pool, x: &[f32], y: &mut [bf16]) {
+    pool.each(y.chunks_mut(CHUNK).zip(x.chunks(CHUNK)).collect(), |(y, x)| to_bf16(isa, x, y));
+}
+
+pub fn widen(isa: Isa, pool: &Pool, x: &[bf16], y: &mut [f32]) {
+    pool.each(y.chunks_mut(CHUNK).zip(x.chunks(CHUNK)).collect(), |(y, x)| from_bf16(isa, x, y));
+}

@@ -1,0 +1,55 @@
+// Where activations are between forward and backward, if not as they were.
+
+import type { KernelBackend, Slot } from "@welltempered/kernels";
+import type { Handle, Rest } from "./handle.ts";
+
+/** Nowhere: made again from what its op saved anyway, which is kept as long. */
+export class Remade implements Rest {
+  readonly #sources: readonly Handle[];
+  readonly #again: (k: KernelBackend, saved: readonly Slot[]) => Slot;
+
+  constructor(sources: readonly Handle[], again: (k: KernelBackend, saved: readonly Slot[]) => Slot) {
+    this.#sources = sources;
+    this.#again = again;
+  }
+
+  begin(k: KernelBackend, slot: Slot): void {
+    for (const source of this.#sources) source.save();
+    k.free(slot);
+  }
+
+  end(k: KernelBackend): Slot {
+    const slot = this.#again(
+      k,
+      this.#sources.map((source) => source.slot),
+    );
+    this.drop();
+    return slot;
+  }
+
+  drop(): void {
+    for (const source of this.#sources) source.releaseSaved();
+  }
+}
+
+/** In bf16: half the memory of f32, and the seven bits that are left of its fraction. */
+export class Narrowed implements Rest {
+  #slot: Slot | undefined;
+
+  begin(k: KernelBackend, slot: Slot): void {
+    this.#slot = k.cast(slot, "bf16");
+    k.free(slot);
+  }
+
+  end(k: KernelBackend): Slot {
+    const narrow = this.#slot as Slot;
+    const slot = k.cast(narrow, "f32");
+    this.drop(k);
+    return slot;
+  }
+
+  drop(k: KernelBackend): void {
+    if (this.#slot !== undefined) k.free(this.#slot);
+    this.#slot = undefined;
+  }
+}
