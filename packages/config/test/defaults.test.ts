@@ -17,6 +17,7 @@ const ourOwn = [
   "skip_bad_rows",
   "threads",
   "device",
+  "share_prefixes",
   // Methods that LlamaFactory does not have: names and defaults of the fields of peft and `adapters`.
   "num_virtual_tokens",
   "prompt_tuning_init",

@@ -82,7 +82,7 @@ resume_from_checkpoint: null
       bf16: true,
     });
     expect(warnings).toEqual([
-      "without effect here: trust_remote_code, overwrite_cache, preprocessing_num_workers, ddp_timeout",
+      "accepted, without effect here: trust_remote_code, overwrite_cache, preprocessing_num_workers, ddp_timeout",
     ]);
   });
 

@@ -108,7 +108,7 @@ describe("a reward model", () => {
       ]);
     const [chosen = 0, rejected = 0, alone = 0] = await reward.score([said(pair(1).chosen), said("stones"), said("x")]);
     expect(chosen).toBeGreaterThan(rejected);
-    expect(await reward.score([said("x")])).toEqual([alone]);
+    expect((await reward.score([said("x")]))[0]).toBeCloseTo(alone, 5);
     const [line = ""] = readFileSync(join(scratch, "evaluated/generated_predictions.jsonl"), "utf8")
       .split("\n")
       .slice(1);
