@@ -24,7 +24,7 @@ fn gguf_blocks_expand_to_the_bits_of_python() {
     }
 }
 
-/// As `numbers` of tools/python/make_bitsandbytes_codes.py.
+/// As `numbers` of tools/python/codec_fixtures.py.
 fn numbers(count: usize) -> Vec<f32> {
     let number = |i: i64| match i {
         640..768 => 0.0,
@@ -33,17 +33,19 @@ fn numbers(count: usize) -> Vec<f32> {
     (0..count as i64).map(number).collect()
 }
 
-#[test]
-fn four_bit_codes_are_those_of_bitsandbytes_and_expand_to_its_numbers() {
+/// Every matrix of a folder, `<codec>-<columns>` or `<codec>-<rows>x<columns>`, has its bytes and expands to its numbers.
+fn conforms(folder: &str) -> usize {
     let mut cases = 0;
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/bitsandbytes")).unwrap() {
+    for entry in std::fs::read_dir(format!("{}/../../fixtures/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap() {
         let path = entry.unwrap().path();
         let Some(name) = path.to_str().and_then(|path| path.strip_suffix(".bytes")) else { continue };
         let name = name.rsplit('/').next().unwrap();
-        let (codec, count) = name.rsplit_once('-').unwrap();
+        let (codec, sizes) = name.rsplit_once('-').unwrap();
+        let (rows, columns) = sizes.split_once('x').unwrap_or(("1", sizes));
         let codec = Codec::from_name(&codec.replace('-', "/")).unwrap();
-        let elements = count.parse().unwrap();
-        let (extent, expected) = (Extent { elements, columns: elements }, std::fs::read(&path).unwrap());
+        let columns: usize = columns.parse().unwrap();
+        let elements = rows.parse::<usize>().unwrap() * columns;
+        let (extent, expected) = (Extent { elements, columns }, std::fs::read(&path).unwrap());
         let mut bytes = vec![0; codec.bytes(extent).unwrap()];
         assert!(codec.encode(&numbers(elements), extent, &mut bytes));
         assert_eq!(bytes.len(), expected.len(), "{name}");
@@ -51,13 +53,18 @@ fn four_bit_codes_are_those_of_bitsandbytes_and_expand_to_its_numbers() {
         assert_eq!(wrong, 0, "{name}: {wrong} bytes of {} differ", bytes.len());
         let weight = Coded { codec, bytes: &expected, extent };
         let found: Vec<u8> = (0..elements).step_by(29).flat_map(|i| weight.get(i).to_le_bytes()).collect();
-        assert_eq!(found, fixture(&format!("bitsandbytes/{name}.f32")), "{name}");
+        assert_eq!(found, fixture(&format!("{folder}/{name}.f32")), "{name}");
         let mut all = vec![0.0; elements - 5];
         weight.expand(5, &mut all);
         assert!(all.iter().enumerate().all(|(i, &w)| w == weight.get(i + 5)), "{name}: pieces differ from elements");
         cases += 1;
     }
-    assert_eq!(cases, 16);
+    cases
+}
+
+#[test]
+fn four_bit_codes_are_those_of_bitsandbytes_and_expand_to_its_numbers() {
+    assert_eq!(conforms("bitsandbytes"), 16);
 }
 
 #[test]

@@ -13,8 +13,16 @@ const scratch = mkdtempSync(join(tmpdir(), "welltempered-codec-methods-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const silent = (): void => undefined;
-const quantized = [`model_name_or_path=${join(fixtures, "qlora/model")}`, "template=chatml", "quantization_bit=4"];
-const expanded = [`model_name_or_path=${scratch}/expanded`, "template=chatml"];
+/** How a base gets into its codes. */
+const bases = {
+  nf4: ["quantization_bit=4"],
+} as const;
+const quantized = (base: keyof typeof bases): string[] => [
+  `model_name_or_path=${join(fixtures, "qlora/model")}`,
+  "template=chatml",
+  ...bases[base],
+];
+const expanded = (base: keyof typeof bases): string[] => [`model_name_or_path=${scratch}/${base}`, "template=chatml"];
 const common = [
   `dataset_dir=${join(fixtures, "llamafactory/data")}`,
   "dataset=alpaca_plain",
@@ -28,9 +36,12 @@ const common = [
   "learning_rate=0.01",
 ];
 
+const eachBase = Object.keys(bases) as (keyof typeof bases)[];
 beforeAll(async () => {
-  const words = [...quantized, `export_dir=${scratch}/expanded`, "infer_dtype=float32"];
-  await runExport(loadConfig(words, "export").config, silent);
+  for (const base of eachBase) {
+    const words = [...quantized(base), `export_dir=${scratch}/${base}`, "infer_dtype=float32"];
+    await runExport(loadConfig(words, "export").config, silent);
+  }
 });
 
 interface Entry {
@@ -52,7 +63,7 @@ const weightsOf = (folder: string): string =>
     .map((file) => readFileSync(file).toString("base64"))
     .join();
 
-describe.each<[name: string, words: readonly string[]]>([
+const methods: [name: string, words: readonly string[]][] = [
   ["lora", []],
   ["dora", ["use_dora=true"]],
   ["loha", ["finetuning_type=loha"]],
@@ -63,25 +74,28 @@ describe.each<[name: string, words: readonly string[]]>([
   ["prefix tuning", ["finetuning_type=prefix_tuning", "num_virtual_tokens=3"]],
   ["pfeiffer", ["finetuning_type=pfeiffer"]],
   ["houlsby", ["finetuning_type=houlsby"]],
-])("%s on nf4", (name, words) => {
-  const folder = join(scratch, name);
+];
+
+const cases = eachBase.flatMap((base) => methods.map(([name, words]) => [name, base, words] as const));
+describe.each(cases)("%s on %s", (name, base, words) => {
+  const folder = join(scratch, `${name} on ${base}`);
 
   it("has the losses and gradient norms of the expanded base", async () => {
-    const ours = await train(folder, [...quantized, ...words]);
-    const theirs = await train(`${folder}-expanded`, [...expanded, ...words]);
+    const ours = await train(folder, [...quantized(base), ...words]);
+    const theirs = await train(`${folder}-expanded`, [...expanded(base), ...words]);
     expect(ours.length).toBe(4);
     for (const [i, { loss, grad_norm }] of theirs.entries()) {
       expect(Math.abs((ours[i]?.loss ?? 0) - loss) / loss).toBeLessThan(1e-6);
       expect(Math.abs((ours[i]?.grad_norm ?? 0) - grad_norm) / grad_norm).toBeLessThan(1e-5);
     }
     expect(theirs.at(-1)?.loss).not.toBe(theirs[0]?.loss);
-    shown(name, "nf4", ["trains", "gradients"]);
+    shown(name, base, ["trains", "gradients"]);
   });
 
   it("continues from a checkpoint to the same bytes", async () => {
-    await train(`${folder}-again`, [...quantized, ...words, `resume_from_checkpoint=${folder}/checkpoint-2`]);
+    await train(`${folder}-again`, [...quantized(base), ...words, `resume_from_checkpoint=${folder}/checkpoint-2`]);
     expect(weightsOf(folder)).not.toBe("");
     expect(weightsOf(`${folder}-again`)).toBe(weightsOf(folder));
-    shown(name, "nf4", ["resumes bit-exactly"]);
+    shown(name, base, ["resumes bit-exactly"]);
   });
 });

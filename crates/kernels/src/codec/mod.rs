@@ -1,5 +1,5 @@
 //! Codecs of weights: matrices that stay in blocks of a few bits and are expanded to f32 piece by piece while an op uses
-//! them. A codec is one file with a `Format`, and its lines in `Codec`.
+//! them. A codec is one file with a `Format`, and its lines in `Codec`: docs/guides/add-a-codec.md.
 
 pub mod four_bit;
 pub mod gguf;
@@ -36,7 +36,8 @@ pub enum Codec {
 
 impl Codec {
     pub fn from_name(name: &str) -> Option<Codec> {
-        Blocks::from_name(name).map(Codec::Gguf).or_else(|| FourBit::from_name(name).map(Codec::FourBit))
+        let known = [Blocks::from_name(name).map(Codec::Gguf), FourBit::from_name(name).map(Codec::FourBit)];
+        known.into_iter().flatten().next()
     }
 
     fn format(&self) -> &dyn Format {
@@ -77,6 +78,17 @@ impl Coded<'_> {
         let mut value = [0.0];
         self.expand(i, &mut value);
         value[0]
+    }
+}
+
+/// Cuts `out`, elements `start` and on of a matrix, at multiples of `length`; `each` gets where a piece begins, and the piece.
+#[inline]
+fn each_run(start: usize, out: &mut [f32], length: usize, mut each: impl FnMut(usize, &mut [f32])) {
+    let (mut at, mut rest) = (start, out);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at_mut((length - at % length).min(rest.len()));
+        each(at, now);
+        (at, rest) = (at + now.len(), later);
     }
 }
 
