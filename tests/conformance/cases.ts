@@ -371,6 +371,8 @@ const madeCodecs: readonly Codec[] = [
   "nf4/32/double",
   "fp4/128",
   "fp4/64/double",
+  // EETQ
+  "eetq",
 ];
 
 /** A weight [rows, columns] in each codec: random blocks with small scales, and numbers quantised. */

@@ -68,8 +68,31 @@ fn four_bit_codes_are_those_of_bitsandbytes_and_expand_to_its_numbers() {
 }
 
 #[test]
+fn eetq_codes_are_those_of_its_formula_and_expand_to_its_numbers() {
+    assert_eq!(conforms("eetq"), 2);
+}
+
+#[test]
+fn eetq_is_half_a_step_off_and_a_step_at_the_largest() {
+    let (values, extent) = (numbers(3000), Extent { elements: 3000, columns: 75 });
+    let codec = Codec::from_name("eetq").unwrap();
+    let mut bytes = vec![0; codec.bytes(extent).unwrap()];
+    assert!(codec.encode(&values, extent, &mut bytes));
+    let mut back = vec![0.0; 3000];
+    Coded { codec, bytes: &bytes, extent }.expand(0, &mut back);
+    for (row, back) in values.chunks(75).zip(back.chunks(75)) {
+        let most = row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+        for (w, found) in row.iter().zip(back) {
+            // 127.5 steps and more have the code 127; the scale as f16 is off by 2⁻¹¹ of itself.
+            let steps = if w * 256.0 > most * 255.0 { 1.0 } else { 0.5 };
+            assert!((w - found).abs() <= most * (steps / 128.0 + 1.0 / 2048.0), "{w} became {found} beside {most}");
+        }
+    }
+}
+
+#[test]
 fn names_of_codecs_are_read_back_and_others_refused() {
-    for name in ["q8_0", "nf4/64", "fp4/4096/double"] {
+    for name in ["q8_0", "nf4/64", "fp4/4096/double", "eetq"] {
         assert_eq!(Codec::from_name(name).map(|codec| codec.name()).as_deref(), Some(name));
     }
     for name in ["nf4", "nf4/63", "nf4/16", "nf4/8192", "nf4/064", "nf4/64/triple", "nf4/64/double/", "f32"] {

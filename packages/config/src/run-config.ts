@@ -21,6 +21,7 @@ export type FinetuningType = (typeof finetuningTypes)[number];
 /** `quantization_method` → the bits it may quantise to on load. */
 export const quantizationBits = {
   bnb: [4],
+  eetq: [8],
 } as const;
 export type QuantizationMethod = keyof typeof quantizationBits;
 export type IntervalStrategy = "no" | "steps" | "epoch";

@@ -227,6 +227,26 @@ describe("one wrong line", () => {
       "7:15: new tokens and a reference model beside the trained one; use an adapter without ref_model",
     ],
     [
+      "bits that another library has",
+      "quantization_method: eetq\nquantization_bit: 4",
+      "6:19: quantization_bit: 4 with quantization_method: eetq; use quantization_bit: 8",
+    ],
+    [
+      "a way to quantise without bits",
+      "quantization_method: eetq",
+      "5:22: quantization_method: eetq without quantization_bit; set quantization_bit: 8",
+    ],
+    [
+      "a 4-bit code of another library",
+      "quantization_method: eetq\nquantization_bit: 8\nquantization_type: fp4",
+      "7:20: quantization_type: fp4 with quantization_method: eetq; remove it",
+    ],
+    [
+      "a way to quantise that is not known",
+      "quantization_method: hqq",
+      '5:22: quantization_method: "hqq" is not allowed; use one of bnb, eetq',
+    ],
+    [
       "new tokens of a quantised model",
       "quantization_bit: 4\nresize_vocab: true",
       "6:15: new tokens with quantization_bit; add the tokens to the unquantised model first",

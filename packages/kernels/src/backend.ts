@@ -23,7 +23,10 @@ export type FourBitCodec = `${"nf4" | "fp4"}/${32 | 64 | 128 | 256 | 512 | 1024 
 /** How a weight may stay in a few bits: right side of `matmul`, table of `takeRows`, w of the losses expand it piece by piece. */
 export type Codec =
   // A file of crates/kernels/src/codec each.
-  GgufCodec | FourBitCodec;
+  | GgufCodec
+  | FourBitCodec
+  // EETQ's int8
+  | "eetq";
 /** The tag of a slot. */
 export type StorageType = DType | Codec;
 

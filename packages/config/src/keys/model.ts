@@ -33,7 +33,7 @@ export const modelKeys: KeyTable<WrittenModel> = {
       "Hold the frozen weights of all linear layers but the head in so many bits.",
     ),
   ),
-  quantization_method: choice("bnb", quantizationMethods, "Whose codes quantization_bit takes: bnb is bitsandbytes."),
+  quantization_method: choice("bnb", quantizationMethods, "Whose codes quantization_bit takes."),
   quantization_type: choice("nf4", ["nf4", "fp4"], "The 4-bit code."),
   double_quantization: flag(true, "Quantise the scales of the 4-bit blocks too."),
   infer_dtype: choice(

@@ -1,4 +1,4 @@
-// Which weights of a base are quantised on load, and into what: as transformers does with a BitsAndBytesConfig.
+// Which weights of a base are quantised on load, and into what: as transformers does.
 
 import { blockCodecs, isFourBit, loadTensor, type WeightSource } from "@welltempered/checkpoint";
 import type { QuantizationMethod, RunConfig } from "@welltempered/config";
@@ -13,6 +13,7 @@ const block = 64;
 /** `quantization_method` → the codec that its settings mean. */
 const codecs: Readonly<Record<QuantizationMethod, (config: RunConfig) => Codec>> = {
   bnb: (config) => `${config.quantizationType}/${block}${config.doubleQuantization ? "/double" : ""}`,
+  eetq: () => "eetq",
 };
 
 /** `quantization_*` as a codec; undefined where weights stay as they are stored. */
