@@ -242,11 +242,6 @@ describe("one wrong line", () => {
       "7:20: quantization_type: fp4 with quantization_method: eetq; remove it",
     ],
     [
-      "a way to quantise that is not known",
-      "quantization_method: hqq",
-      '5:22: quantization_method: "hqq" is not allowed; use one of bnb, eetq',
-    ],
-    [
       "new tokens of a quantised model",
       "quantization_bit: 4\nresize_vocab: true",
       "6:15: new tokens with quantization_bit; add the tokens to the unquantised model first",
