@@ -10,6 +10,7 @@ const keys = family<string>(
     ["an unknown key", "learning_ratee: 1"],
     ["a refused key", "export_quantization_bit: 4"],
     ["a bit width of no codec", "quantization_bit: 5"],
+    ["a way to quantise of no codec", "quantization_method: hqq\nquantization_bit: 4"],
     ["all weights of a quantised model trained", "quantization_bit: 4\nfinetuning_type: full"],
     ["a key of the prototype", "__proto__: {x: 1}"],
   ],

@@ -2,7 +2,7 @@
 // A case builds its inputs on the backend it is given, in f32 or f64, and returns what is to be compared. Long as the
 // contract has ops.
 
-import type { CodedMoments, DType, GgufCodec, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
+import type { Codec, CodedMoments, DType, GgufCodec, KernelBackend, RngKey, Shape, Slot } from "@welltempered/kernels";
 
 export interface Case {
   name: string;
@@ -366,6 +366,16 @@ const blockLayouts: Readonly<Record<GgufCodec, [weights: number, bytes: number, 
   q6_k: [256, 210, 208],
 };
 
+const madeCodecs: readonly Codec[] = [
+  // bitsandbytes
+  "nf4/64",
+  "nf4/32/double",
+  "fp4/128",
+  "fp4/64/double",
+  // EETQ
+  "eetq",
+];
+
 /** A weight [rows, columns] in each codec: random blocks with small scales, and numbers quantised. */
 function codedWeights(draw: Draw, [rows, columns]: readonly [number, number]): ((k: KernelBackend) => Slot)[] {
   const fitting = Object.entries(blockLayouts).filter(([, [weights]]) => columns % weights === 0);
@@ -376,9 +386,7 @@ function codedWeights(draw: Draw, [rows, columns]: readonly [number, number]): (
     return (k: KernelBackend) => k.upload(codec as GgufCodec, [rows, columns], bytes);
   });
   const numbers = draw.floats([rows, columns]);
-  const made = (["nf4/64", "nf4/32/double", "fp4/128", "fp4/64/double"] as const).map(
-    (codec) => (k: KernelBackend) => k.cast(numbers(k, "f32"), codec),
-  );
+  const made = madeCodecs.map((codec) => (k: KernelBackend) => k.cast(numbers(k, "f32"), codec));
   return [...read, ...made];
 }
 

@@ -38,6 +38,7 @@ class Base:
 BASES = {
     "bf16": Base({"model_name_or_path": str(QLORA)}, {"pretrained_model_name_or_path": QLORA}),
     "nf4": Base({"model_name_or_path": str(QLORA), "quantization_bit": 4}),
+    "eetq": Base({"model_name_or_path": str(QLORA), "quantization_method": "eetq", "quantization_bit": 8}),
     "GGUF": Base(
         {"model_name_or_path": str(FIXTURES / "gguf-model/tiny.gguf")},
         {"pretrained_model_name_or_path": FIXTURES / "gguf-model", "gguf_file": "tiny.gguf"},

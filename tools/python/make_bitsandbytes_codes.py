@@ -8,9 +8,9 @@ PYTHONPATH=DIR python tools/python/make_bitsandbytes_codes.py
 from pathlib import Path
 
 import bitsandbytes.functional as F
-import numpy as np
 import torch
 from bitsandbytes.backends.default.ops import _dequantize_4bit_compute
+from codec_fixtures import numbers, save
 
 OUT = Path(__file__).parents[2] / "fixtures" / "bitsandbytes"
 # Odd numbers of weights, whose last block is short; 20,001 weights in blocks of 64 have more than 256 scales.
@@ -21,19 +21,6 @@ CASES = [
 ]
 
 
-def numbers(count: int) -> torch.Tensor:
-    """Multiples of 2⁻¹², few enough that every order of summation gives the same mean of absmax; zero from 640 to 767."""
-    i = np.arange(count, dtype=np.int64)
-    x = (((i * i * 31 + i * 17) % 10007 - 5003) * 2 ** (i // 64 % 4)).astype(np.float32) / np.float32(4096)
-    x[640:768] = 0
-    return torch.from_numpy(x)
-
-
-def written(tensor: torch.Tensor) -> bytes:
-    return tensor.contiguous().view(-1).numpy().tobytes()
-
-
-OUT.mkdir(parents=True, exist_ok=True)
 for table, block, double, count in CASES:
     codes, state = F.quantize_4bit(numbers(count), blocksize=block, quant_type=table, compress_statistics=double)
     parts, absmax = [codes, state.absmax], state.absmax
@@ -42,5 +29,4 @@ for table, block, double, count in CASES:
         absmax = F.dequantize_blockwise(state.absmax, state.state2) + state.offset
     values = _dequantize_4bit_compute(codes.reshape(-1), absmax, F.get_4bit_type(table, device="cpu"), block, (count,), torch.float32)
     name = f"{table}-{block}{'-double' if double else ''}-{count}"
-    (OUT / f"{name}.bytes").write_bytes(b"".join(map(written, parts)))
-    (OUT / f"{name}.f32").write_bytes(written(values[::29]))
+    save(OUT / name, parts, values)

@@ -6,6 +6,8 @@ import { methodsTable } from "../methods.mjs";
 
 it("a cell is marked where a test passed, a row is there where one looked", () => {
   const cells = [
+    { method: "loha", base: "nf4", property: "trains" },
+    { method: "loha", base: "a codec", property: "trains" },
     { method: "loha", base: "bf16", property: "trains" },
     { method: "loha", base: "f32", property: "merges" },
     { method: "dora", base: "f32", property: "trains" },
@@ -15,6 +17,8 @@ it("a cell is marked where a test passed, a row is there where one looked", () =
     "| dora | f32 | ✓ |  |  |  |  |  |",
     "| loha | f32 |  |  |  |  |  | ✓ |",
     "| loha | bf16 | ✓ |  |  |  |  |  |",
+    "| loha | a codec | ✓ |  |  |  |  |  |",
+    "| loha | nf4 | ✓ |  |  |  |  |  |",
   ]);
 });
 

@@ -24,7 +24,7 @@ fn gguf_blocks_expand_to_the_bits_of_python() {
     }
 }
 
-/// As `numbers` of tools/python/make_bitsandbytes_codes.py.
+/// As `numbers` of tools/python/codec_fixtures.py.
 fn numbers(count: usize) -> Vec<f32> {
     let number = |i: i64| match i {
         640..768 => 0.0,
@@ -33,17 +33,19 @@ fn numbers(count: usize) -> Vec<f32> {
     (0..count as i64).map(number).collect()
 }
 
-#[test]
-fn four_bit_codes_are_those_of_bitsandbytes_and_expand_to_its_numbers() {
+/// Every matrix of a folder, `<codec>-<columns>` or `<codec>-<rows>x<columns>`, has its bytes and expands to its numbers.
+fn conforms(folder: &str) -> usize {
     let mut cases = 0;
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/bitsandbytes")).unwrap() {
+    for entry in std::fs::read_dir(format!("{}/../../fixtures/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap() {
         let path = entry.unwrap().path();
         let Some(name) = path.to_str().and_then(|path| path.strip_suffix(".bytes")) else { continue };
         let name = name.rsplit('/').next().unwrap();
-        let (codec, count) = name.rsplit_once('-').unwrap();
+        let (codec, sizes) = name.rsplit_once('-').unwrap();
+        let (rows, columns) = sizes.split_once('x').unwrap_or(("1", sizes));
         let codec = Codec::from_name(&codec.replace('-', "/")).unwrap();
-        let elements = count.parse().unwrap();
-        let (extent, expected) = (Extent { elements, columns: elements }, std::fs::read(&path).unwrap());
+        let columns: usize = columns.parse().unwrap();
+        let elements = rows.parse::<usize>().unwrap() * columns;
+        let (extent, expected) = (Extent { elements, columns }, std::fs::read(&path).unwrap());
         let mut bytes = vec![0; codec.bytes(extent).unwrap()];
         assert!(codec.encode(&numbers(elements), extent, &mut bytes));
         assert_eq!(bytes.len(), expected.len(), "{name}");
@@ -51,18 +53,46 @@ fn four_bit_codes_are_those_of_bitsandbytes_and_expand_to_its_numbers() {
         assert_eq!(wrong, 0, "{name}: {wrong} bytes of {} differ", bytes.len());
         let weight = Coded { codec, bytes: &expected, extent };
         let found: Vec<u8> = (0..elements).step_by(29).flat_map(|i| weight.get(i).to_le_bytes()).collect();
-        assert_eq!(found, fixture(&format!("bitsandbytes/{name}.f32")), "{name}");
+        assert_eq!(found, fixture(&format!("{folder}/{name}.f32")), "{name}");
         let mut all = vec![0.0; elements - 5];
         weight.expand(5, &mut all);
         assert!(all.iter().enumerate().all(|(i, &w)| w == weight.get(i + 5)), "{name}: pieces differ from elements");
         cases += 1;
     }
-    assert_eq!(cases, 16);
+    cases
+}
+
+#[test]
+fn four_bit_codes_are_those_of_bitsandbytes_and_expand_to_its_numbers() {
+    assert_eq!(conforms("bitsandbytes"), 16);
+}
+
+#[test]
+fn eetq_codes_are_those_of_its_formula_and_expand_to_its_numbers() {
+    assert_eq!(conforms("eetq"), 2);
+}
+
+#[test]
+fn eetq_is_half_a_step_off_and_a_step_at_the_largest() {
+    let (values, extent) = (numbers(3000), Extent { elements: 3000, columns: 75 });
+    let codec = Codec::from_name("eetq").unwrap();
+    let mut bytes = vec![0; codec.bytes(extent).unwrap()];
+    assert!(codec.encode(&values, extent, &mut bytes));
+    let mut back = vec![0.0; 3000];
+    Coded { codec, bytes: &bytes, extent }.expand(0, &mut back);
+    for (row, back) in values.chunks(75).zip(back.chunks(75)) {
+        let most = row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+        for (w, found) in row.iter().zip(back) {
+            // 127.5 steps and more have the code 127; the scale as f16 is off by 2⁻¹¹ of itself.
+            let steps = if w * 256.0 > most * 255.0 { 1.0 } else { 0.5 };
+            assert!((w - found).abs() <= most * (steps / 128.0 + 1.0 / 2048.0), "{w} became {found} beside {most}");
+        }
+    }
 }
 
 #[test]
 fn names_of_codecs_are_read_back_and_others_refused() {
-    for name in ["q8_0", "nf4/64", "fp4/4096/double"] {
+    for name in ["q8_0", "nf4/64", "fp4/4096/double", "eetq"] {
         assert_eq!(Codec::from_name(name).map(|codec| codec.name()).as_deref(), Some(name));
     }
     for name in ["nf4", "nf4/63", "nf4/16", "nf4/8192", "nf4/064", "nf4/64/triple", "nf4/64/double/", "f32"] {

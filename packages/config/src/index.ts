@@ -14,6 +14,7 @@ export type {
   JsonValue,
   MachineConfig,
   ModelConfig,
+  QuantizationMethod,
   RopeScaling,
   RunConfig,
   SaveStrategy,

@@ -1,7 +1,7 @@
 // Rules between keys (LlamaFactory's, where they concern supported keys), and defaults that follow from other keys.
 import { ConfigError, shown } from "./errors.ts";
 import { readDescriptions } from "./special-tokens.ts";
-import type { RunConfig, SchedulerName } from "./run-config.ts";
+import { quantizationBits, type RunConfig, type SchedulerName } from "./run-config.ts";
 import type { WrittenConfig } from "./written.ts";
 
 /** What the configuration is for: it decides which keys must be there. */
@@ -64,8 +64,23 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [purpose === "chat" && v.stage === "rm", "stage", "chat with stage: rm, which scores and does not answer", "use stage: sft"],
     [purpose === "export" && !v.exportDir, "export_dir", "export_dir is missing", "name the folder to write the model to"],
     [v.loraTarget.length === 0, "lora_target", "lora_target is empty", "name modules, or write all"],
+    ...quantizationRules(v),
     ...ia3Rules(v),
     ...rotationRules(v),
+  ];
+}
+
+function quantizationRules({
+  quantizationBit: bit,
+  quantizationMethod: method,
+  quantizationType: type,
+}: WrittenConfig): Rule[] {
+  const known: readonly number[] = quantizationBits[method];
+  // prettier-ignore
+  return [
+    [bit === undefined && method !== "bnb", "quantization_method", `quantization_method: ${method} without quantization_bit`, `set quantization_bit: ${known.join(" or ")}`],
+    [bit !== undefined && !known.includes(bit), "quantization_bit", `quantization_bit: ${bit} with quantization_method: ${method}`, `use quantization_bit: ${known.join(" or ")}`],
+    [type !== "nf4" && method !== "bnb", "quantization_type", `quantization_type: ${type} with quantization_method: ${method}`, "remove it"],
   ];
 }
 

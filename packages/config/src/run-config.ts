@@ -19,6 +19,12 @@ export const finetuningTypes = [
   "full",
 ] as const;
 export type FinetuningType = (typeof finetuningTypes)[number];
+/** `quantization_method` → the bits it may quantise to on load. */
+export const quantizationBits = {
+  bnb: [4],
+  eetq: [8],
+} as const;
+export type QuantizationMethod = keyof typeof quantizationBits;
 export type IntervalStrategy = "no" | "steps" | "epoch";
 export type SaveStrategy = IntervalStrategy | "best";
 export type InferDtype = "auto" | "float16" | "bfloat16" | "float32";
@@ -57,8 +63,8 @@ export interface ModelConfig {
   trainFromScratch: boolean;
   ropeScaling: RopeScaling | undefined;
   /** undefined: weights stay as the checkpoint holds them. */
-  quantizationBit: 4 | undefined;
-  quantizationMethod: "bnb";
+  quantizationBit: (typeof quantizationBits)[QuantizationMethod][number] | undefined;
+  quantizationMethod: QuantizationMethod;
   quantizationType: "nf4" | "fp4";
   doubleQuantization: boolean;
   inferDtype: InferDtype;

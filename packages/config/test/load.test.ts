@@ -198,7 +198,7 @@ describe("one wrong line", () => {
     [
       "a refused key",
       "export_quantization_bit: 4",
-      "5:1: export_quantization_bit: 4 is not supported by this version; remove it: weights are quantised on load, by bitsandbytes' 4-bit codes alone",
+      "5:1: export_quantization_bit: 4 is not supported by this version; remove it: weights are quantised on load alone, by quantization_bit",
     ],
     [
       "a refused flag",
@@ -241,6 +241,21 @@ describe("one wrong line", () => {
       "new tokens and a frozen copy",
       "stage: dpo\nfinetuning_type: full\nresize_vocab: true",
       "7:15: new tokens and a reference model beside the trained one; use an adapter without ref_model",
+    ],
+    [
+      "bits that another library has",
+      "quantization_method: eetq\nquantization_bit: 4",
+      "6:19: quantization_bit: 4 with quantization_method: eetq; use quantization_bit: 8",
+    ],
+    [
+      "a way to quantise without bits",
+      "quantization_method: eetq",
+      "5:22: quantization_method: eetq without quantization_bit; set quantization_bit: 8",
+    ],
+    [
+      "a 4-bit code of another library",
+      "quantization_method: eetq\nquantization_bit: 8\nquantization_type: fp4",
+      "7:20: quantization_type: fp4 with quantization_method: eetq; remove it",
     ],
     [
       "new tokens of a quantised model",

@@ -21,7 +21,12 @@ export type GgufCodec =
 /** bitsandbytes' 4-bit codes: table, weights a block, absmax quantised too. Bytes: crates/kernels/src/codec/four_bit.rs. */
 export type FourBitCodec = `${"nf4" | "fp4"}/${32 | 64 | 128 | 256 | 512 | 1024 | 2048 | 4096}${"" | "/double"}`;
 /** How a weight may stay in a few bits: right side of `matmul`, table of `takeRows`, w of the losses expand it piece by piece. */
-export type Codec = GgufCodec | FourBitCodec;
+export type Codec =
+  // A file of crates/kernels/src/codec each.
+  | GgufCodec
+  | FourBitCodec
+  // EETQ's int8
+  | "eetq";
 /** The tag of a slot. */
 export type StorageType = DType | Codec;
 

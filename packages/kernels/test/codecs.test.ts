@@ -16,6 +16,7 @@ function floats(rows: number, columns: number): Slot {
 /** 257 rows of 288 numbers, which fit neither a tile nor whole blocks of 64 a row. */
 const [rows, columns] = [257, 288];
 const weights: [codec: Codec, slot: Slot][] = [
+  ["eetq", k.cast(floats(rows, columns), "eetq")],
   ["nf4/64/double", k.cast(floats(rows, columns), "nf4/64/double")],
   ["fp4/128", k.cast(floats(rows, columns), "fp4/128")],
   [

@@ -16,6 +16,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 /** Bases of docs/methods.md, and the words that ask for one. */
 const bases: readonly [name: string, words: readonly string[]][] = [
   ["nf4", [`model_name_or_path=${join(fixtures, "qlora/model")}`, "quantization_bit=4"]],
+  ["eetq", [`model_name_or_path=${join(fixtures, "qlora/model")}`, "quantization_method=eetq", "quantization_bit=8"]],
   ["GGUF", [`model_name_or_path=${join(fixtures, "gguf-model/tiny.gguf")}`]],
 ];
 
@@ -32,6 +33,8 @@ const common = [
   "per_device_train_batch_size=2",
   "cutoff_len=64",
   "learning_rate=0.01",
+  // A gradient of the size of epsilon would turn a last bit into a step.
+  "adam_epsilon=0.00001",
 ];
 
 interface Entry {

@@ -5,7 +5,7 @@
 //! Bytes: codes, two a byte, the first in the high half; then either absmax as f32, or absmax codes, their absmax as f32,
 //! and the mean as f32.
 
-use super::{absmax, f32_at, put_f32, Extent, Format};
+use super::{absmax, each_run, f32_at, put_f32, Extent, Format};
 use crate::dynamic_code::DynamicCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,13 +177,9 @@ impl Format for FourBit {
     fn expand(&self, bytes: &[u8], extent: Extent, start: usize, out: &mut [f32]) {
         let (codes, scales) = bytes.split_at(extent.elements.div_ceil(2));
         let (pairs, blocks) = (self.table.pairs(), self.blocks(extent.elements));
-        let (mut at, mut rest) = (start, out);
-        while !rest.is_empty() {
-            let count = (self.block - at % self.block).min(rest.len());
-            let (now, later) = rest.split_at_mut(count);
-            expand_pairs(pairs, codes, at, self.scale(scales, blocks, at / self.block), now);
-            (at, rest) = (at + count, later);
-        }
+        each_run(start, out, self.block, |at, out| {
+            expand_pairs(pairs, codes, at, self.scale(scales, blocks, at / self.block), out);
+        });
     }
 
     fn encode(&self, values: &[f32], extent: Extent, out: &mut [u8]) -> bool {

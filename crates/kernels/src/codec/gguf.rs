@@ -3,7 +3,7 @@
 
 use half::f16;
 
-use super::{gguf_k, Extent, Format};
+use super::{each_run, gguf_k, Extent, Format};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blocks {
@@ -89,22 +89,17 @@ impl Format for Blocks {
 
     fn expand(&self, bytes: &[u8], _: Extent, start: usize, out: &mut [f32]) {
         let (_, runs, size) = self.layout();
-        let (mut at, mut rest) = (start, out);
-        while !rest.is_empty() {
-            let skipped = at % RUN;
-            let count = (RUN - skipped).min(rest.len());
-            let (now, later) = rest.split_at_mut(count);
+        each_run(start, out, RUN, |at, out| {
             let run = at / RUN;
             let block = &bytes[run / runs * size..][..size];
-            if count == RUN {
-                self.expand_run(block, run % runs, now);
+            if out.len() == RUN {
+                self.expand_run(block, run % runs, out);
             } else {
                 let mut whole = [0.0; RUN];
                 self.expand_run(block, run % runs, &mut whole);
-                now.copy_from_slice(&whole[skipped..][..count]);
+                out.copy_from_slice(&whole[at % RUN..][..out.len()]);
             }
-            (at, rest) = (at + count, later);
-        }
+        });
     }
 }
 

@@ -1,10 +1,12 @@
 //! Codecs of weights: matrices that stay in blocks of a few bits and are expanded to f32 piece by piece while an op uses
-//! them. A codec is one file with a `Format`, and its lines in `Codec`.
+//! them. A codec is one file with a `Format`, and its lines in `Codec`: docs/guides/add-a-codec.md.
 
+pub mod eetq;
 pub mod four_bit;
 pub mod gguf;
 mod gguf_k;
 
+pub use eetq::Eetq;
 pub use four_bit::FourBit;
 pub use gguf::Blocks;
 
@@ -13,6 +15,12 @@ pub use gguf::Blocks;
 pub struct Extent {
     pub elements: usize,
     pub columns: usize,
+}
+
+impl Extent {
+    pub fn rows(self) -> usize {
+        self.elements.checked_div(self.columns).unwrap_or(0)
+    }
 }
 
 pub trait Format {
@@ -30,17 +38,24 @@ pub trait Format {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
+    Eetq(Eetq),
     Gguf(Blocks),
     FourBit(FourBit),
 }
 
 impl Codec {
     pub fn from_name(name: &str) -> Option<Codec> {
-        Blocks::from_name(name).map(Codec::Gguf).or_else(|| FourBit::from_name(name).map(Codec::FourBit))
+        let known = [
+            Eetq::from_name(name).map(Codec::Eetq),
+            Blocks::from_name(name).map(Codec::Gguf),
+            FourBit::from_name(name).map(Codec::FourBit),
+        ];
+        known.into_iter().flatten().next()
     }
 
     fn format(&self) -> &dyn Format {
         match self {
+            Codec::Eetq(codes) => codes,
             Codec::Gguf(blocks) => blocks,
             Codec::FourBit(codes) => codes,
         }
@@ -77,6 +92,17 @@ impl Coded<'_> {
         let mut value = [0.0];
         self.expand(i, &mut value);
         value[0]
+    }
+}
+
+/// Cuts `out`, elements `start` and on of a matrix, at multiples of `length`; `each` gets where a piece begins, and the piece.
+#[inline]
+fn each_run(start: usize, out: &mut [f32], length: usize, mut each: impl FnMut(usize, &mut [f32])) {
+    let (mut at, mut rest) = (start, out);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at_mut((length - at % length).min(rest.len()));
+        each(at, now);
+        (at, rest) = (at + now.len(), later);
     }
 }
 

@@ -1,5 +1,8 @@
 import { choice, flag, integer, list, oneOf, optional, text, textOr } from "../kinds.ts";
+import { quantizationBits, type QuantizationMethod } from "../run-config.ts";
 import type { KeyTable, WrittenModel } from "../written.ts";
+
+const quantizationMethods = Object.keys(quantizationBits) as QuantizationMethod[];
 
 export const modelKeys: KeyTable<WrittenModel> = {
   model_name_or_path: textOr("", "Folder of a Hugging Face model, or a .gguf file."),
@@ -24,8 +27,13 @@ export const modelKeys: KeyTable<WrittenModel> = {
   ),
   train_from_scratch: flag(false, "Random weights from the model's config.json instead of its weight files."),
   rope_scaling: optional(choice("linear", ["linear", "dynamic", "llama3"], "Stretch the rotary positions.")),
-  quantization_bit: optional(oneOf([4], "Hold the frozen weights of all linear layers but the head in so many bits.")),
-  quantization_method: choice("bnb", ["bnb"], "How quantization_bit quantises: as bitsandbytes."),
+  quantization_bit: optional(
+    oneOf(
+      [...new Set(Object.values(quantizationBits).flat())],
+      "Hold the frozen weights of all linear layers but the head in so many bits.",
+    ),
+  ),
+  quantization_method: choice("bnb", quantizationMethods, "Whose codes quantization_bit takes."),
   quantization_type: choice("nf4", ["nf4", "fp4"], "The 4-bit code."),
   double_quantization: flag(true, "Quantise the scales of the 4-bit blocks too."),
   infer_dtype: choice(

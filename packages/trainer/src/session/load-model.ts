@@ -150,7 +150,7 @@ function needed(
   const frozen = new Map([...expected].filter(([name]) => !trained.has(name)));
   const trainable = [...expected].reduce((sum, [name, shape]) => sum + (trained.has(name) ? sizeOf(shape) : 0), 0);
   return estimateMemory({
-    weights: heldBytes(frozen, weights, codecOf(config)) + 4 * trainable,
+    weights: heldBytes(frozen, weights, config.quantizationBit) + 4 * trainable,
     trainable,
     stateBytes: stateBytes[config.optim],
     shapes: [...expected.values()],

@@ -1,20 +1,24 @@
-// Which weights of a base are quantised on load, and into what: as transformers does with a BitsAndBytesConfig.
+// Which weights of a base are quantised on load, and into what: as transformers does.
 
 import { blockCodecs, isFourBit, loadTensor, type WeightSource } from "@welltempered/checkpoint";
-import type { RunConfig } from "@welltempered/config";
+import type { QuantizationMethod, RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { ggmlTypes, UserError } from "@welltempered/formats";
-import { isCodec, type FourBitCodec, type KernelBackend, type Shape, type Slot } from "@welltempered/kernels";
+import { isCodec, type Codec, type KernelBackend, type Shape, type Slot } from "@welltempered/kernels";
 import type { CausalLM } from "@welltempered/nn";
 
 /** Weights a block, fixed in transformers. */
 const block = 64;
 
+/** `quantization_method` → the codec that its settings mean. */
+const codecs: Readonly<Record<QuantizationMethod, (config: RunConfig) => Codec>> = {
+  bnb: (config) => `${config.quantizationType}/${block}${config.doubleQuantization ? "/double" : ""}`,
+  eetq: () => "eetq",
+};
+
 /** `quantization_*` as a codec; undefined where weights stay as they are stored. */
-export function codecOf(config: RunConfig): FourBitCodec | undefined {
-  if (config.quantizationBit === undefined) return undefined;
-  return `${config.quantizationType}/${block}${config.doubleQuantization ? "/double" : ""}`;
-}
+export const codecOf = (config: RunConfig): Codec | undefined =>
+  config.quantizationBit === undefined ? undefined : codecs[config.quantizationMethod](config);
 
 /** @throws {UserError} where the base is in blocks already and is to be quantised, or trained in bitsandbytes' codes */
 export function checkQuantizable(config: RunConfig, weights: WeightSource, key = "quantization_bit"): void {
@@ -39,7 +43,7 @@ export function loadWeight(
   source: WeightSource,
   name: string,
   shape: Shape,
-  codec: FourBitCodec | undefined,
+  codec: Codec | undefined,
 ): Slot {
   const slot = loadTensor(backend, source, name);
   if (codec === undefined || !isQuantized(name, shape)) return slot;
@@ -54,14 +58,10 @@ const bytesPerWeight: ReadonlyMap<string, number> = new Map(
   [...ggmlTypes.values()].map(({ name, block: weights, bytes }) => [name, bytes / weights]),
 );
 
-/** Bytes that weights take while they are frozen; the scales of a codec are left out. */
-export function heldBytes(
-  shapes: ReadonlyMap<string, Shape>,
-  source: WeightSource,
-  codec: FourBitCodec | undefined,
-): number {
+/** Bytes that weights take while they are frozen, `bits` each where they are quantised; the scales are left out. */
+export function heldBytes(shapes: ReadonlyMap<string, Shape>, source: WeightSource, bits: number | undefined): number {
   const bytes = (name: string, shape: Shape): number => {
-    if (codec !== undefined && isQuantized(name, shape)) return 0.5;
+    if (bits !== undefined && isQuantized(name, shape)) return bits / 8;
     if (!source.has(name)) return 4;
     const { dtype } = source.info(name);
     return isFourBit(dtype) ? 0.5 : (bytesPerWeight.get(dtype) ?? 4);
