@@ -1,7 +1,7 @@
 """Writes fixtures/eetq: weights quantised by EETQ's formula, laid out as crates/kernels/src/codec/eetq.rs holds them, and
 what they expand to.
 
-EETQ runs on a GPU alone. This is `symmetric_quantize` of its csrc/cutlass_kernels/cutlass_preprocessors.cc for int8, before the
+EETQ runs on a GPU alone. This is `symmetric_quantize` of FasterTransformer, which it calls, for int8 and as TensorRT-LLM still has it, before the
 codes are put in the order of its kernel: f32 throughout, `round` of C++, and the scale narrowed at the end as transformers' EetqLinear
 holds it.
 
