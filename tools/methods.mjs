@@ -22,7 +22,7 @@ What the tests show of each method on a base whose weights are stored so. \`node
 this file: a cell is ✓ where a test passed and empty where none looks; where one fails, nothing is written.
 
 - trains, gradients: the loss of every step is the reference library's to 2e-6, the gradient norm to 2e-5, the adapter at
-  the end to 1e-4. On nf4, whose codes are bitsandbytes' own: the run on the weights that they stand for, to 1e-6 and 1e-5.
+  the end to 1e-4. On nf4 and int8, whose codes are bitsandbytes' own: the run on the weights that they stand for, to 1e-6 and 1e-5.
 - resumes to the same bits: a run continued from a checkpoint ends with the bytes of a whole one.
 - loads in peft, loads from peft: equal logits, a warning being an error.
 - merges: the weights are the reference library's merge to 1e-6 of the largest; in a narrower base, that rounded.
@@ -32,7 +32,7 @@ this file: a cell is ✓ where a test passed and empty where none looks; where o
 export function methodsTable(cells) {
   const unknown = cells.find(({ property }) => !Object.hasOwn(properties, property));
   if (unknown !== undefined) throw new Error(`there is no column for the property ${JSON.stringify(unknown.property)}`);
-  const order = ["f32", "bf16", "nf4"];
+  const order = ["f32", "bf16", "nf4", "int8"];
   const bases = [...new Set(cells.map(({ base }) => base))].sort((a, b) => order.indexOf(a) - order.indexOf(b));
   const methods = [...new Set(cells.map(({ method }) => method))].sort();
   const seen = new Map(

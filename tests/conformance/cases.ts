@@ -375,7 +375,7 @@ function codedWeights(draw: Draw, [rows, columns]: readonly [number, number]): (
     return (k: KernelBackend) => k.upload(codec as GgufCodec, [rows, columns], bytes);
   });
   const numbers = draw.floats([rows, columns]);
-  const made = (["nf4/64", "nf4/32/double", "fp4/128", "fp4/64/double"] as const).map(
+  const made = (["nf4/64", "nf4/32/double", "fp4/128", "fp4/64/double", "llm_int8/0", "llm_int8/0.5"] as const).map(
     (codec) => (k: KernelBackend) => k.cast(numbers(k, "f32"), codec),
   );
   return [...read, ...made];

@@ -18,7 +18,7 @@ export {
   type CheckOptions,
   checkWeights,
   type ExpectedTensor,
-  isFourBit,
+  isBitsandbytes,
   loadTensor,
   plainDtypes,
 } from "./load-tensor.ts";
@@ -27,4 +27,11 @@ export { hashFile, type Manifest, type ManifestFile, manifestName, readManifest,
 export { type ModelFolder, readConfig, readJsonFile, readModelFolder } from "./model-folder.ts";
 export { type ModelTokenizer, type OpenModel, openModel } from "./open-model.ts";
 export { openSafetensors, type StoredDtype, type TensorInfo, type WeightSource } from "./weight-source.ts";
+export {
+  bitsandbytesWriter,
+  type CodedWeight,
+  type CodedWriter,
+  isLlmInt8,
+  quantizationConfig,
+} from "./write-bitsandbytes.ts";
 export { type TensorToWrite, writeModelWeights, writeSafetensors } from "./write-safetensors.ts";

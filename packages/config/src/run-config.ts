@@ -56,12 +56,16 @@ export interface ModelConfig {
   trainFromScratch: boolean;
   ropeScaling: RopeScaling | undefined;
   /** undefined: weights stay as the checkpoint holds them. */
-  quantizationBit: 4 | undefined;
+  quantizationBit: 4 | 8 | undefined;
   quantizationMethod: "bnb";
   quantizationType: "nf4" | "fp4";
   doubleQuantization: boolean;
+  /** Magnitude from which activations are outliers of LLM.int8; 0: none are. */
+  llmInt8Threshold: number;
   inferDtype: InferDtype;
   exportDir: string | undefined;
+  /** Weights are written in the codes of bitsandbytes. */
+  exportQuantized: boolean;
   /** Largest shard in units of 10⁹ bytes. */
   exportSize: number;
 }

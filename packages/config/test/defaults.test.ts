@@ -17,6 +17,9 @@ const ourOwn = [
   "skip_bad_rows",
   "threads",
   "device",
+  // transformers' name; LlamaFactory leaves it at its default.
+  "llm_int8_threshold",
+  "export_quantized",
   // Methods that LlamaFactory does not have: names and defaults of the fields of peft and `adapters`.
   "num_virtual_tokens",
   "prompt_tuning_init",

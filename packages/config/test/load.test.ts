@@ -197,7 +197,7 @@ describe("one wrong line", () => {
     [
       "a refused key",
       "export_quantization_bit: 4",
-      "5:1: export_quantization_bit: 4 is not supported by this version; remove it: weights are quantised on load, by bitsandbytes' 4-bit codes alone",
+      "5:1: export_quantization_bit: 4 is not supported by this version; remove it: weights are quantised on load, by bitsandbytes' codes alone",
     ],
     [
       "a refused flag",

@@ -1,5 +1,6 @@
 // Every method on a base that stays in codes learns what it learns on the base those codes stand for, and continues to the
-// same bytes. The base in f32 is the export of the one in codes.
+// same bytes; what it learned is merged into the weights that the codes stand for. The base in f32 is the export of the one
+// in codes. LLM.int8 rounds activations too: it is held against f32 where all of them are outliers, which stay floats.
 import { loadConfig } from "@welltempered/config";
 import { runExport, runTraining } from "@welltempered/trainer";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -13,8 +14,19 @@ const scratch = mkdtempSync(join(tmpdir(), "welltempered-codec-methods-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const silent = (): void => undefined;
-const quantized = [`model_name_or_path=${join(fixtures, "qlora/model")}`, "template=chatml", "quantization_bit=4"];
-const expanded = [`model_name_or_path=${scratch}/expanded`, "template=chatml"];
+interface Base {
+  /** As docs/methods.md names it. */
+  name: string;
+  words: readonly string[];
+  /** Words for a run whose numbers are to be those of the expanded base. */
+  exact: readonly string[];
+}
+const bases: readonly Base[] = [
+  { name: "nf4", words: ["quantization_bit=4"], exact: [] },
+  { name: "int8", words: ["quantization_bit=8"], exact: ["llm_int8_threshold=0.000001"] },
+];
+const model = [`model_name_or_path=${join(fixtures, "qlora/model")}`, "template=chatml"];
+const expanded = ({ name }: Base): string[] => [`model_name_or_path=${scratch}/${name}-expanded`, "template=chatml"];
 const common = [
   `dataset_dir=${join(fixtures, "llamafactory/data")}`,
   "dataset=alpaca_plain",
@@ -28,9 +40,14 @@ const common = [
   "learning_rate=0.01",
 ];
 
+async function exported(folder: string, words: readonly string[]): Promise<Buffer> {
+  const { config } = loadConfig([...words, `export_dir=${folder}`, "infer_dtype=float32"], "export");
+  await runExport(config, silent);
+  return readFileSync(join(folder, "model.safetensors"));
+}
+
 beforeAll(async () => {
-  const words = [...quantized, `export_dir=${scratch}/expanded`, "infer_dtype=float32"];
-  await runExport(loadConfig(words, "export").config, silent);
+  for (const { name, words } of bases) await exported(`${scratch}/${name}-expanded`, [...model, ...words]);
 });
 
 interface Entry {
@@ -52,7 +69,7 @@ const weightsOf = (folder: string): string =>
     .map((file) => readFileSync(file).toString("base64"))
     .join();
 
-describe.each<[name: string, words: readonly string[]]>([
+const methods: readonly [name: string, words: readonly string[]][] = [
   ["lora", []],
   ["dora", ["use_dora=true"]],
   ["loha", ["finetuning_type=loha"]],
@@ -63,25 +80,44 @@ describe.each<[name: string, words: readonly string[]]>([
   ["prefix tuning", ["finetuning_type=prefix_tuning", "num_virtual_tokens=3"]],
   ["pfeiffer", ["finetuning_type=pfeiffer"]],
   ["houlsby", ["finetuning_type=houlsby"]],
-])("%s on nf4", (name, words) => {
-  const folder = join(scratch, name);
+];
+const attached = ["prompt tuning", "prefix tuning", "pfeiffer", "houlsby"];
 
-  it("has the losses and gradient norms of the expanded base", async () => {
-    const ours = await train(folder, [...quantized, ...words]);
-    const theirs = await train(`${folder}-expanded`, [...expanded, ...words]);
-    expect(ours.length).toBe(4);
-    for (const [i, { loss, grad_norm }] of theirs.entries()) {
-      expect(Math.abs((ours[i]?.loss ?? 0) - loss) / loss).toBeLessThan(1e-6);
-      expect(Math.abs((ours[i]?.grad_norm ?? 0) - grad_norm) / grad_norm).toBeLessThan(1e-5);
-    }
-    expect(theirs.at(-1)?.loss).not.toBe(theirs[0]?.loss);
-    shown(name, "nf4", ["trains", "gradients"]);
-  });
+describe.each(methods.flatMap(([name, words]) => bases.map((base) => [name, base.name, words, base] as const)))(
+  "%s on %s",
+  (name, baseName, words, base) => {
+    const folder = join(scratch, `${name} ${baseName}`);
+    const quantized = [...model, ...base.words];
 
-  it("continues from a checkpoint to the same bytes", async () => {
-    await train(`${folder}-again`, [...quantized, ...words, `resume_from_checkpoint=${folder}/checkpoint-2`]);
-    expect(weightsOf(folder)).not.toBe("");
-    expect(weightsOf(`${folder}-again`)).toBe(weightsOf(folder));
-    shown(name, "nf4", ["resumes bit-exactly"]);
-  });
-});
+    it("has the losses and gradient norms of the expanded base", async () => {
+      const ours = await train(`${folder}-exact`, [...quantized, ...base.exact, ...words]);
+      const theirs = await train(`${folder}-expanded`, [...expanded(base), ...words]);
+      expect(ours.length).toBe(4);
+      for (const [i, { loss, grad_norm }] of theirs.entries()) {
+        expect(Math.abs((ours[i]?.loss ?? 0) - loss) / loss).toBeLessThan(1e-6);
+        expect(Math.abs((ours[i]?.grad_norm ?? 0) - grad_norm) / grad_norm).toBeLessThan(1e-5);
+      }
+      expect(theirs.at(-1)?.loss).not.toBe(theirs[0]?.loss);
+      shown(name, baseName, ["trains", "gradients"]);
+    });
+
+    it("continues from a checkpoint to the same bytes", async () => {
+      await train(folder, [...quantized, ...words]);
+      await train(`${folder}-again`, [...quantized, ...words, `resume_from_checkpoint=${folder}/checkpoint-2`]);
+      expect(weightsOf(folder)).not.toBe("");
+      expect(weightsOf(`${folder}-again`)).toBe(weightsOf(folder));
+      shown(name, baseName, ["resumes bit-exactly"]);
+    });
+
+    it("is merged into the expanded weights, or refused", async () => {
+      const adapter = [`adapter_name_or_path=${folder}`, ...words];
+      const merged = exported(`${folder}-merged`, [...quantized, ...adapter]);
+      if (attached.includes(name)) await expect(merged).rejects.toThrow("cannot be merged");
+      else {
+        const theirs = await exported(`${folder}-expanded-merged`, [...expanded(base), ...adapter]);
+        expect((await merged).equals(theirs)).toBe(true);
+      }
+      shown(name, baseName, ["merges"], attached.includes(name) ? "refused" : "✓");
+    });
+  },
+);

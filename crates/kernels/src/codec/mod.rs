@@ -4,9 +4,11 @@
 pub mod four_bit;
 pub mod gguf;
 mod gguf_k;
+pub mod llm_int8;
 
 pub use four_bit::FourBit;
 pub use gguf::Blocks;
+pub use llm_int8::LlmInt8;
 
 /// Where a matrix ends: its elements, row-major, in rows of `columns`.
 #[derive(Clone, Copy, Debug)]
@@ -32,17 +34,21 @@ pub trait Format {
 pub enum Codec {
     Gguf(Blocks),
     FourBit(FourBit),
+    LlmInt8(LlmInt8),
 }
 
 impl Codec {
     pub fn from_name(name: &str) -> Option<Codec> {
-        Blocks::from_name(name).map(Codec::Gguf).or_else(|| FourBit::from_name(name).map(Codec::FourBit))
+        let gguf = || Blocks::from_name(name).map(Codec::Gguf);
+        let four_bit = || FourBit::from_name(name).map(Codec::FourBit);
+        gguf().or_else(four_bit).or_else(|| LlmInt8::from_name(name).map(Codec::LlmInt8))
     }
 
     fn format(&self) -> &dyn Format {
         match self {
             Codec::Gguf(blocks) => blocks,
             Codec::FourBit(codes) => codes,
+            Codec::LlmInt8(codes) => codes,
         }
     }
 

@@ -2,6 +2,8 @@
 //! maths makes in f32; and the same bits on one, two and three threads.
 
 use super::{Cpu, Isa};
+use crate::codec::llm_int8::RowCodes;
+use crate::codec::{Codec, Coded, Extent};
 use crate::dynamic_code::{Quantized, BLOCK};
 use crate::maths::{
     Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
@@ -64,6 +66,29 @@ fn matmul_stored<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usiz
     maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&bf16), &mut c);
     maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::F16(&f16), &mut e);
     joined(&[&c, &e])
+}
+
+/// Activations up to 8, whose largest are outliers at the threshold.
+fn linear_int8<R: Real>(maths: &dyn Maths<R>, threshold: &str, [m, n, k]: [usize; 3]) -> Vec<f64> {
+    let a: Vec<R> = numbers::<R>(m * k, 1).into_iter().map(|x| x * x * x * R::from_f64(8.0)).collect();
+    let (codec, extent) = (Codec::from_name(threshold).unwrap(), Extent { elements: n * k, columns: k });
+    let mut bytes = vec![0; codec.bytes(extent).unwrap()];
+    assert!(codec.encode(&numbers(n * k, 2), extent, &mut bytes));
+    let w = RowCodes::of(&Coded { codec, bytes: &bytes, extent }).unwrap();
+    let mut c = numbers::<R>(m * n, 3);
+    maths.linear_int8(m, R::from_f64(0.5), Floats::Real(&a), w, &mut c);
+    joined(&[&c])
+}
+
+#[test]
+fn linear_layers_in_int8_are_right_for_awkward_sizes() {
+    let sizes =
+        [[1, 1, 1], [1, 33, 70], [3, 50, 17], [7, 4, 100], [13, 67, 5], [5, 9, 64], [50, 300, 401], [261, 40, 256]];
+    for size in sizes {
+        for threshold in ["llm_int8/0", "llm_int8/6", "llm_int8/0.000001"] {
+            conforms!(linear_int8(threshold, size));
+        }
+    }
 }
 
 #[test]

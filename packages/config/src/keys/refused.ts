@@ -10,7 +10,7 @@ export interface RefusedKey {
 
 // prettier-ignore
 const groups: readonly (readonly [why: string, keys: Readonly<Record<string, JsonValue>>])[] = [
-  ["weights are quantised on load, by bitsandbytes' 4-bit codes alone", {
+  ["weights are quantised on load, by bitsandbytes' codes alone", {
     quantization_device_map: null, export_quantization_bit: null,
     export_quantization_dataset: null, export_quantization_nsamples: 128, export_quantization_maxlen: 1024,
     fp8: false, fp8_backend: "auto", fp8_enable_fsdp_float8_all_gather: false, pure_bf16: false,
