@@ -23,13 +23,14 @@ this file: a cell is ✓ where a test passed and empty where none looks; where o
 a table with an empty cell.
 
 - trains, gradients: on f32 and bf16 the reference library's run on the same numbers in f32, from the same adapter: the
-  loss of each of 20 to 50 steps to 2e-6, the gradient norm to 2e-5, the weights at the end to 1e-4. On nf4 and eetq, whose
-  codes are their libraries' own, and on GGUF, here a file of Q4_0, Q4_1, Q5_0, Q5_1, Q6_K and Q8_0 blocks: our run of 4 steps on the
-  numbers that these stand for, losses to 1e-6, gradient norms to 1e-5.
+  loss of each of 20 to 50 steps to 2e-6, the gradient norm to 2e-5, the weights at the end to 1e-4. On nf4, int8
+  and eetq, whose codes are their libraries' own, and on GGUF, here a file of Q4_0, Q4_1, Q5_0, Q5_1, Q6_K and Q8_0 blocks:
+  our run of 4 steps on the numbers that these stand for, losses to 1e-6, gradient norms to 1e-5. int8 counts every
+  activation as an outlier there; rounded, it is bitsandbytes' layer to 1e-6.
 - resumes to the same bits: a run continued from a checkpoint ends with the bytes of a whole one.
 - loads in peft, loads from peft: logits equal to 1e-5 of the largest, a warning being an error. The adapter was trained on
   the base as it is stored and put on by peft on the same numbers in f32, and the other way about: those of bf16 and GGUF
-  as transformers reads the file, those of nf4 from our export.
+  as transformers reads the file, those of the others from our export.
 - merges: the weights are peft's merge into the numbers in f32, to 1e-6 of the largest; on bf16, which takes the sum
   rounded, to half a unit of its last bit more.
 

@@ -11,6 +11,7 @@ const keys = family<string>(
     ["a refused key", "export_quantization_bit: 4"],
     ["a bit width of no codec", "quantization_bit: 5"],
     ["a way to quantise of no codec", "quantization_method: hqq\nquantization_bit: 4"],
+    ["a threshold of a codec that is not chosen", "llm_int8_threshold: 5"],
     ["all weights of a quantised model trained", "quantization_bit: 4\nfinetuning_type: full"],
     ["a key of the prototype", "__proto__: {x: 1}"],
   ],

@@ -372,6 +372,8 @@ const madeCodecs: readonly Codec[] = [
   "nf4/32/double",
   "fp4/128",
   "fp4/64/double",
+  "llm_int8/0",
+  "llm_int8/0.5",
   // EETQ
   "eetq",
 ];

@@ -9,26 +9,15 @@ PYTHONPATH=DIR python tools/python/make_qlora_curves.py
 import json
 import shutil
 import tempfile
-from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch.utils.data import SequentialSampler
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    Trainer,
-    TrainingArguments,
-)
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM, TrainingArguments
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+from qlora_rows import ADAPTER, ARGUMENTS, FIXTURES, MODEL, InOrder, collate, rows
+
 OUT = FIXTURES / "qlora"
-MODEL, ADAPTER = OUT / "model", OUT / "adapter"
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-STEPS = 20
 CASES = {"nf4-double": ("nf4", True), "nf4": ("nf4", False), "fp4-double": ("fp4", True)}
 
 
@@ -48,32 +37,6 @@ def make_model() -> None:
     (ADAPTER / "README.md").unlink()
 
 
-def rows():
-    """The first rows of the data set as LlamaFactory's chatml template makes them: prompt masked, answer learned."""
-    tokenizer = AutoTokenizer.from_pretrained(MODEL)
-    encode = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
-    for row in json.loads((FIXTURES / "llamafactory" / "data" / "alpaca.json").read_text())[: 2 * STEPS]:
-        prompt = "\n".join(part for part in (row["instruction"], row.get("input")) if part)
-        source = encode(f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n")
-        target = encode(f"{row['output']}<|im_end|>\n")
-        yield {"input_ids": source + target, "labels": [-100] * len(source) + target}
-
-
-def collate(batch):
-    longest = max(len(row["input_ids"]) for row in batch)
-    pad = lambda values, filler: values + [filler] * (longest - len(values))  # noqa: E731
-    return {
-        "input_ids": torch.tensor([pad(row["input_ids"], 0) for row in batch]),
-        "attention_mask": torch.tensor([pad([1] * len(row["input_ids"]), 0) for row in batch]),
-        "labels": torch.tensor([pad(row["labels"], -100) for row in batch]),
-    }
-
-
-class InOrder(Trainer):
-    def _get_train_sampler(self, *_):
-        return SequentialSampler(self.train_dataset)
-
-
 def curve(table: str, double: bool):
     settings = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type=table, bnb_4bit_use_double_quant=double, bnb_4bit_compute_dtype=torch.float32
@@ -81,11 +44,7 @@ def curve(table: str, double: bool):
     base = AutoModelForCausalLM.from_pretrained(MODEL, quantization_config=settings, dtype=torch.float32, device_map="cpu")
     model = PeftModel.from_pretrained(base, ADAPTER, is_trainable=True)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder, max_steps=STEPS, per_device_train_batch_size=2, learning_rate=1e-2, weight_decay=0.1, max_grad_norm=1.0,
-            lr_scheduler_type="cosine", warmup_steps=2, logging_steps=1, save_strategy="no", report_to="none", use_cpu=True,
-            disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
-        )
+        arguments = TrainingArguments(output_dir=folder, **ARGUMENTS)
         trainer = InOrder(model=model, args=arguments, train_dataset=list(rows()), data_collator=collate)
         trainer.train()
     return [{key: entry[key] for key in ("loss", "grad_norm")} for entry in trainer.state.log_history if "loss" in entry]

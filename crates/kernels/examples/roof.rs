@@ -85,7 +85,8 @@ fn peaks(_threads: usize) -> Vec<(&'static str, f64)> {
 /// GB/s of reading 256 MB a thread.
 fn bandwidth(threads: usize) -> f64 {
     let data = vec![1u64; 32 << 20];
-    let sum = |data: &[u64]| data.chunks_exact(8).fold([0u64; 8], |s, x| std::array::from_fn(|i| s[i].wrapping_add(x[i])));
+    let sum =
+        |data: &[u64]| data.chunks_exact(8).fold([0u64; 8], |s, x| std::array::from_fn(|i| s[i].wrapping_add(x[i])));
     rate(threads, || {
         std::hint::black_box(sum(&data));
         (data.len() * 8) as f64
@@ -135,7 +136,9 @@ fn main() {
                     // The forward product of a projection, and the one that takes the gradient back through it.
                     let forward = product(&cpu, Layout::Nt, [m, n, k], dtype == "bf16");
                     let backward = product(&cpu, Layout::Nn, [m, k, n], dtype == "bf16");
-                    println!(r#"{{"round":{round},"threads":{threads},"dtype":"{dtype}","shape":"{name}","forward":{forward:.1},"backward":{backward:.1}}}"#);
+                    println!(
+                        r#"{{"round":{round},"threads":{threads},"dtype":"{dtype}","shape":"{name}","forward":{forward:.1},"backward":{backward:.1}}}"#
+                    );
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! swiglu_backward, activate, activate_backward, cayley_blocks, matmul_blocks, permute_columns, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
+use crate::codec::llm_int8::RowCodes;
 use crate::codec::Coded;
 use crate::dynamic_code::Quantized;
 use crate::rng::Key;
@@ -203,6 +204,9 @@ pub trait Maths<R: Real>: Send + Sync {
     /// c += alpha · op(a) · op(b); c arrives zeroed unless the caller accumulates.
     #[allow(clippy::too_many_arguments)]
     fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]);
+
+    /// c += alpha · a · wᵀ with a `[m, w.columns]`, by the rules of the codec.
+    fn linear_int8(&self, m: usize, alpha: R, a: Floats<R>, w: RowCodes, c: &mut [R]);
 
     /// x `[N,H·D]`, w `[D]`, rstd `[N·H]`
     fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);

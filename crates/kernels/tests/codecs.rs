@@ -1,7 +1,12 @@
-//! Codecs against Python: blocks of GGUF (tools/python/make_gguf_blocks.py), and
-//! 4-bit codes of bitsandbytes (tools/python/make_bitsandbytes_codes.py).
+//! Codecs against Python: blocks of GGUF (tools/python/make_gguf_blocks.py), 4-bit codes of bitsandbytes
+//! (tools/python/make_bitsandbytes_codes.py), and its int8 (tools/python/make_llm_int8.py).
 
+use kernels::backend::{Layers, Memory};
 use kernels::codec::{Blocks, Codec, Coded, Extent};
+use kernels::dtype::DType;
+use kernels::host::Host;
+use kernels::maths::Layout;
+use kernels::store::Slot;
 
 fn fixture(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/");
@@ -90,12 +95,77 @@ fn eetq_is_half_a_step_off_and_a_step_at_the_largest() {
     }
 }
 
+/// As `numbers` of tools/python/make_llm_int8.py.
+fn matrix(rows: usize, columns: usize) -> Vec<f32> {
+    let number = |i: i64| match i as usize / columns {
+        5 if rows > 5 => 0.0,
+        _ => ((i * i * 31 + i * 17) % 10007 - 5003) as f32 / 4096.0,
+    };
+    (0..(rows * columns) as i64).map(number).collect()
+}
+
+#[test]
+fn int8_codes_and_scales_are_those_of_bitsandbytes() {
+    let (codec, extent) = (Codec::from_name("llm_int8/6").unwrap(), Extent { elements: 33 * 131, columns: 131 });
+    let mut bytes = vec![0; codec.bytes(extent).unwrap()];
+    assert!(codec.encode(&matrix(33, 131), extent, &mut bytes));
+    assert!(bytes == fixture("llm-int8/weight.bytes"));
+    let weight = Coded { codec, bytes: &bytes, extent };
+    let mut all = vec![0.0; 33 * 131 - 200];
+    weight.expand(200, &mut all);
+    assert!(all.iter().enumerate().all(|(i, &w)| w == weight.get(i + 200)), "pieces differ from elements");
+    assert!(all.iter().zip(&matrix(33, 131)[200..]).all(|(w, x)| (w - x).abs() <= 0.006));
+}
+
+/// The layer of tools/python/make_llm_int8.py on both backends: y = x·wᵀ and dx = g·w.
+#[test]
+fn a_linear_layer_in_int8_gives_the_numbers_of_bitsandbytes() {
+    let mut x = matrix(7, 131);
+    (x[2 * 131 + 3], x[4 * 131 + 40], x[6 * 131 + 40]) = (17.5, -6.0, 30.25);
+    x[5 * 131..6 * 131].fill(0.0);
+    for mut host in [Host::cpu(2), Host::reference()] {
+        for (name, codec) in [("outliers", "llm_int8/6"), ("whole", "llm_int8/0")] {
+            let codec = DType::from_name(codec).unwrap();
+            let w = host.upload(codec, &[33, 131], &fixture("llm-int8/weight.bytes")).unwrap();
+            let x = host.upload(DType::F32, &[7, 131], bytemuck::cast_slice(&x)).unwrap();
+            let g = host.upload(DType::F32, &[7, 33], bytemuck::cast_slice(&matrix(7, 33))).unwrap();
+            let y = host.matmul(Layout::Nt, x, w, 1.0, None).unwrap();
+            close(&mut host, y, &fixture(&format!("llm-int8/{name}.output")));
+            let dx = host.matmul(Layout::Nn, g, w, 1.0, None).unwrap();
+            close(&mut host, dx, &fixture(&format!("llm-int8/{name}.gradient")));
+        }
+    }
+}
+
+fn close(host: &mut Host, slot: Slot, expected: &[u8]) {
+    let mut found = vec![0; expected.len()];
+    host.read(slot, &mut found).unwrap();
+    let (found, expected): (&[f32], &[f32]) = (bytemuck::cast_slice(&found), bytemuck::cast_slice(expected));
+    let size = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    let off = found.iter().zip(expected).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+    assert!(off <= 1e-6 * size, "off by {off:e} of {size:e}");
+}
+
 #[test]
 fn names_of_codecs_are_read_back_and_others_refused() {
-    for name in ["q8_0", "nf4/64", "fp4/4096/double", "eetq"] {
+    for name in ["q8_0", "nf4/64", "fp4/4096/double", "eetq", "llm_int8/6", "llm_int8/0", "llm_int8/5.5"] {
         assert_eq!(Codec::from_name(name).map(|codec| codec.name()).as_deref(), Some(name));
     }
-    for name in ["nf4", "nf4/63", "nf4/16", "nf4/8192", "nf4/064", "nf4/64/triple", "nf4/64/double/", "f32"] {
+    for name in [
+        "nf4",
+        "nf4/63",
+        "nf4/16",
+        "nf4/8192",
+        "nf4/064",
+        "nf4/64/triple",
+        "nf4/64/double/",
+        "f32",
+        "llm_int8",
+        "llm_int8/",
+        "llm_int8/-1",
+        "llm_int8/inf",
+        "llm_int8/nan",
+    ] {
         assert_eq!(Codec::from_name(name), None, "{name}");
     }
 }

@@ -25,16 +25,26 @@ interface QuantState {
   offset: number;
 }
 
-/** @throws {UserError} where config.json names a quantisation that is not read */
-export function checkQuantizationConfig(config: JsonObject, path: string): void {
-  const settings = config["quantization_config"] ?? undefined;
-  if (settings === undefined) return;
-  const { quant_method: method, load_in_4bit: four } = isJsonObject(settings) ? settings : {};
-  if (method === "bitsandbytes" && four === true) return;
-  const found = method === "bitsandbytes" ? "bitsandbytes without load_in_4bit" : JSON.stringify(method ?? null);
-  throw new UserError(
-    `${shownPath(path)}: quantization_config: quant_method is ${printable(found, 60)}; supported is bitsandbytes in 4 bits`,
-  );
+/**
+ * The threshold of outliers where weights are in int8, else undefined.
+ * @throws {UserError} where config.json names a quantisation that is not read
+ */
+export function readQuantizationConfig(config: JsonObject, path: string): number | undefined {
+  const found = config["quantization_config"] ?? undefined;
+  if (found === undefined) return undefined;
+  const settings = isJsonObject(found) ? found : {};
+  const fail = (what: string): never => {
+    throw new UserError(`${shownPath(path)}: quantization_config: ${what}`);
+  };
+  const { quant_method: method, load_in_4bit: four, load_in_8bit: eight } = settings;
+  if (method !== "bitsandbytes" || (four !== true && eight !== true)) {
+    const other = method === "bitsandbytes" ? "bitsandbytes in neither" : JSON.stringify(method ?? null);
+    return fail(`quant_method is ${printable(other, 60)}; supported is bitsandbytes in 4 or 8 bits`);
+  }
+  if (four === true) return undefined;
+  const threshold = settings["llm_int8_threshold"] ?? 6;
+  if (typeof threshold === "number" && threshold >= 0 && threshold <= 65504) return threshold;
+  return fail(`llm_int8_threshold is ${printable(JSON.stringify(threshold), 60)}; give a number from 0 to 65504`);
 }
 
 /** The same source with every 4-bit weight as one tensor. @throws {UserError} where its parts do not fit */

@@ -18,7 +18,7 @@ export {
   type CheckOptions,
   checkWeights,
   type ExpectedTensor,
-  isFourBit,
+  isBitsandbytes,
   loadTensor,
   plainDtypes,
 } from "./load-tensor.ts";
@@ -28,4 +28,11 @@ export { type ModelFolder, readConfig, readJsonFile, readModelFolder } from "./m
 export { type ModelTokenizer, type OpenModel, openModel } from "./open-model.ts";
 export { openValueHead, valueHeadName } from "./value-head-file.ts";
 export { openSafetensors, type StoredDtype, type TensorInfo, type WeightSource } from "./weight-source.ts";
+export {
+  bitsandbytesWriter,
+  type CodedWeight,
+  type CodedWriter,
+  isLlmInt8,
+  quantizationConfig,
+} from "./write-bitsandbytes.ts";
 export { type TensorToWrite, writeModelWeights, writeSafetensors } from "./write-safetensors.ts";

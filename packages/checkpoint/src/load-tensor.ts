@@ -1,5 +1,5 @@
 // From files into the backend's memory.
-import type { DType, FourBitCodec, GgufCodec, KernelBackend, Slot } from "@welltempered/kernels";
+import type { BitsandbytesCodec, DType, GgufCodec, KernelBackend, Slot } from "@welltempered/kernels";
 import { nameList, UserError } from "@welltempered/formats";
 import { shownPath } from "./io.ts";
 import type { StoredDtype, WeightSource } from "./weight-source.ts";
@@ -22,12 +22,12 @@ export const blockCodecs: readonly GgufCodec[] = [
 ];
 
 /** Whether a source has joined the tensor from bitsandbytes' parts. */
-export const isFourBit = (dtype: StoredDtype): dtype is FourBitCodec => /^(nf4|fp4)\//.test(dtype);
+export const isBitsandbytes = (dtype: StoredDtype): dtype is BitsandbytesCodec => /^(nf4|fp4|llm_int8)\//.test(dtype);
 
 /** Uploads one tensor as it is stored: f32, bf16, f16 or in a codec. The caller owns the slot. */
 export function loadTensor(backend: KernelBackend, source: WeightSource, name: string): Slot {
   const { dtype, shape, file } = source.info(name);
-  const type = isFourBit(dtype) ? dtype : [...plainDtypes, ...blockCodecs].find((known) => known === dtype);
+  const type = isBitsandbytes(dtype) ? dtype : [...plainDtypes, ...blockCodecs].find((known) => known === dtype);
   if (type === undefined) throw unsupported(file, name, dtype);
   return backend.upload(type, shape, source.read(name));
 }
@@ -86,7 +86,9 @@ function checkShapes(source: WeightSource, expected: ReadonlyMap<string, Expecte
     throw mismatch(source, texts, "of the wrong shape", "correct config.json");
   }
   const known: readonly string[] = [...plainDtypes, ...blockCodecs];
-  const bad = present.find(([name]) => !known.includes(source.info(name).dtype) && !isFourBit(source.info(name).dtype));
+  const bad = present.find(
+    ([name]) => !known.includes(source.info(name).dtype) && !isBitsandbytes(source.info(name).dtype),
+  );
   if (bad) throw unsupported(source.info(bad[0]).file, bad[0], source.info(bad[0]).dtype);
 }
 

@@ -1,8 +1,9 @@
 import { statSync } from "node:fs";
 import { type GgufTokenizer, type JsonObject, UserError } from "@welltempered/formats";
-import { checkQuantizationConfig, joinFourBit } from "./bitsandbytes-source.ts";
+import { joinFourBit, readQuantizationConfig } from "./bitsandbytes-source.ts";
 import { openGguf } from "./gguf-source.ts";
 import { ioError, shownPath } from "./io.ts";
+import { joinLlmInt8 } from "./llm-int8-source.ts";
 import { readModelFolder } from "./model-folder.ts";
 import type { WeightSource } from "./weight-source.ts";
 
@@ -38,8 +39,8 @@ function isFile(path: string): boolean {
 function fromFolder(path: string): OpenModel {
   const { config, generationConfig, tokenizerFiles, weights: stored } = readModelFolder(path);
   const weights = closingOnError(stored, () => {
-    checkQuantizationConfig(config, path);
-    return joinFourBit(stored);
+    const threshold = readQuantizationConfig(config, path);
+    return threshold === undefined ? joinFourBit(stored) : joinLlmInt8(stored, threshold);
   });
   // How the files hold the weights, not what the model is.
   delete config["quantization_config"];

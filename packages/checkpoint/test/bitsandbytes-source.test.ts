@@ -54,8 +54,8 @@ describe("a checkpoint of bitsandbytes", () => {
   });
 
   it.each([
-    [{ quant_method: "gptq", bits: 4 }, /quant_method is "gptq"; supported is bitsandbytes in 4 bits/],
-    [{ quant_method: "bitsandbytes", load_in_8bit: true }, /bitsandbytes without load_in_4bit/],
+    [{ quant_method: "gptq", bits: 4 }, /quant_method is "gptq"; supported is bitsandbytes in 4 or 8 bits/],
+    [{ quant_method: "bitsandbytes", load_in_2bit: true }, /bitsandbytes in neither/],
   ])("of another kind is refused by name: %o", (settings, message) => {
     const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
     writeFileSync(join(scratch, "config.json"), JSON.stringify({ ...config, quantization_config: settings }));

@@ -52,6 +52,7 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [v.quantizationBit !== undefined && ["full", "freeze"].includes(v.finetuningType), "quantization_bit", `quantization_bit with finetuning_type: ${v.finetuningType}, which trains the weights themselves`, "use finetuning_type: lora"],
     [v.quantizationBit !== undefined && (v.resizeVocab || v.addTokens.length + v.addSpecialTokens.length > 0), "resize_vocab", "new tokens with quantization_bit", "add the tokens to the unquantised model first"],
     [v.quantizationBit !== undefined && v.trainFromScratch, "quantization_bit", "quantization_bit with train_from_scratch", "remove one of them"],
+    [v.quantizationBit !== 8 && v.llmInt8Threshold !== 6, "llm_int8_threshold", "llm_int8_threshold is not used", "set quantization_bit: 8"],
     [attached && v.additionalTarget.length > 0, "additional_target", `additional_target with finetuning_type: ${v.finetuningType}`, "remove it"],
     [v.finetuningType !== "prefix_tuning" && v.prefixProjection, "prefix_projection", `prefix_projection with finetuning_type: ${v.finetuningType}`, "use finetuning_type: prefix_tuning"],
     [!v.prefixProjection && v.encoderHiddenSize !== undefined, "encoder_hidden_size", "encoder_hidden_size without prefix_projection", "remove it"],

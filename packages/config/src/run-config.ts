@@ -21,7 +21,7 @@ export const finetuningTypes = [
 export type FinetuningType = (typeof finetuningTypes)[number];
 /** `quantization_method` → the bits it may quantise to on load. */
 export const quantizationBits = {
-  bnb: [4],
+  bnb: [4, 8],
   eetq: [8],
 } as const;
 export type QuantizationMethod = keyof typeof quantizationBits;
@@ -67,8 +67,12 @@ export interface ModelConfig {
   quantizationMethod: QuantizationMethod;
   quantizationType: "nf4" | "fp4";
   doubleQuantization: boolean;
+  /** Magnitude from which activations are outliers of LLM.int8; 0: none are. */
+  llmInt8Threshold: number;
   inferDtype: InferDtype;
   exportDir: string | undefined;
+  /** Weights are written in the codes of bitsandbytes. */
+  exportQuantized: boolean;
   /** Largest shard in units of 10⁹ bytes. */
   exportSize: number;
 }

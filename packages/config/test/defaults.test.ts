@@ -18,6 +18,9 @@ const ourOwn = [
   "threads",
   "device",
   "share_prefixes",
+  // transformers' name; LlamaFactory leaves it at its default.
+  "llm_int8_threshold",
+  "export_quantized",
   // Methods that LlamaFactory does not have: names and defaults of the fields of peft and `adapters`.
   "num_virtual_tokens",
   "prompt_tuning_init",

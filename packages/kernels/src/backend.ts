@@ -20,11 +20,15 @@ export type GgufCodec =
   | "q6_k";
 /** bitsandbytes' 4-bit codes: table, weights a block, absmax quantised too. Bytes: crates/kernels/src/codec/four_bit.rs. */
 export type FourBitCodec = `${"nf4" | "fp4"}/${32 | 64 | 128 | 256 | 512 | 1024 | 2048 | 4096}${"" | "/double"}`;
+/** bitsandbytes' int8 with the threshold of outliers (0: none); a linear layer multiplies integers. Bytes: codec/llm_int8.rs. */
+export type LlmInt8Codec = `llm_int8/${number}`;
+export type BitsandbytesCodec = FourBitCodec | LlmInt8Codec;
 /** How a weight may stay in a few bits: right side of `matmul`, table of `takeRows`, w of the losses expand it piece by piece. */
 export type Codec =
   // A file of crates/kernels/src/codec each.
   | GgufCodec
   | FourBitCodec
+  | LlmInt8Codec
   // EETQ's int8
   | "eetq";
 /** The tag of a slot. */
@@ -180,6 +184,7 @@ export interface KernelBackend {
   /**
    * alpha · op(a) · op(b): nn a[M,K] b[K,N]; nt a[M,K] b[N,K]; tn a[K,M] b[K,N] → [M, N].
    * With `into` the product is added to that tensor in place and `into` is returned.
+   * A codec may say how "nt", a linear layer, multiplies by it: llm_int8 quantises the rows of a too.
    */
   matmul(layout: MatmulLayout, a: Slot, b: Slot, alpha: number, into?: Slot): Slot;
   /** y = x · rstd · w, rstd = 1/√(mean(x²)+ε) of each D columns.  x [N,H·D], w [D] → [y [N,H·D], rstd [N·H]] */

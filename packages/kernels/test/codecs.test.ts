@@ -31,6 +31,19 @@ const weights: [codec: Codec, slot: Slot][] = [
 
 const bits = async (backend: KernelBackend, slot: Slot): Promise<Buffer> => Buffer.from(await backend.read(slot));
 
+it("a linear layer in llm_int8 takes the nearest codes of its activations, and floats for outliers", async () => {
+  const weight = k.cast(floats(rows, columns), "llm_int8/0.99");
+  const expanded = k.cast(weight, "f32");
+  const x = floats(9, columns);
+  const numbers = async (y: Slot): Promise<Float32Array> => new Float32Array((await k.read(y)).buffer);
+  const plain = await numbers(k.matmul("nt", x, expanded, 1));
+  const whole = await numbers(k.matmul("nt", x, weight, 1));
+  const worst = whole.reduce((most, y, i) => Math.max(most, Math.abs(y - (plain[i] ?? 0))), 0);
+  // Each of the 288 products is off by at most 1/254 of the largest below 0.99 and 2⁻¹² of f16.
+  expect(worst).toBeGreaterThan(0);
+  expect(worst).toBeLessThan(columns * (0.99 / 254 + 2 ** -12));
+});
+
 describe.each(weights)("a weight in %s", (codec, weight) => {
   const expanded = k.cast(weight, "f32");
 

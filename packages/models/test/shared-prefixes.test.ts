@@ -15,7 +15,12 @@ const sizes = {
 };
 
 const prompt = Array.from({ length: 30 }, (_, index) => (index * 7) % 40);
-const rows = packRows([[...prompt, 1, 2, 3], [5, 6, 7], [...prompt, 1, 4], [...prompt.slice(0, 20), 9, 9]]);
+const rows = packRows([
+  [...prompt, 1, 2, 3],
+  [5, 6, 7],
+  [...prompt, 1, 4],
+  [...prompt.slice(0, 20), 9, 9],
+]);
 
 /** Loss and gradients, all in one list. */
 async function step(model_type: string, shares: boolean): Promise<Float64Array[]> {
@@ -39,6 +44,7 @@ it.each(["llama", "mistral", "gemma2", "phi3", "qwen3"])("shared beginnings chan
   for (const [at, values] of apart.entries()) {
     const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     expect(largest).toBeGreaterThan(0);
-    for (const [i, value] of values.entries()) expect(Math.abs(shared[at]![i]! - value)).toBeLessThanOrEqual(1e-6 * largest);
+    for (const [i, value] of values.entries())
+      expect(Math.abs(shared[at]![i]! - value)).toBeLessThanOrEqual(1e-6 * largest);
   }
 });

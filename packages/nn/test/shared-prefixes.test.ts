@@ -42,7 +42,13 @@ const prompt = Array.from({ length: 40 }, (_, index) => index);
 
 it("makes a tree: what all have in common, what some have, what is each one's own", () => {
   const question = Array.from({ length: 20 }, (_, index) => 100 + index);
-  const shared = sharePrefixes(packRows([[...prompt, ...question, 7], [...prompt, ...question, 8, 9], [...prompt, 5]]));
+  const shared = sharePrefixes(
+    packRows([
+      [...prompt, ...question, 7],
+      [...prompt, ...question, 8, 9],
+      [...prompt, 5],
+    ]),
+  );
   expect(shared?.rows.segments.map(({ length, parent }) => [length, parent])).toEqual([
     [40, -1],
     [1, 0],
@@ -53,7 +59,14 @@ it("makes a tree: what all have in common, what some have, what is each one's ow
 });
 
 it("leaves rows alone that share little, or whose sequences do not begin at position 0", () => {
-  expect(sharePrefixes(packRows([[1, 2, 3], [1, 2, 4]]))).toBeUndefined();
+  expect(
+    sharePrefixes(
+      packRows([
+        [1, 2, 3],
+        [1, 2, 4],
+      ]),
+    ),
+  ).toBeUndefined();
   expect(sharePrefixes(packRows([prompt]))).toBeUndefined();
   const rows = packRows([prompt, prompt]);
   expect(sharePrefixes({ ...rows, positions: rows.positions.map((position) => position + 1) })).toBeUndefined();

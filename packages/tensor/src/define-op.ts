@@ -63,7 +63,8 @@ export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): 
       const { saved } = call;
       const { again } = rules;
       if (again !== undefined)
-        for (const { handle } of outputs) handle.rest = new Remade(saved, (k, slots) => again({ k, saved: slots }, attributes));
+        for (const { handle } of outputs)
+          handle.rest = new Remade(saved, (k, slots) => again({ k, saved: slots }, attributes));
       engine.record(name, sources, outputs, saved, (grads) => pullback(engine, rules, attributes, needs, saved, grads));
     }
     return outputs;
@@ -108,7 +109,8 @@ class Call {
       return this.#engine.wrap(handle, shapes[index] ?? []);
     });
     const known = new Map<Slot, Tensor>();
-    for (const tensor of [...this.#inputs.filter((input) => !input.disposed), ...outputs]) known.set(tensor.slot, tensor);
+    for (const tensor of [...this.#inputs.filter((input) => !input.disposed), ...outputs])
+      known.set(tensor.slot, tensor);
     for (const slot of this.#pending) {
       const owner = known.get(slot);
       if (this.#recording) this.saved.push(this.#engine.save(owner ?? new Handle(this.#engine.backend, slot)));

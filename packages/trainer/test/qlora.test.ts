@@ -117,7 +117,7 @@ describe("export of a quantised base", () => {
     expect(events).toContainEqual({
       type: "notice",
       level: "warning",
-      message: "14 quantised weights are written as bf16",
+      message: "14 quantised weights are written as bf16; export_quantized: true keeps bitsandbytes' codes",
     });
     const config = JSON.parse(readFileSync(join(scratch, "plain/config.json"), "utf8")) as Record<string, unknown>;
     expect(config).not.toHaveProperty("quantization_config");

@@ -5,10 +5,12 @@ pub mod eetq;
 pub mod four_bit;
 pub mod gguf;
 mod gguf_k;
+pub mod llm_int8;
 
 pub use eetq::Eetq;
 pub use four_bit::FourBit;
 pub use gguf::Blocks;
+pub use llm_int8::LlmInt8;
 
 /// Where a matrix ends: its elements, row-major, in rows of `columns`.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,7 @@ pub enum Codec {
     Eetq(Eetq),
     Gguf(Blocks),
     FourBit(FourBit),
+    LlmInt8(LlmInt8),
 }
 
 impl Codec {
@@ -49,6 +52,7 @@ impl Codec {
             Eetq::from_name(name).map(Codec::Eetq),
             Blocks::from_name(name).map(Codec::Gguf),
             FourBit::from_name(name).map(Codec::FourBit),
+            LlmInt8::from_name(name).map(Codec::LlmInt8),
         ];
         known.into_iter().flatten().next()
     }
@@ -58,6 +62,7 @@ impl Codec {
             Codec::Eetq(codes) => codes,
             Codec::Gguf(blocks) => blocks,
             Codec::FourBit(codes) => codes,
+            Codec::LlmInt8(codes) => codes,
         }
     }
 

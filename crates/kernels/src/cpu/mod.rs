@@ -9,6 +9,7 @@ mod convert;
 mod elementwise;
 mod gated;
 mod head;
+mod linear_int8;
 mod matmul;
 mod norm;
 mod optimizer;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use simd::Isa;
 
+use crate::codec::llm_int8::RowCodes;
 use crate::dynamic_code::Quantized;
 use crate::maths::{
     Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Segment, Sgd, Unary,
@@ -136,6 +138,10 @@ impl Maths<f32> for Cpu {
         c: &mut [f32],
     ) {
         matmul::matmul(self.isa, &self.pool, &matmul::Problem { layout, m, n, k, alpha, a, b, pairs: self.pairs }, c);
+    }
+
+    fn linear_int8(&self, m: usize, alpha: f32, a: Floats<f32>, w: RowCodes, c: &mut [f32]) {
+        linear_int8::linear_int8(self.isa, &self.pool, m, alpha, a, w, c);
     }
 
     fn rms_norm(&self, x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {

@@ -2,6 +2,8 @@
 //! maths makes in f32; and the same bits on one, two and three threads. Long as the contract has ops.
 
 use super::{Cpu, Isa};
+use crate::codec::llm_int8::RowCodes;
+use crate::codec::{Codec, Coded, Extent};
 use crate::dynamic_code::{Quantized, BLOCK};
 use crate::maths::{
     Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
@@ -66,6 +68,29 @@ fn matmul_stored<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usiz
     joined(&[&c, &e])
 }
 
+/// Activations up to 8, whose largest are outliers at the threshold.
+fn linear_int8<R: Real>(maths: &dyn Maths<R>, threshold: &str, [m, n, k]: [usize; 3]) -> Vec<f64> {
+    let a: Vec<R> = numbers::<R>(m * k, 1).into_iter().map(|x| x * x * x * R::from_f64(8.0)).collect();
+    let (codec, extent) = (Codec::from_name(threshold).unwrap(), Extent { elements: n * k, columns: k });
+    let mut bytes = vec![0; codec.bytes(extent).unwrap()];
+    assert!(codec.encode(&numbers(n * k, 2), extent, &mut bytes));
+    let w = RowCodes::of(&Coded { codec, bytes: &bytes, extent }).unwrap();
+    let mut c = numbers::<R>(m * n, 3);
+    maths.linear_int8(m, R::from_f64(0.5), Floats::Real(&a), w, &mut c);
+    joined(&[&c])
+}
+
+#[test]
+fn linear_layers_in_int8_are_right_for_awkward_sizes() {
+    let sizes =
+        [[1, 1, 1], [1, 33, 70], [3, 50, 17], [7, 4, 100], [13, 67, 5], [5, 9, 64], [50, 300, 401], [261, 40, 256]];
+    for size in sizes {
+        for threshold in ["llm_int8/0", "llm_int8/6", "llm_int8/0.000001"] {
+            conforms!(linear_int8(threshold, size));
+        }
+    }
+}
+
 #[test]
 fn products_of_all_layouts_and_awkward_sizes_are_right() {
     let sizes = [[1, 1, 1], [1, 33, 70], [3, 50, 17], [7, 4, 100], [13, 67, 5], [30, 3, 65], [25, 31, 33]];
@@ -112,7 +137,8 @@ fn activations<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
 
 #[test]
 fn conversion_to_bf16_rounds_as_the_half_crate_does() {
-    let patterns = (0..=u16::MAX).flat_map(|high| [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF].map(|low| u32::from(high) << 16 | low));
+    let patterns =
+        (0..=u16::MAX).flat_map(|high| [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF].map(|low| u32::from(high) << 16 | low));
     let x: Vec<f32> = patterns.map(f32::from_bits).collect();
     let bits = |y: &[half::bf16]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
     let exact: Vec<_> = x.iter().map(|&x| half::bf16::from_f32(x)).collect();

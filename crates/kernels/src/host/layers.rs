@@ -1,9 +1,10 @@
 use super::views::{reals, stored};
 use super::{check, in_compute_dtype, integers, Compute, Host};
 use crate::backend::Layers;
+use crate::codec::llm_int8::RowCodes;
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
-use crate::maths::{Activation, Layout};
+use crate::maths::{Activation, Floats, Layout};
 use crate::store::{Slot, Tensor};
 
 /// M, N, K of a product.
@@ -154,8 +155,16 @@ impl Host {
             return Ok(());
         }
         let (a, b) = (stored(job.a), stored(job.b));
+        let (a, b) = (a.floats(), b.floats());
         let alpha = R::from_f64(job.alpha);
-        R::maths(self, "matmul")?.matmul(job.layout, m, n, k, alpha, a.floats(), b.floats(), c);
+        let maths = R::maths(self, "matmul")?;
+        match (job.layout, b) {
+            (Layout::Nt, Floats::Coded(w)) => match RowCodes::of(&w) {
+                Some(w) => maths.linear_int8(m, alpha, a, w, c),
+                None => maths.matmul(job.layout, m, n, k, alpha, a, b, c),
+            },
+            _ => maths.matmul(job.layout, m, n, k, alpha, a, b, c),
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ pub mod adamw_8bit;
 mod attention;
 mod elementwise;
 mod gated;
+mod linear_int8;
 mod loss;
 mod matmul;
 mod optimizers;
@@ -14,6 +15,7 @@ mod rope;
 pub mod rotations;
 mod rows;
 
+use crate::codec::llm_int8::RowCodes;
 use crate::dynamic_code::Quantized;
 use crate::maths::{
     Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
@@ -62,6 +64,10 @@ impl<R: Real> Maths<R> for Naive {
 
     fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]) {
         matmul::matmul(layout, [m, n, k], alpha, a, b, c);
+    }
+
+    fn linear_int8(&self, m: usize, alpha: R, a: Floats<R>, w: RowCodes, c: &mut [R]) {
+        linear_int8::linear_int8(m, alpha, a, w, c);
     }
 
     fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]) {

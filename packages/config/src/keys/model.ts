@@ -1,4 +1,4 @@
-import { choice, flag, integer, list, oneOf, optional, text, textOr } from "../kinds.ts";
+import { choice, flag, integer, list, oneOf, optional, real, text, textOr } from "../kinds.ts";
 import { quantizationBits, type QuantizationMethod } from "../run-config.ts";
 import type { KeyTable, WrittenModel } from "../written.ts";
 
@@ -36,11 +36,13 @@ export const modelKeys: KeyTable<WrittenModel> = {
   quantization_method: choice("bnb", quantizationMethods, "Whose codes quantization_bit takes."),
   quantization_type: choice("nf4", ["nf4", "fp4"], "The 4-bit code."),
   double_quantization: flag(true, "Quantise the scales of the 4-bit blocks too."),
+  llm_int8_threshold: real(6, { min: 0, max: 65504 }, "Activations of this size stay floats in 8-bit layers; 0: none."),
   infer_dtype: choice(
     "auto",
     ["auto", "float16", "bfloat16", "float32"],
     "Type of exported weights; auto keeps the model's own.",
   ),
   export_dir: optional(text("Folder that `temper export` writes the merged model to.")),
+  export_quantized: flag(false, "Export in bitsandbytes' codes: those of quantization_bit, or the model's own."),
   export_size: integer(5, { min: 1, max: 1000 }, "Largest file of an export, in GB."),
 };

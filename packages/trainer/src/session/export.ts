@@ -9,7 +9,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
-import { tellDequantized, tellExpanded } from "./quantize.ts";
+import { exportCodec, quantizeAgain, tellDequantized, tellExpanded } from "./quantize.ts";
 import { saveModel, type SavedDtype } from "./save-model.ts";
 import { tellValueHeadLeft } from "./value-head.ts";
 import { resizeVocab } from "./vocabulary.ts";
@@ -22,6 +22,7 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
     throw new UserError(`export_dir: ${folder} is not empty; choose another folder`);
   checkMergeable(config.adapterNameOrPath);
   const base = openBase(config);
+  const codec = exportCodec(config, base.weights);
   const engine = Engine.open({
     device: config.device,
     ...(config.threads === undefined ? {} : { threads: config.threads }),
@@ -36,13 +37,15 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
   base.weights.close();
   try {
     tellValueHeadLeft(config, emit);
-    tellDequantized(loaded.adapter?.merge() ?? 0, emit);
-    tellExpanded(loaded.model, dtypeOf(config, loaded), emit);
+    tellDequantized(loaded.adapter?.merge() ?? 0, emit, codec);
+    if (codec === undefined) tellExpanded(loaded.model, dtypeOf(config, loaded), emit);
+    else quantizeAgain(loaded.model, codec);
     prepareRunFolder(folder);
     await checkWritable(folder);
     emit({ type: "progress", what: "exporting", done: 0, total: 1 });
     await saveModel(folder, engine, loaded, text.tokenizer, {
       dtype: dtypeOf(config, loaded),
+      codec,
       shardBytes: config.exportSize * 1e9,
       title: config.modelNameOrPath,
     });

@@ -1,18 +1,29 @@
 // Which weights of a base are quantised on load, and into what: as transformers does.
 
-import { blockCodecs, isFourBit, loadTensor, type WeightSource } from "@welltempered/checkpoint";
+import { blockCodecs, isBitsandbytes, isLlmInt8, loadTensor, type WeightSource } from "@welltempered/checkpoint";
 import type { QuantizationMethod, RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { ggmlTypes, UserError } from "@welltempered/formats";
-import { isCodec, type Codec, type KernelBackend, type Shape, type Slot } from "@welltempered/kernels";
+import {
+  isCodec,
+  type BitsandbytesCodec,
+  type Codec,
+  type KernelBackend,
+  type Shape,
+  type Slot,
+} from "@welltempered/kernels";
 import type { CausalLM } from "@welltempered/nn";
+import { cast } from "@welltempered/tensor";
 
 /** Weights a block, fixed in transformers. */
 const block = 64;
 
 /** `quantization_method` → the codec that its settings mean. */
 const codecs: Readonly<Record<QuantizationMethod, (config: RunConfig) => Codec>> = {
-  bnb: (config) => `${config.quantizationType}/${block}${config.doubleQuantization ? "/double" : ""}`,
+  bnb: (config) =>
+    config.quantizationBit === 8
+      ? `llm_int8/${config.llmInt8Threshold}`
+      : `${config.quantizationType}/${block}${config.doubleQuantization ? "/double" : ""}`,
   eetq: () => "eetq",
 };
 
@@ -23,13 +34,13 @@ export const codecOf = (config: RunConfig): Codec | undefined =>
 /** @throws {UserError} where the base is in blocks already and is to be quantised, or trained in bitsandbytes' codes */
 export function checkQuantizable(config: RunConfig, weights: WeightSource, key = "quantization_bit"): void {
   const dtypes = weights.names().map((name) => weights.info(name).dtype);
-  const fourBit = dtypes.find(isFourBit);
-  const coded = fourBit ?? blockCodecs.find((codec) => dtypes.includes(codec));
+  const codes = dtypes.find(isBitsandbytes);
+  const coded = codes ?? blockCodecs.find((codec) => dtypes.includes(codec));
   if (config.quantizationBit !== undefined && coded !== undefined)
     throw new UserError(`${key}: the model is in ${coded} already and stays so; leave it out`);
-  if (fourBit !== undefined && config.doTrain && ["full", "freeze"].includes(config.finetuningType))
+  if (codes !== undefined && config.doTrain && ["full", "freeze"].includes(config.finetuningType))
     throw new UserError(
-      `finetuning_type: the weights are in ${fourBit}, which cannot be trained; use finetuning_type: lora`,
+      `finetuning_type: the weights are in ${codes}, which cannot be trained; use finetuning_type: lora`,
     );
 }
 
@@ -54,6 +65,7 @@ export function loadWeight(
   }
 }
 
+const codeBytes = (codec: BitsandbytesCodec): number => (isLlmInt8(codec) ? 1 : 0.5);
 const bytesPerWeight: ReadonlyMap<string, number> = new Map(
   [...ggmlTypes.values()].map(({ name, block: weights, bytes }) => [name, bytes / weights]),
 );
@@ -64,22 +76,48 @@ export function heldBytes(shapes: ReadonlyMap<string, Shape>, source: WeightSour
     if (bits !== undefined && isQuantized(name, shape)) return bits / 8;
     if (!source.has(name)) return 4;
     const { dtype } = source.info(name);
-    return isFourBit(dtype) ? 0.5 : (bytesPerWeight.get(dtype) ?? 4);
+    return isBitsandbytes(dtype) ? codeBytes(dtype) : (bytesPerWeight.get(dtype) ?? 4);
   };
   const weights = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
   return [...shapes].reduce((sum, [name, shape]) => sum + weights(shape) * bytes(name, shape), 0);
 }
 
-/** A merge says when it had to leave the codec. */
-export function tellDequantized(count: number, emit: Emit): void {
+/** A merge says when it had to leave the codec, for which `again` stands where the result is put into it. */
+export function tellDequantized(count: number, emit: Emit, again?: BitsandbytesCodec): void {
   if (count === 0) return;
-  const message = `${count} quantised weights became f32 for the adapter to be merged; the model is quantised no more`;
+  const end = again === undefined ? "the model is quantised no more" : `they are quantised again, in ${again}`;
+  const message = `${count} quantised weights became f32 for the adapter to be merged; ${end}`;
   emit({ type: "notice", level: "warning", message });
 }
 
-/** An export is written in a float dtype, whatever the weights are held in. */
+/**
+ * What `export_quantized` writes weights in: the codes asked for, or those that the model is in.
+ * @throws {UserError} where there are neither
+ */
+export function exportCodec(config: RunConfig, weights: WeightSource): BitsandbytesCodec | undefined {
+  if (!config.exportQuantized) return undefined;
+  const stored = weights.names().map((name) => weights.info(name).dtype);
+  const codec = [codecOf(config) ?? stored].flat().find((type) => isBitsandbytes(type));
+  if (codec !== undefined) return codec;
+  throw new UserError("export_quantized: the model is not in codes of bitsandbytes; set quantization_bit");
+}
+
+/** Puts what a merge has left in f32 into codes again. */
+export function quantizeAgain(model: CausalLM, codec: BitsandbytesCodec): void {
+  for (const [name, parameter] of model.namedParameters()) {
+    const { engine, dtype } = parameter.tensor;
+    if (!isCodec(dtype) && isQuantized(name, parameter.shape))
+      engine.noGrad(() => engine.scope(() => parameter.replace(cast(parameter.tensor, codec))));
+  }
+}
+
+/** An export is written in a float dtype, whatever the weights are held in, unless codes are asked for. */
 export function tellExpanded(model: CausalLM, dtype: string, emit: Emit): void {
   const count = [...model.namedParameters()].filter(([, { tensor }]) => isCodec(tensor.dtype)).length;
   if (count > 0)
-    emit({ type: "notice", level: "warning", message: `${count} quantised weights are written as ${dtype}` });
+    emit({
+      type: "notice",
+      level: "warning",
+      message: `${count} quantised weights are written as ${dtype}; export_quantized: true keeps bitsandbytes' codes`,
+    });
 }

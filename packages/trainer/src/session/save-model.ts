@@ -2,7 +2,10 @@
 
 import {
   adapterWeights,
+  bitsandbytesWriter,
+  isBitsandbytes,
   modelCard,
+  quantizationConfig,
   writeAdapterFolder,
   writeFileAtomic,
   writeModelWeights,
@@ -10,6 +13,7 @@ import {
   type TensorToWrite,
 } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
+import type { BitsandbytesCodec } from "@welltempered/kernels";
 import type { CausalLM, Parameter } from "@welltempered/nn";
 import type { Adapter } from "@welltempered/peft";
 import type { DType, Engine } from "@welltempered/tensor";
@@ -68,6 +72,8 @@ export const trainedFile = ({ isDerived, library }: Adapter): string =>
 
 export interface SaveModelOptions {
   dtype: SavedDtype;
+  /** Weights that are in bitsandbytes' codes are written so; without it all are of the dtype. */
+  codec?: BitsandbytesCodec | undefined;
   shardBytes: number;
   /** Where the model came from, for its card. */
   title: string;
@@ -79,13 +85,15 @@ export async function saveModel(
   engine: Engine,
   { model, config, floatFields }: LoadedModel,
   tokenizer: Tokenizer,
-  { dtype, shardBytes, title }: SaveModelOptions,
+  { dtype, codec, shardBytes, title }: SaveModelOptions,
 ): Promise<void> {
   const tensors = languageParameters(model).map(([name, parameter]) => toWrite(engine, name, parameter, dtype));
-  await writeModelWeights(folder, tensors, shardBytes);
+  const written = codec === undefined ? tensors : await inCodes(engine, model, tensors, dtype);
+  await writeModelWeights(folder, written, shardBytes);
   await saveValueHead(folder, engine, model);
-  const record = savedConfig(model, config, dtype);
-  await writeFileAtomic(join(folder, "config.json"), configText(record, floatFields));
+  const quantization = codec === undefined ? {} : { quantization_config: quantizationConfig(codec, torchNames[dtype]) };
+  const record = { ...savedConfig(model, config, dtype), ...quantization };
+  await writeFileAtomic(join(folder, "config.json"), configText(record, [...floatFields, "llm_int8_threshold"]));
   await writeFileAtomic(
     join(folder, "generation_config.json"),
     `${JSON.stringify(generationConfig(record, tokenizer), null, 2)}\n`,
@@ -99,6 +107,26 @@ export async function saveModel(
   });
   await writeFileAtomic(join(folder, "README.md"), readme);
   await saveTokenizer(folder, tokenizer);
+}
+
+/** Where a weight is in bitsandbytes' codes, the tensors of these stand for it. */
+async function inCodes(
+  engine: Engine,
+  model: CausalLM,
+  tensors: readonly TensorToWrite[],
+  dtype: SavedDtype,
+): Promise<TensorToWrite[]> {
+  const writer = await bitsandbytesWriter(engine.backend);
+  const parameters = new Map(model.namedParameters());
+  const all: TensorToWrite[] = [];
+  for (const tensor of tensors) {
+    const { name } = tensor;
+    const { dtype: codec = dtype, slot, shape = [] } = parameters.get(name)?.tensor ?? {};
+    const [rows = 0, columns = 0] = shape;
+    if (slot === undefined || !isBitsandbytes(codec)) all.push(tensor);
+    else all.push(...(await writer({ name, codec, slot, shape: [rows, columns] }, torchNames[dtype])));
+  }
+  return all;
 }
 
 export async function saveTokenizer(folder: string, tokenizer: Tokenizer): Promise<void> {
@@ -120,7 +148,7 @@ function savedConfig(model: CausalLM, config: LoadedModel["config"], dtype: Save
 /** JSON in which whole numbers of these fields have a decimal point. */
 function configText(record: Record<string, unknown>, floatFields: readonly string[]): string {
   const pointed = (text: string, field: string): string =>
-    text.replace(new RegExp(`^(  "${field}": -?\\d+)(,?)$`, "m"), "$1.0$2");
+    text.replace(new RegExp(`^( +"${field}": -?\\d+)(,?)$`, "m"), "$1.0$2");
   return `${floatFields.reduce(pointed, JSON.stringify(record, null, 2))}\n`;
 }
 

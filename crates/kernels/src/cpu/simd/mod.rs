@@ -8,6 +8,7 @@ mod avx2;
 mod avx512;
 mod block;
 mod dots;
+mod int8;
 mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
@@ -21,6 +22,7 @@ pub use avx2::Avx2;
 pub use avx512::Avx512;
 pub use block::{split, Block};
 pub use dots::Rows;
+pub use int8::products;
 pub use lanes::{
     exp, largest, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update, update2,
 };
