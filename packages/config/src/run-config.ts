@@ -116,6 +116,9 @@ export interface FinetuningConfig {
   boftBlockNum: number;
   boftNButterflyFactor: number;
   useDora: boolean;
+  pissaInit: boolean;
+  /** −1: exact. */
+  pissaIter: number;
   createNewAdapter: boolean;
   numVirtualTokens: number;
   promptTuningInit: "RANDOM" | "TEXT";

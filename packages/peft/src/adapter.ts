@@ -13,7 +13,16 @@ import type { LohaConfig } from "./loha/config.ts";
 import { loha } from "./loha/method.ts";
 import type { LoraConfig } from "./lora/config.ts";
 import { lora } from "./lora/method.ts";
-import type { AdapterLayer, AdapterLibrary, AttachedMethod, Attachment, Json, Method } from "./method.ts";
+import type {
+  AdapterLayer,
+  AdapterLibrary,
+  AdapterPart,
+  AttachedMethod,
+  Attachment,
+  Json,
+  Method,
+  NamedParameters,
+} from "./method.ts";
 import type { OftConfig } from "./oft/config.ts";
 import { oft } from "./oft/method.ts";
 import type { PrefixTuningConfig } from "./prefix-tuning/config.ts";
@@ -114,10 +123,14 @@ export class Adapter {
   }
 
   /** Trainable parameters with the names peft gives their tensors. */
-  *tensors(): Generator<readonly [name: string, parameter: Parameter]> {
-    if (this.#attached !== undefined) yield* this.#attached.adapterTensors();
+  tensors(): Generator<readonly [name: string, parameter: Parameter]> {
+    return this.#named((part) => part.adapterTensors());
+  }
+
+  *#named(of: (part: AdapterPart) => NamedParameters): Generator<readonly [name: string, parameter: Parameter]> {
+    if (this.#attached !== undefined) yield* of(this.#attached);
     for (const [path, layer] of this.#layers) {
-      for (const [name, parameter] of layer.adapterTensors()) yield [`base_model.model.${path}.${name}`, parameter];
+      for (const [name, parameter] of of(layer)) yield [`base_model.model.${path}.${name}`, parameter];
     }
     for (const [path, { weight, bias }] of this.#copies) {
       yield [`base_model.model.${path}.weight`, weight];
@@ -125,9 +138,9 @@ export class Adapter {
     }
   }
 
-  /** What an adapter file holds where it is not what trains; the caller disposes of it. */
-  derivedTensors(): readonly (readonly [name: string, parameter: Parameter])[] | undefined {
-    return this.#attached?.fileTensors?.();
+  /** What an adapter file holds; the caller disposes of those that are not among `tensors()`. */
+  fileTensors(): NamedParameters {
+    return [...this.#named((part) => part.fileTensors?.() ?? part.adapterTensors())];
   }
 
   /** The library whose file format the adapter has. */
@@ -137,7 +150,7 @@ export class Adapter {
 
   /** Whether checkpoints need a file of their own for what trains. */
   get isDerived(): boolean {
-    return this.#attached?.fileTensors !== undefined;
+    return [this.#attached, ...this.#layers.values()].some((part) => part?.fileTensors !== undefined);
   }
 
   /** Shapes that an adapter file for this model must hold. */

@@ -15,12 +15,14 @@ export { LoraLinear } from "./lora/layer.ts";
 export type {
   AdapterLayer,
   AdapterLibrary,
+  AdapterPart,
   AttachedMethod,
   Attachment,
   ConfigFormat,
   Json,
   Method,
   MethodConfig,
+  NamedParameters,
 } from "./method.ts";
 export { type OftConfig } from "./oft/config.ts";
 export { OftLinear } from "./oft/layer.ts";

@@ -55,6 +55,7 @@ const weightsOf = (folder: string): string =>
 describe.each<[name: string, words: readonly string[]]>([
   ["lora", []],
   ["dora", ["use_dora=true"]],
+  ["pissa", ["pissa_init=true"]],
   ["loha", ["finetuning_type=loha"]],
   ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
   ["oft", ["finetuning_type=oft", "oft_block_size=8"]],

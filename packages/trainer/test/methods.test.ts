@@ -52,6 +52,8 @@ it.each<[string, readonly string[]]>([
   ["lora", []],
   ["dora", ["use_dora=true"]],
   ["dora with rslora", ["use_dora=true", "use_rslora=true"]],
+  ["pissa", ["pissa_init=true"]],
+  ["pissa with dora", ["pissa_init=true", "pissa_iter=-1", "use_dora=true"]],
   ["loha", ["finetuning_type=loha", "lora_dropout=0"]],
   ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
   ["oft", ["finetuning_type=oft", "oft_block_size=8"]],

@@ -31,6 +31,8 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
     "Rotations in a row, each over channels twice as far apart; peft loads more than 1 with its CUDA extension only.",
   ),
   use_dora: flag(false, "DoRA: train the magnitude of every row of a weight beside its direction."),
+  pissa_init: flag(false, "PiSSA: start a new adapter from the leading singular vectors of every weight."),
+  pissa_iter: integer(16, { min: -1, max: 65_535 }, "Iterations that find these vectors; -1 finds them exactly."),
   create_new_adapter: flag(false, "Merge every given adapter and train a new one."),
   num_virtual_tokens: integer(20, { min: 1, max: 8192 }, "Length of what stands in front of every sequence."),
   prompt_tuning_init: choice("RANDOM", ["RANDOM", "TEXT"], "Virtual tokens start at random, or from a text."),

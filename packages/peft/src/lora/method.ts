@@ -14,7 +14,8 @@ function wrap(path: string, linear: Linear, config: LoraConfig): LoraLinear {
     );
   }
   const alpha = patterned(config.alphaPattern, path) ?? config.alpha;
-  const options = { path, r, scaling: scalingOf(config, r, alpha), dropout: config.dropout };
+  const { dropout, pissaIterations } = config;
+  const options = { path, r, scaling: scalingOf(config, r, alpha), dropout, pissaIterations };
   return config.useDora ? new DoraLinear(linear, options) : new LoraLinear(linear, options);
 }
 

@@ -29,6 +29,7 @@ const ofMethod =
   (...types: RunConfig["finetuningType"][]) =>
   ({ finetuningType }: RunConfig): boolean =>
     types.includes(finetuningType);
+const ofPissa = ({ pissaInit }: RunConfig): boolean => pissaInit;
 const ofBetas = ({ optim }: RunConfig): boolean => optim !== "sgd" && optim !== "adafactor";
 const ofAdamW = ({ optim }: RunConfig): boolean => optim === "adamw_torch" || optim === "adamw_8bit";
 const ofLoraPlus = ({ loraplusLrRatio }: RunConfig): boolean => loraplusLrRatio !== undefined;
@@ -78,6 +79,8 @@ const rules = {
   boftBlockNum: ofMethod("boft"),
   boftNButterflyFactor: ofMethod("boft"),
   useDora: ofAdapter,
+  pissaInit: ofAdapter,
+  pissaIter: ofPissa,
   createNewAdapter: ofAdapter,
   reductionFactor: ofBottleneck,
   nonLinearity: ofBottleneck,

@@ -236,6 +236,7 @@ const newConfigs = {
     dropout: config.loraDropout,
     useRslora: config.useRslora,
     useDora: config.useDora,
+    pissaIterations: config.pissaInit ? config.pissaIter : undefined,
     rankPattern: {},
     alphaPattern: {},
   }),
