@@ -25,10 +25,6 @@ def dora(**more):
     return lora(use_dora=True, **more)
 
 
-def pissa(**more):
-    return lora(init_lora_weights="pissa", **more)
-
-
 def loha(**more):
     from peft import LoHaConfig
 
@@ -40,9 +36,6 @@ METHODS = {
     "lora": (lora, {}),
     "dora": (dora, {"use_dora": True}),
     "dora with rslora": (lambda **more: dora(use_rslora=True, **more), {"use_dora": True, "use_rslora": True}),
-    "pissa": (pissa, {"pissa_init": True}),
-    "pissa with dora": (lambda **more: pissa(use_dora=True, **more), {"pissa_init": True, "pissa_iter": -1, "use_dora": True}),
-    "pissa with rslora": (lambda **more: pissa(use_rslora=True, **more), {"pissa_init": True, "use_rslora": True}),
     "loha": (loha, {"finetuning_type": "loha", "lora_dropout": 0}),
 }
 BASES = {"f32": torch.float32, "bf16": torch.bfloat16}

@@ -12,6 +12,7 @@ export { chooseTrained, type FreezeSettings } from "./freeze.ts";
 export { type LoraConfig } from "./lora/config.ts";
 export { DoraLinear } from "./lora/dora.ts";
 export { LoraLinear } from "./lora/layer.ts";
+export { Principal } from "./lora/pissa.ts";
 export type {
   AdapterLayer,
   AdapterLibrary,

@@ -39,8 +39,8 @@ const plainOnly: Readonly<Record<string, readonly unknown[]>> = {
   kasa_config: [null],
   velora_config: [null],
   monteclora_config: [null],
-  // Others change the base weights: a file made with one does not fit the plain base. That of exact PiSSA can be repeated.
-  init_lora_weights: [true, false, "gaussian", "orthogonal", "pissa"],
+  // Other initialisations change the base weights: a file made with one does not fit the plain base.
+  init_lora_weights: [true, false, "gaussian", "orthogonal"],
 };
 
 /** @throws {AdapterError} naming the key */
@@ -56,7 +56,6 @@ export function readLoraConfig(json: Json): LoraConfig {
     modulesToSave: names(json["modules_to_save"], "modules_to_save"),
     useRslora: json["use_rslora"] === true,
     useDora: json["use_dora"] === true,
-    ...(json["init_lora_weights"] === "pissa" && { pissaIterations: -1 }),
     rankPattern: pattern(json, "rank_pattern"),
     alphaPattern: pattern(json, "alpha_pattern"),
   };
