@@ -9,7 +9,7 @@ import test_curves
 import torch
 from cells import shown
 from conftest import our_logits, temper
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_adapters import ROWS, assert_close, logits_of, train_config
 from test_curves import compare, our_run, reference_run, relative
 from test_low_rank import BASES, assert_merged, base_of, exported, lora, save_base
@@ -31,6 +31,16 @@ def products(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return rest | {name: tensor @ tensors[name.replace("lora_B", "lora_A")] for name, tensor in tensors.items() if "lora_B" in name}
 
 
+def keep_magnitudes(model, folder: Path) -> None:
+    """Puts what peft's conversion leaves out, and warns of when it loads the file, where it belongs."""
+    from peft import get_peft_model_state_dict
+
+    tensors, _ = saved(folder)
+    magnitudes = {name: tensor for name, tensor in get_peft_model_state_dict(model).items() if "lora_magnitude_vector" in name}
+    assert magnitudes and not magnitudes.keys() & tensors.keys()
+    save_file(tensors | magnitudes, folder / "adapter_model.safetensors")
+
+
 @pytest.mark.parametrize("dtype", BASES)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_curve_and_the_converted_adapter_are_pefts(method: str, dtype: str, tmp_path: Path, monkeypatch) -> None:
@@ -47,20 +57,22 @@ def test_the_curve_and_the_converted_adapter_are_pefts(method: str, dtype: str, 
     log = reference_run(theirs, tmp_path / "theirs", 1e-2, 1.0)
     compare(our_run(tmp_path, 1e-2, 1.0, lora_rank=4, lora_alpha=8, pissa_init=True, pissa_iter=-1, **flags), log, slack=10)
     theirs.save_pretrained(final, path_initial_model_for_weight_conversion=str(tmp_path / "init"))
+    if "use_dora" in flags:
+        keep_magnitudes(theirs, final)
     (mine, settings), (other, reference) = saved(tmp_path / "ours"), saved(final)
     assert [settings[key] for key in ("r", "init_lora_weights")] == [reference[key] for key in ("r", "init_lora_weights")] == [8, True]
     assert settings["lora_alpha"] == pytest.approx(reference["lora_alpha"], rel=1e-12)
     assert {name: tensor.shape for name, tensor in mine.items()} == {name: tensor.shape for name, tensor in other.items()}
     mine, other = products(mine), products(other)
     for name in other:
-        assert relative(mine[name], other[name]) <= 1e-3, name
+        assert relative(mine[name], other[name]) <= 1e-4, name
     shown(method, dtype, "trains", "gradients")
 
     # peft's file of it here: plain LoRA of twice the rank on the whole base.
     loaded = PeftModel.from_pretrained(base_of(model), final).eval()
     assert_close(our_logits(model, ROWS, tmp_path, adapter=final), logits_of(loaded, ROWS), 1e-5)
     assert_merged(exported(model, final, tmp_path / "merged"), loaded, dtype)
-    shown(method, dtype, "loads from peft")
+    shown(method, dtype, "loads from peft", mark="n/a: peft's conversion loses the magnitudes" if "use_dora" in flags else "✓")
 
 
 @pytest.mark.parametrize("dtype", BASES)

@@ -26,11 +26,8 @@ export class Principal extends Module {
     this.#scaling = scaling;
     [this.first_A, this.first_B] = engine.noGrad(() =>
       engine.scope((): [Parameter, Parameter] => {
-        const [u, s, vt] = engine.backend.svd(slot, r, iterations, engine.key(stream)).map((x) => engine.adopt(x)) as [
-          Tensor,
-          Tensor,
-          Tensor,
-        ];
+        const [uSlot, sSlot, vtSlot] = engine.backend.svd(slot, r, iterations, engine.key(stream));
+        const [u, s, vt] = [engine.adopt(uSlot), engine.adopt(sSlot), engine.adopt(vtSlot)];
         const roots = mul(identity(engine, r), engine.adopt(engine.backend.unary("sqrt", scale(s, 1 / scaling).slot)));
         return [new Parameter(matmul(roots, vt)), new Parameter(matmul(u, roots))];
       }),
