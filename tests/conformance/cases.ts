@@ -74,6 +74,7 @@ const elementwise: Make[] = [
     const x = draw.floats(shape, 8);
     const run: Case["run"] = (k, t) => [
       ...(["exp", "logSigmoid", "step"] as const).map((kind) => k.unary(kind, x(k, t))),
+      k.unary("sqrt", k.binary("mul", x(k, t), x(k, t))),
       // Of negative numbers alone.
       k.unary("logOneMinusExp", k.scale(k.unary("exp", x(k, t)), -1)),
     ];
@@ -223,6 +224,16 @@ const rotations: Make[] = [
     const [x, order] = [draw.floats([n, d]), draw.ints(d, (i) => (i * 1009) % d)];
     const run: Case["run"] = (k, t) => [false, true].map((inverse) => k.permuteColumns(x(k, t), order(k), inverse));
     return { name: `permuteColumns [${n},${d}]`, run };
+  },
+];
+
+const decompositions: Make[] = [
+  (draw) => {
+    const [n, d] = [1 + draw.pick(ROWS), draw.pick(COLUMNS)];
+    const x = draw.floats([n, d]);
+    const rank = 1 + draw.below(Math.min(n, d, 16));
+    const run: Case["run"] = (k, t) => [-1, 2].flatMap((iterations) => k.svd(x(k, t), rank, iterations, key));
+    return { name: `svd [${n},${d}] of rank ${rank}`, run };
   },
 ];
 
@@ -444,6 +455,7 @@ const families: Make[] = [
   ...codecs,
   ...exact,
   ...rotations,
+  ...decompositions,
 ];
 const DRAWS = 16;
 

@@ -18,6 +18,7 @@ from test_adapters import ROWS, assert_close, logits_of, train_config
 from test_bottleneck import FIXTURES as OF_ADAPTERS
 from test_bottleneck import bottlenecked
 from test_low_rank import METHODS as LOW_RANK
+from test_low_rank import lora
 from test_multiplicative import CASES as MULTIPLICATIVE
 from test_virtual import OURS as VIRTUAL
 from test_virtual import method_of, peft_config
@@ -49,6 +50,8 @@ BASES = {
 # name → (configuration of peft, the settings here that make the same adapter)
 MERGED = {
     **LOW_RANK,
+    # What peft's conversion leaves is plain LoRA of twice the rank.
+    "pissa": (lambda: lora(r=8, lora_alpha=16), {"pissa_init": True, "pissa_iter": 4}),
     **{name: (MULTIPLICATIVE[name].config, MULTIPLICATIVE[name].keys) for name in ("ia3", "oft", "boft")},
 }
 KEPT = {method_of(name): (lambda name=name: peft_config(name, QLORA), VIRTUAL[name]) for name in ("prompt", "prefix")}

@@ -90,12 +90,12 @@ def test_curve_of_a_projected_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyP
     model = tmp_path / "model"
     save_tiny(model, seed=11)
     our_run(tmp_path, 0, 1.0, **OURS["projected prefix"], max_steps=1)
-    start = load_file(tmp_path / "ours" / "prompt_encoder.safetensors")
+    start = load_file(tmp_path / "ours" / "trained_parameters.safetensors")
     theirs = get_peft_model(base_of(model), peft_config("projected prefix", model))
     theirs.prompt_encoder["default"].load_state_dict(start)
     reference = reference_run(theirs, tmp_path / "theirs", 0.01, 1.0)
     compare(our_run(tmp_path, 0.01, 1.0, **OURS["projected prefix"], max_steps=30, overwrite_output_dir=True), reference, learned=0.98)
-    mine, other = load_file(tmp_path / "ours" / "prompt_encoder.safetensors"), theirs.prompt_encoder["default"].state_dict()
+    mine, other = load_file(tmp_path / "ours" / "trained_parameters.safetensors"), theirs.prompt_encoder["default"].state_dict()
     assert mine.keys() == other.keys()
     for key in other:
         assert relative(other[key], start[key]) > 0.03, "the reference hardly moved: the comparison would be empty"

@@ -91,6 +91,14 @@ record("logSigmoid", {"x": x}, F.logsigmoid(x))
 x = (-torch.logspace(-5, 1, 40)).float().double().requires_grad_(True)
 record("logOneMinusExp", {"x": x}, torch.log(-torch.expm1(x)))
 
+x = leaf(4, 7)
+record("sqrt", {"x": x}, torch.sqrt(x * x))
+for shape in ((5, 8), (8, 5)):
+    x = leaf(*shape)
+    u, s, vt = torch.linalg.svd(x, full_matrices=False)
+    # A product of the vectors has no sign to choose.
+    record(f"svd of {shape[0]} × {shape[1]}", {"x": x}, u[:, :3] @ vt[:3], {"s": s[:3]})
+
 out = Path(__file__).parents[2] / "fixtures" / "kernels"
 out.mkdir(parents=True, exist_ok=True)
 (out / "torch-ops.json").write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")

@@ -8,6 +8,7 @@ use kernels::error::{KernelError, Result as Checked};
 use kernels::host::Host;
 use kernels::maths::{Activation, Adafactor, AdamW, Binary, Layout, Lion, Sgd, Unary};
 use kernels::store::Slot;
+use kernels::svd::Method;
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
@@ -98,6 +99,7 @@ fn unary_kind(name: &str) -> Checked<Unary> {
         "exp" => Ok(Unary::Exp),
         "logSigmoid" => Ok(Unary::LogSigmoid),
         "logOneMinusExp" => Ok(Unary::LogOneMinusExp),
+        "sqrt" => Ok(Unary::Sqrt),
         "step" => Ok(Unary::Step),
         _ => Err(KernelError::argument("unary", format!("there is no kind {name:?}"))),
     }
@@ -423,6 +425,20 @@ impl NativeBackend {
     pub fn permute_columns(&self, x: f64, order: f64, inverse: bool) -> Result<f64> {
         let op = "permuteColumns";
         self.on(op, |b| b.permute_columns(slot(op, x)?, slot(op, order)?, inverse).map(number))
+    }
+
+    /// Exact where `iterations` is −1.
+    #[napi]
+    pub fn svd(&self, x: f64, rank: f64, iterations: f64, rng_key: RngKey) -> Result<Vec<f64>> {
+        let op = "svd";
+        self.on(op, |b| {
+            let (rank, key) = (extent(op, "rank", rank)?, key(op, rng_key)?);
+            let method = match iterations {
+                -1.0 => Method::Exact,
+                count => Method::Randomized { iterations: extent(op, "iterations", count)?, key },
+            };
+            b.svd(slot(op, x)?, rank, method).map(numbers)
+        })
     }
 
     #[napi]

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::maths::{Activation, Adafactor, AdamW, Binary, Layout, Lion, Sgd, Unary};
 use crate::rng::Key;
 use crate::store::Slot;
+use crate::svd::Method;
 
 pub trait Memory {
     fn alloc(&mut self, dtype: DType, shape: &[usize]) -> Result<Slot>;
@@ -65,6 +66,11 @@ pub trait Rotations {
     fn cayley_blocks(&mut self, q: Slot) -> Result<Slot>;
     fn matmul_blocks(&mut self, layout: Layout, a: Slot, b: Slot, size: usize) -> Result<Slot>;
     fn permute_columns(&mut self, x: Slot, order: Slot, inverse: bool) -> Result<Slot>;
+}
+
+pub trait Decompositions {
+    /// Of `rank` values: exact, or by so many power iterations from a draw.
+    fn svd(&mut self, x: Slot, rank: usize, method: Method) -> Result<[Slot; 3]>;
 }
 
 /// Inputs of the attention forward pass.
@@ -163,7 +169,9 @@ pub trait Optimizers {
     ) -> Result<()>;
 }
 
-pub trait Backend: Memory + Elementwise + Rows + Layers + Rotations + Attend + Losses + Random + Optimizers {
+pub trait Backend:
+    Memory + Elementwise + Rows + Layers + Rotations + Decompositions + Attend + Losses + Random + Optimizers
+{
     fn name(&self) -> &str;
     /// One line about the machine.
     fn description(&self) -> &str;

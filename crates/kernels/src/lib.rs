@@ -14,3 +14,4 @@ pub mod pool;
 pub mod reference;
 pub mod rng;
 pub mod store;
+pub mod svd;

@@ -88,6 +88,7 @@ pub enum Unary {
     Exp,
     LogSigmoid,
     LogOneMinusExp,
+    Sqrt,
     Step,
 }
 
@@ -101,6 +102,7 @@ impl Unary {
             // Each branch is exact where the other loses its digits (Mächler 2012).
             Unary::LogOneMinusExp if x > -std::f64::consts::LN_2 => (-x.exp_m1()).ln(),
             Unary::LogOneMinusExp => (-x.exp()).ln_1p(),
+            Unary::Sqrt => x.sqrt(),
             Unary::Step => f64::from(u8::from(x > 0.0)),
         }
     }

@@ -136,6 +136,9 @@ export interface FinetuningConfig {
   /** VeRA's random matrices are saved with the adapter. */
   saveProjection: boolean;
   useDora: boolean;
+  pissaInit: boolean;
+  /** −1: exact. */
+  pissaIter: number;
   createNewAdapter: boolean;
   numVirtualTokens: number;
   promptTuningInit: "RANDOM" | "TEXT";

@@ -366,6 +366,11 @@ describe("one wrong line", () => {
       "6:11: use_dora with finetuning_type: loha; use finetuning_type: lora",
     ],
     [
+      "PiSSA of another method",
+      "finetuning_type: loha\npissa_init: true",
+      "6:13: pissa_init with finetuning_type: loha; use finetuning_type: lora",
+    ],
+    [
       "dropout of a method that has none",
       "finetuning_type: loha\nlora_dropout: 0.1",
       "6:15: lora_dropout with finetuning_type: loha; LoHa has no dropout; remove it",

@@ -57,8 +57,8 @@ export interface RngKey {
 export type MatmulLayout = "nn" | "nt" | "tn";
 export type BinaryKind = "add" | "sub" | "mul";
 export type ActivationKind = "relu" | "silu" | "tanh";
-/** eˣ; log σ(x); log(1 − eˣ) for x < 0; max(x, 0); 1 where x > 0, else 0. */
-export type UnaryKind = "exp" | "logSigmoid" | "logOneMinusExp" | "step";
+/** eˣ; log σ(x); log(1 − eˣ) for x < 0; √x for x ≥ 0; 1 where x > 0, else 0. */
+export type UnaryKind = "exp" | "logSigmoid" | "logOneMinusExp" | "sqrt" | "step";
 
 /** AdamW with decoupled decay (Loshchilov & Hutter 2019), torch's order of operations. */
 export interface AdamWOptions {
@@ -227,6 +227,14 @@ export interface KernelBackend {
   matmulBlocks(layout: MatmulLayout, a: Slot, b: Slot, size: number): Slot;
   /** y[·, j] = x[·, order[j]] with a permutation order i32 [D]; the inverse: y[·, order[j]] = x[·, j]. */
   permuteColumns(x: Slot, order: Slot, inverse: boolean): Slot;
+
+  // ── decompositions, in f64 inside ───────────────────────────────────────────────────────────────────────────────
+  /**
+   * The `rank` largest singular values of x [N, D] (any float dtype or codec) and their vectors: x ≈ u · diag(s) · vt.
+   * Exact where `iterations` is −1; else by subspace iteration from a draw of `key` (Halko et al. 2011, algorithm 4.4).
+   * → [u [N,rank], s [rank], vt [rank,D]], s falling. Signs of a pair of vectors are as they come.
+   */
+  svd(x: Slot, rank: number, iterations: number, key: RngKey): [u: Slot, s: Slot, vt: Slot];
 
   // ── losses ──────────────────────────────────────────────────────────────────────────────────────────────────────
   /** gelu(gate) ⊙ up, gelu(x) = ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) */

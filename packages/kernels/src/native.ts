@@ -230,6 +230,10 @@ export class NativeBackend implements KernelBackend {
     return call("permuteColumns", () => this.#native.permuteColumns(x, order, inverse));
   }
 
+  svd(x: Slot, rank: number, iterations: number, key: RngKey): [u: Slot, s: Slot, vt: Slot] {
+    return call("svd", () => this.#native.svd(x, rank, iterations, key));
+  }
+
   geglu(gate: Slot, up: Slot): Slot {
     return call("geglu", () => this.#native.geglu(gate, up));
   }

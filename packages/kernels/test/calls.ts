@@ -90,6 +90,7 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   cayleyBlocks: (k) => [k.skewBlocks(floats(k, 2, 3), 3)],
   matmulBlocks: (k) => ["nn", floats(k, 4, 6), floats(k, 3, 6), 3],
   permuteColumns: (k) => [floats(k, 2, 3), ints(k, 2, 0, 1), false],
+  svd: (k) => [floats(k, 3, 4), 2, 3, key],
   geglu: (k) => [floats(k, 2, 3), floats(k, 2, 3)],
   gegluBackward: (k) => [floats(k, 2, 3), floats(k, 2, 3), floats(k, 2, 3)],
   linearCrossEntropy: (k) => [...head(k), true, true],

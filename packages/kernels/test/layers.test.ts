@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { openBackend } from "../src/index.ts";
 import type { ActivationKind, KernelBackend, Slot } from "../src/index.ts";
+import { key } from "./calls.ts";
 import { get, put } from "./support.ts";
 
 interface Stored {
@@ -34,6 +35,9 @@ const runs: Record<string, Run> = {
   exp: (k, at) => [["y", k.unary("exp", at("x"))]],
   logSigmoid: (k, at) => [["y", k.unary("logSigmoid", at("x"))]],
   logOneMinusExp: (k, at) => [["y", k.unary("logOneMinusExp", at("x"))]],
+  sqrt: (k, at) => [["y", k.unary("sqrt", k.binary("mul", at("x"), at("x")))]],
+  "svd of 5 × 8": decomposed(-1),
+  "svd of 8 × 5": decomposed(-1),
   rmsNorm(k, at) {
     const [y, rstd] = k.rmsNorm(at("x"), at("w"), 1e-5);
     const [dx, dw] = k.rmsNormBackward(at("g"), at("x"), at("w"), rstd, true) as [Slot, Slot];
@@ -85,6 +89,17 @@ const runs: Record<string, Run> = {
     ];
   },
 };
+
+/** A product of the vectors has no sign to choose. */
+function decomposed(iterations: number): Run {
+  return (k, at) => {
+    const [u, s, vt] = k.svd(at("x"), 3, iterations, key);
+    return [
+      ["y", k.matmul("nn", u, vt, 1)],
+      ["s", s],
+    ];
+  };
+}
 
 function attending(window: number, softCap: number): Run {
   return (k, at) => {

@@ -72,6 +72,9 @@ describe.each(["cpu", "reference"] as const)("the %s backend", (device) => {
     expect(() => k.binary("add", a, b)).toThrow(/^binary: b \[4, 5\] .* a \[2, 3\]/);
     expect(() => k.takeRows(b, ids)).toThrow(/^takeRows: ids\[1\] is 7, must be 0 … 3/);
     expect(() => k.sum(ids)).toThrow(/^sum: needs float tensors, got i32 \[2\]/);
+    expect(() => k.svd(a, 3, -1, key)).toThrow(/^svd: rank 3 of \[2, 3\] must be in 1 … 2/);
+    expect(() => k.svd(put(k, [1, NaN], [1, 2]), 1, -1, key)).toThrow(/^svd: x\[1\] is NaN, must be finite/);
+    expect(() => k.svd(a, 1, -2, key)).toThrow(/^svd: iterations must be a whole number/);
     expect(() => k.accumulate(a, k.reshape(a, [2, 3]), 1)).toThrow(/^accumulate: acc shares memory with x/);
   });
 

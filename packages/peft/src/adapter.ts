@@ -16,10 +16,12 @@ import { lora } from "./lora/method.ts";
 import type {
   AdapterLayer,
   AdapterLibrary,
+  AdapterPart,
   AttachedMethod,
   Attachment,
   Json,
   Method,
+  NamedParameters,
   SharedTensors,
 } from "./method.ts";
 import type { OftConfig } from "./oft/config.ts";
@@ -131,12 +133,16 @@ export class Adapter {
     }
   }
 
-  /** What an adapter's file holds, under peft's names: what trains, and what the layers share. */
-  *tensors(): Generator<readonly [name: string, parameter: Parameter]> {
-    if (this.#attached !== undefined) yield* this.#attached.adapterTensors();
+  /** What trains and what the layers share, with the names peft gives their tensors. */
+  tensors(): Generator<readonly [name: string, parameter: Parameter]> {
+    return this.#named((part) => part.adapterTensors());
+  }
+
+  *#named(of: (part: AdapterPart) => NamedParameters): Generator<readonly [name: string, parameter: Parameter]> {
+    if (this.#attached !== undefined) yield* of(this.#attached);
     if (this.#shared !== undefined) yield* this.#shared.adapterTensors();
     for (const [path, layer] of this.#layers) {
-      for (const [name, parameter] of layer.adapterTensors()) yield [`base_model.model.${path}.${name}`, parameter];
+      for (const [name, parameter] of of(layer)) yield [`base_model.model.${path}.${name}`, parameter];
     }
     for (const [path, { weight, bias }] of this.#copies) {
       yield [`base_model.model.${path}.weight`, weight];
@@ -144,9 +150,9 @@ export class Adapter {
     }
   }
 
-  /** What an adapter file holds where it is not what trains; the caller disposes of it. */
-  derivedTensors(): readonly (readonly [name: string, parameter: Parameter])[] | undefined {
-    return this.#attached?.fileTensors?.();
+  /** What an adapter file holds; the caller disposes of those that are not among `tensors()`. */
+  fileTensors(): NamedParameters {
+    return [...this.#named((part) => part.fileTensors?.() ?? part.adapterTensors())];
   }
 
   /** The library whose file format the adapter has. */
@@ -156,7 +162,7 @@ export class Adapter {
 
   /** Whether checkpoints need a file of their own for what trains. */
   get isDerived(): boolean {
-    return this.#attached?.fileTensors !== undefined;
+    return [this.#attached, ...this.#layers.values()].some((part) => part?.fileTensors !== undefined);
   }
 
   /** Shapes that an adapter file for this model must hold. */

@@ -12,15 +12,18 @@ export { chooseTrained, type FreezeSettings } from "./freeze.ts";
 export { type LoraConfig } from "./lora/config.ts";
 export { DoraLinear } from "./lora/dora.ts";
 export { LoraLinear } from "./lora/layer.ts";
+export { Principal } from "./lora/pissa.ts";
 export type {
   AdapterLayer,
   AdapterLibrary,
+  AdapterPart,
   AttachedMethod,
   Attachment,
   ConfigFormat,
   Json,
   Method,
   MethodConfig,
+  NamedParameters,
   SharedTensors,
 } from "./method.ts";
 export { type OftConfig } from "./oft/config.ts";

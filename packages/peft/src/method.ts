@@ -14,10 +14,22 @@ export interface MethodConfig {
   modulesToSave: readonly string[];
 }
 
-/** A projection with an adapter around it. */
-export interface AdapterLayer extends Projection {
-  /** What trains, under the names that follow the module's path in peft's files, as "lora_A.weight". */
-  adapterTensors(): readonly (readonly [name: string, parameter: Parameter])[];
+/** Parameters of an adapter under the names of its file. */
+export type NamedParameters = readonly (readonly [name: string, parameter: Parameter])[];
+
+/** What an adapter consists of, wherever it sits. */
+export interface AdapterPart {
+  /** What trains. */
+  adapterTensors(): NamedParameters;
+  /**
+   * What the file holds where that is made from what trains: made anew with each call but for what is in
+   * `adapterTensors` too; the caller disposes of it. Checkpoints hold what trains beside it.
+   */
+  readonly fileTensors?: (() => NamedParameters) | undefined;
+}
+
+/** A projection with an adapter around it; names follow the module's path in peft's files, as "lora_A.weight". */
+export interface AdapterLayer extends Projection, AdapterPart {
   /** Writes the adapter into the base weight, frees its own tensors and returns the base. */
   merge(): Linear;
 }
@@ -65,12 +77,8 @@ export interface AttachedMethod<C extends MethodConfig> extends ConfigFormat<C> 
   attach(model: CausalLM, config: C, tokenize?: (text: string) => readonly number[]): Attachment;
 }
 
-/** What a method attached to a model. */
-export interface Attachment {
-  /** What trains, under the whole names of the adapter's file. */
-  adapterTensors(): readonly (readonly [name: string, parameter: Parameter])[];
+/** What a method attached to a model; names are whole. */
+export interface Attachment extends AdapterPart {
   /** What takes the place of the model's own modules, by path. */
   modules?: ReadonlyMap<string, Module>;
-  /** What the file holds where that is made from what trains: made anew with each call, the caller disposes of it. */
-  fileTensors?(): readonly (readonly [name: string, parameter: Parameter])[];
 }

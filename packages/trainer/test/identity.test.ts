@@ -34,6 +34,7 @@ it.each<[Record<string, unknown>, string[]]>([
   [{ loraplus_lr_ratio: 16 }, ["loraplus_lr_ratio none → 16", "loraplus_lr_embedding none → 0.000001"]],
   [{ use_rslora: true }, ["use_rslora false → true"]],
   [{ use_dora: true }, ["use_dora false → true"]],
+  [{ pissa_init: true }, ["pissa_init false → true", "pissa_iter none → 16"]],
   [{ seed: 1 }, ["seed 42 → 1"]],
   [{ data_seed: 1 }, ["data_seed none → 1"]],
   [{ per_device_train_batch_size: 3 }, ["per_device_train_batch_size 8 → 3"]],

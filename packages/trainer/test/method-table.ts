@@ -3,6 +3,7 @@ export const methods: readonly [name: string, words: readonly string[]][] = [
   ["lora", ["lora_dropout=0.1"]],
   ["dora", ["use_dora=true", "lora_dropout=0.1"]],
   ["dora with rslora", ["use_dora=true", "use_rslora=true", "lora_dropout=0.1"]],
+  ["pissa", ["pissa_init=true"]],
   ["loha", ["finetuning_type=loha"]],
   ["ia3", ["finetuning_type=ia3", "ia3_target=q_proj,down_proj", "feedforward_modules=down_proj"]],
   ["oft", ["finetuning_type=oft", "oft_block_size=8"]],

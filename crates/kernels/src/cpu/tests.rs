@@ -235,7 +235,7 @@ fn unary<R: Real>(maths: &dyn Maths<R>, kind: Unary, length: usize) -> Vec<f64> 
 
 #[test]
 fn functions_of_one_number_are_right() {
-    for kind in [Unary::Exp, Unary::LogSigmoid, Unary::LogOneMinusExp, Unary::Step] {
+    for kind in [Unary::Exp, Unary::LogSigmoid, Unary::LogOneMinusExp, Unary::Sqrt, Unary::Step] {
         for length in [1, 7, 70_000] {
             conforms!(unary(kind, length));
         }

@@ -6,6 +6,7 @@ mod adafactor;
 mod adamw_8bit;
 mod attention;
 mod check;
+mod decompositions;
 mod elementwise;
 mod layers;
 mod losses;

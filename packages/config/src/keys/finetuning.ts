@@ -37,6 +37,8 @@ export const finetuningKeys: KeyTable<WrittenFinetuning> = {
   projection_prng_key: integer(0, { min: 0, max: Number.MAX_SAFE_INTEGER }, "Seed of VeRA's random matrices."),
   save_projection: flag(true, "Save VeRA's random matrices too; otherwise they are made again from their seed."),
   use_dora: flag(false, "DoRA: train the magnitude of every row of a weight beside its direction."),
+  pissa_init: flag(false, "PiSSA: start a new adapter from the leading singular vectors of every weight."),
+  pissa_iter: integer(16, { min: -1, max: 65_535 }, "Iterations that find these vectors; -1 finds them exactly."),
   create_new_adapter: flag(false, "Merge every given adapter and train a new one."),
   num_virtual_tokens: integer(20, { min: 1, max: 8192 }, "Length of what stands in front of every sequence."),
   prompt_tuning_init: choice("RANDOM", ["RANDOM", "TEXT"], "Virtual tokens start at random, or from a text."),

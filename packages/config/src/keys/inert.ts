@@ -52,6 +52,8 @@ export const inertKeys: Readonly<Record<string, InertKey>> = {
   mix_strategy: only("concat"),
   model_revision: only("main"),
   num_beams: only(1),
+  // An adapter of PiSSA is always saved converted: unconverted, peft would load another one than was trained.
+  pissa_convert: anyValue,
   preprocessing_batch_size: only(1000),
   report_to: only("none"),
   save_safetensors: only(true),

@@ -16,7 +16,7 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
     fp8: false, fp8_backend: "auto", fp8_enable_fsdp_float8_all_gather: false, pure_bf16: false,
   }],
   ["there is no such tuning method", {
-    pissa_init: false, pissa_iter: 16, pissa_convert: false, use_llama_pro: false,
+    use_llama_pro: false,
     freeze_language_model: false, mixture_of_depths: null, shift_attn: false, adapter_folder: null,
   }],
   ["rotations train without dropout (peft has the key and never applies it to OFT)", { module_dropout: 0, boft_dropout: 0 }],

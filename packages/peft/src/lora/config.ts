@@ -11,6 +11,11 @@ export interface LoraConfig extends MethodConfig {
   useRslora: boolean;
   /** DoRA (Liu et al. 2024): a magnitude for each row beside the direction. */
   useDora: boolean;
+  /**
+   * PiSSA (Meng et al. 2024): training starts from the base's leading singular vectors, which the base goes without. So
+   * many iterations find them; -1: exactly. The file is plain LoRA of twice the rank.
+   */
+  pissaIterations?: number | undefined;
   /** Exceptions to r and α by module name. */
   rankPattern: Readonly<Record<string, number>>;
   alphaPattern: Readonly<Record<string, number>>;
@@ -56,8 +61,24 @@ export function readLoraConfig(json: Json): LoraConfig {
   };
 }
 
+/** The plain LoRA that an adapter is saved as: for PiSSA, [A; A₀] and [B, −B₀] of twice the rank and the same s. */
+function saved(config: LoraConfig): LoraConfig {
+  if (config.pissaIterations === undefined) return config;
+  const factor = config.useRslora ? Math.SQRT2 : 2;
+  const times = (pattern: LoraConfig["rankPattern"], by: number): LoraConfig["rankPattern"] =>
+    Object.fromEntries(Object.entries(pattern).map(([name, value]) => [name, by * value]));
+  return {
+    ...config,
+    r: 2 * config.r,
+    alpha: factor * config.alpha,
+    rankPattern: times(config.rankPattern, 2),
+    alphaPattern: times(config.alphaPattern, factor),
+  };
+}
+
 /** Every field that peft 0.21 writes, keys sorted as it sorts them. */
-export function writeLoraConfig(config: LoraConfig, targetModules: readonly string[], baseModel: string): Json {
+export function writeLoraConfig(made: LoraConfig, targetModules: readonly string[], baseModel: string): Json {
+  const config = saved(made);
   const fields: Record<string, unknown> = {
     alora_invocation_tokens: null,
     alpha_pattern: config.alphaPattern,

@@ -1,5 +1,6 @@
 import { Parameter, type Linear } from "@welltempered/nn";
 import { add, matmul, mul, residualAdd, scale, sub, type Tensor } from "@welltempered/tensor";
+import type { NamedParameters } from "../method.ts";
 import { weightCopy } from "../weight.ts";
 import { LoraLinear, type LoraLayerOptions } from "./layer.ts";
 
@@ -23,13 +24,23 @@ export class DoraLinear extends LoraLinear {
   override forward(x: Tensor): Tensor {
     const { base } = this;
     const dropped = this.dropped(x);
-    const product = mul(this.addProduct(withoutBias(base, dropped), dropped), this.#ratio());
-    if (dropped !== x) return residualAdd(product, base.forward(sub(x, dropped)));
+    const product = mul(this.addProduct(this.#withoutBias(dropped), dropped), this.#ratio());
+    if (dropped !== x) return residualAdd(product, this.baseProduct(sub(x, dropped)));
     return base.bias === undefined ? product : add(product, base.bias.tensor);
   }
 
   override adapterTensors(): [name: string, parameter: Parameter][] {
     return [...super.adapterTensors(), ["lora_magnitude_vector", this.lora_magnitude_vector]];
+  }
+
+  protected override converted(): NamedParameters {
+    return [...super.converted(), ["lora_magnitude_vector", this.lora_magnitude_vector]];
+  }
+
+  /** `baseProduct` of a projection that may add a bias. */
+  #withoutBias(x: Tensor): Tensor {
+    const y = this.baseProduct(x);
+    return this.base.bias === undefined ? y : sub(y, this.base.bias.tensor);
   }
 
   /** (m ⊘ n) ⊙ V over the rows of V. */
@@ -47,12 +58,6 @@ export class DoraLinear extends LoraLinear {
       engine.noGrad(() => engine.scope(() => inverseNorms(super.adaptedWeight()))),
     );
   }
-}
-
-/** W x of a projection that may add a bias. */
-function withoutBias(base: Linear, x: Tensor): Tensor {
-  const y = base.forward(x);
-  return base.bias === undefined ? y : sub(y, base.bias.tensor);
 }
 
 /** 1/‖v‖ of each row: RMSNorm's 1/√(mean(v²)), over √D.  v [N,D] → [N] */

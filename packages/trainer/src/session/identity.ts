@@ -30,6 +30,7 @@ const ofMethod =
   (...types: RunConfig["finetuningType"][]) =>
   ({ finetuningType }: RunConfig): boolean =>
     types.includes(finetuningType);
+const ofPissa = ({ pissaInit }: RunConfig): boolean => pissaInit;
 const ofBetas = ({ optim }: RunConfig): boolean => optim !== "sgd" && optim !== "adafactor";
 const ofAdamW = ({ optim }: RunConfig): boolean => optim === "adamw_torch" || optim === "adamw_8bit";
 const ofLoraPlus = ({ loraplusLrRatio }: RunConfig): boolean => loraplusLrRatio !== undefined;
@@ -86,6 +87,8 @@ const rules = {
   projectionPrngKey: ofMethod("vera"),
   saveProjection: ofMethod("vera"),
   useDora: ofAdapter,
+  pissaInit: ofAdapter,
+  pissaIter: ofPissa,
   createNewAdapter: ofAdapter,
   reductionFactor: ofBottleneck,
   nonLinearity: ofBottleneck,

@@ -254,6 +254,7 @@ const newConfigs = {
     dropout: config.loraDropout,
     useRslora: config.useRslora,
     useDora: config.useDora,
+    pissaIterations: config.pissaInit ? config.pissaIter : undefined,
     rankPattern: {},
     alphaPattern: {},
   }),

@@ -54,12 +54,13 @@ export async function saveTrained(
   });
   const written = (parameters: Iterable<readonly [string, Parameter]>): TensorToWrite[] =>
     [...parameters].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
-  const derived = adapter.derivedTensors();
-  const tensors = written(derived ?? adapter.tensors());
+  const trained = new Set([...adapter.tensors()].map(([, parameter]) => parameter));
+  const saved = adapter.fileTensors();
+  const tensors = written(saved);
   try {
     await writeAdapterFolder(folder, { library, config: adapter.toJson(config.modelNameOrPath), tensors, readme });
   } finally {
-    for (const [, parameter] of derived ?? []) parameter.dispose();
+    for (const [, parameter] of saved) if (!trained.has(parameter)) parameter.dispose();
   }
   if (adapter.isDerived) await writeSafetensors(join(folder, trainedFile(adapter)), written(adapter.tensors()));
   await saveValueHead(folder, engine, loaded.model);
@@ -68,7 +69,7 @@ export async function saveTrained(
 
 /** Where the parameters lie that train; peft's file may hold what they make instead. */
 export const trainedFile = ({ isDerived, library }: Adapter): string =>
-  isDerived ? "prompt_encoder.safetensors" : adapterWeights[library];
+  isDerived ? "trained_parameters.safetensors" : adapterWeights[library];
 
 export interface SaveModelOptions {
   dtype: SavedDtype;
