@@ -123,7 +123,7 @@ fn a_linear_layer_in_int8_gives_the_numbers_of_bitsandbytes() {
     let mut x = matrix(7, 131);
     (x[2 * 131 + 3], x[4 * 131 + 40], x[6 * 131 + 40]) = (17.5, -6.0, 30.25);
     x[5 * 131..6 * 131].fill(0.0);
-    for mut host in [Host::cpu(2), Host::reference()] {
+    for mut host in [Host::cpu(2, false), Host::reference()] {
         for (name, codec) in [("outliers", "llm_int8/6"), ("whole", "llm_int8/0")] {
             let codec = DType::from_name(codec).unwrap();
             let w = host.upload(codec, &[33, 131], &fixture("llm-int8/weight.bytes")).unwrap();

@@ -78,7 +78,7 @@ describe.each(bases)("on %s", (base, quantized, exact = []) => {
 
   it("the layers are held in codes", () => {
     // Seven in each of two layers, and the embedding of the GGUF file.
-    expect(notices.join()).toMatch(/^1[45] quantised weights are written as f32;/);
+    expect(notices.join()).toMatch(/^1[45] quantised weights are written as f32/);
   });
 
   describe.each(methods.filter(([name]) => !isRefused(name, quantized)))("%s", (name, words) => {

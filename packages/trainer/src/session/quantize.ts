@@ -113,11 +113,12 @@ export function quantizeAgain(model: CausalLM, codec: BitsandbytesCodec): void {
 
 /** An export is written in a float dtype, whatever the weights are held in, unless codes are asked for. */
 export function tellExpanded(model: CausalLM, dtype: string, emit: Emit): void {
-  const count = [...model.namedParameters()].filter(([, { tensor }]) => isCodec(tensor.dtype)).length;
-  if (count > 0)
+  const codecs = [...model.namedParameters()].map(([, { tensor }]) => tensor.dtype).filter(isCodec);
+  const hint = codecs.some(isBitsandbytes) ? "; export_quantized: true keeps bitsandbytes' codes" : "";
+  if (codecs.length > 0)
     emit({
       type: "notice",
       level: "warning",
-      message: `${count} quantised weights are written as ${dtype}; export_quantized: true keeps bitsandbytes' codes`,
+      message: `${codecs.length} quantised weights are written as ${dtype}${hint}`,
     });
 }
