@@ -60,6 +60,7 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [fromText && !v.promptTuningInitText, "prompt_tuning_init", "prompt_tuning_init: TEXT without a text", "set prompt_tuning_init_text"],
     [!fromText && v.promptTuningInitText !== undefined, "prompt_tuning_init_text", "prompt_tuning_init_text is not used", "set finetuning_type: prompt_tuning and prompt_tuning_init: TEXT"],
     [v.finetuningType !== "lora" && v.useDora, "use_dora", `use_dora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
+    [v.finetuningType === "prefix_tuning" && v.gradientCheckpointing, "gradient_checkpointing", "gradient_checkpointing with finetuning_type: prefix_tuning, whose keys and values come from outside the layers", "remove it"],
     [v.finetuningType !== "lora" && v.pissaInit, "pissa_init", `pissa_init with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.finetuningType === "loha" && v.loraDropout > 0, "lora_dropout", "lora_dropout with finetuning_type: loha", "LoHa has no dropout; remove it"],
     [v.finetuningType !== "lora" && v.loraplusLrRatio !== undefined, "loraplus_lr_ratio", `loraplus_lr_ratio with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],

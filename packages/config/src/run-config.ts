@@ -199,6 +199,8 @@ export interface TrainingConfig {
   adamEpsilon: number;
   /** 0 switches clipping off. */
   maxGradNorm: number;
+  /** Layers are computed again in backward. */
+  gradientCheckpointing: boolean;
   /** Frozen weights and saved activations in bf16, and products where the machine is faster so. */
   bf16: boolean;
   /** α of NEFTune's noise; undefined is off. */

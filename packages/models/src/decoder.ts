@@ -11,7 +11,7 @@ import {
   type PackedRows,
   type RmsNorm,
 } from "@welltempered/nn";
-import { ropeTable, scale, type Engine, type Tensor } from "@welltempered/tensor";
+import { recompute, ropeTable, scale, type Engine, type Tensor } from "@welltempered/tensor";
 import type { Pass } from "./attention.ts";
 import type { DecoderConfig } from "./decoder-config.ts";
 import type { DecoderLayer } from "./decoder-layer.ts";
@@ -85,8 +85,13 @@ export class DecoderLM extends CausalLM {
   decode(embedded: Tensor, rows: PackedRows, cache?: KeyValueStore): Tensor {
     const pass = this.#pass(rows, cache);
     let x = embedded;
-    // A scope a layer: what no backward pass needs is freed at once.
-    for (const layer of this.model.layers) x = this.#engine.scope(() => layer.forward(x, pass));
+    const again = this.recomputes && this.training && cache === undefined;
+    for (const layer of this.model.layers) {
+      x = again
+        ? recompute(this.#engine, [x], ([input = x]) => layer.forward(input, pass))
+        : // A scope a layer: what no backward pass needs is freed at once.
+          this.#engine.scope(() => layer.forward(x, pass));
+    }
     cache?.advance(rows);
     return this.model.norm.forward(x);
   }

@@ -35,6 +35,10 @@ export const trainingKeys: KeyTable<WrittenTraining> = {
     false,
     "Frozen weights and waiting activations in bf16; large products too, where the CPU multiplies bf16 faster.",
   ),
+  gradient_checkpointing: flag(
+    false,
+    "Keep each layer's input alone and compute the layer again in backward: memory for time.",
+  ),
   optim: choice(
     "adamw_torch_fused",
     ["adamw_torch", "adamw_torch_fused", "adamw_8bit", "adamw_bnb_8bit", "adafactor", "lion_32bit", "sgd"],

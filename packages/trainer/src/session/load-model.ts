@@ -116,6 +116,7 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize, e
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
   model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
   model.sharesPrefixes = config.sharePrefixes;
+  model.recomputes = config.gradientCheckpointing;
   const settings = vocabulary === undefined ? config : trainsVocabulary(config, model);
   const adapter = isAdapterType(config.finetuningType)
     ? attach(engine, model, settings, { record: base.config, tokenize, emit })
