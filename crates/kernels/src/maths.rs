@@ -67,6 +67,14 @@ pub enum Layout {
     Tn,
 }
 
+/// What happens to the old values of a product's output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beta {
+    /// They hold anything.
+    Overwrite,
+    Add,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Binary {
     Add,
@@ -200,9 +208,20 @@ pub trait Maths<R: Real>: Send + Sync {
     fn take_rows(&self, table: Floats<R>, d: usize, ids: &[i32], y: &mut [R]);
     fn scatter_add_rows(&self, g: &[R], d: usize, ids: &[i32], y: &mut [R]);
 
-    /// c += alpha · op(a) · op(b); c arrives zeroed unless the caller accumulates.
+    /// c = alpha · op(a) · op(b), or added to c.
     #[allow(clippy::too_many_arguments)]
-    fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]);
+    fn matmul(
+        &self,
+        layout: Layout,
+        m: usize,
+        n: usize,
+        k: usize,
+        alpha: R,
+        a: Floats<R>,
+        b: Floats<R>,
+        beta: Beta,
+        c: &mut [R],
+    );
 
     /// x `[N,H·D]`, w `[D]`, rstd `[N·H]`
     fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);

@@ -3,7 +3,7 @@ use super::{check, in_compute_dtype, integers, Compute, Host};
 use crate::backend::Layers;
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
-use crate::maths::{Activation, Layout};
+use crate::maths::{Activation, Beta, Layout};
 use crate::store::{Slot, Tensor};
 
 /// M, N, K of a product.
@@ -148,26 +148,30 @@ impl Layers for Host {
 }
 
 impl Host {
-    fn multiply<R: Compute>(&self, job: &Product, c: &mut [R]) -> Result<()> {
+    fn multiply<R: Compute>(&self, job: &Product, beta: Beta, c: &mut [R]) -> Result<()> {
         let (m, n, k) = job.extents;
         if m * n * k == 0 {
             return Ok(());
         }
         let (a, b) = (stored(job.a), stored(job.b));
         let alpha = R::from_f64(job.alpha);
-        R::maths(self, "matmul")?.matmul(job.layout, m, n, k, alpha, a.floats(), b.floats(), c);
+        R::maths(self, "matmul")?.matmul(job.layout, m, n, k, alpha, a.floats(), b.floats(), beta, c);
         Ok(())
     }
 
     fn matmul_new<R: Compute>(&mut self, job: &Product) -> Result<Slot> {
-        let mut c = self.zeros::<R>("matmul", &[job.extents.0, job.extents.1])?;
-        self.multiply::<R>(job, c.view_mut())?;
+        let shape = [job.extents.0, job.extents.1];
+        let mut c = match job.extents.2 {
+            0 => self.zeros::<R>("matmul", &shape)?,
+            _ => self.unset::<R>("matmul", &shape)?,
+        };
+        self.multiply::<R>(job, Beta::Overwrite, c.view_mut())?;
         self.keep("matmul", c)
     }
 
     fn matmul_into<R: Compute>(&mut self, job: &Product, c: &Tensor) -> Result<()> {
         check::dtype_is("matmul", "into", c, R::DTYPE)?;
-        self.multiply::<R>(job, &mut c.view_mut())
+        self.multiply::<R>(job, Beta::Add, &mut c.view_mut())
     }
 
     fn rms_norm_in<R: Compute>(&mut self, x: &Tensor, w: &Tensor, epsilon: f64) -> Result<[Slot; 2]> {

@@ -16,7 +16,7 @@ mod rows;
 
 use crate::dynamic_code::Quantized;
 use crate::maths::{
-    Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
+    Activation, Adafactor, AdamW, AttentionShape, Beta, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
 };
 use crate::rng::Key;
 
@@ -60,8 +60,19 @@ impl<R: Real> Maths<R> for Naive {
         rows::scatter_add_rows(g, d, ids, y);
     }
 
-    fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]) {
-        matmul::matmul(layout, [m, n, k], alpha, a, b, c);
+    fn matmul(
+        &self,
+        layout: Layout,
+        m: usize,
+        n: usize,
+        k: usize,
+        alpha: R,
+        a: Floats<R>,
+        b: Floats<R>,
+        beta: Beta,
+        c: &mut [R],
+    ) {
+        matmul::matmul(layout, [m, n, k], alpha, a, b, beta, c);
     }
 
     fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]) {

@@ -4,6 +4,7 @@
 //! or two neighbours of the depth in bf16 (see pairs.rs).
 
 use super::{Block, Simd};
+pub use crate::maths::Beta;
 
 /// How two slots are multiplied and added up.
 pub trait Step<S: Simd>: Copy {
@@ -37,13 +38,6 @@ pub struct Tall<'a> {
     pub stride: usize,
 }
 
-/// What happens to the old values of c.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Beta {
-    Overwrite,
-    Add,
-}
-
 super::kernel! {
     /// c = alpha · a `[m,k]` · b `[k,n]`, or added to c.
     pub fn product<S>(s, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
@@ -54,7 +48,16 @@ super::kernel! {
 /// As `product`, over `k` slots of any kind.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-pub fn multiply<S: Simd, P: Step<S>>(s: S, how: P, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
+pub fn multiply<S: Simd, P: Step<S>>(
+    s: S,
+    how: P,
+    alpha: f32,
+    k: usize,
+    a: Strided,
+    b: Tall,
+    c: &mut Block,
+    beta: Beta,
+) {
     let (m, n) = (c.rows(), c.columns());
     if m == 0 || n == 0 {
         return;
