@@ -1,6 +1,6 @@
-//! c = alpha · op(a) · op(b), or added to c. c is cut into a grid of blocks, one task each; a task walks over the depth in slices that
-//! fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register tile. No
-//! more of a weight in bf16 or in blocks ever exists in f32 than these panels.
+//! c = alpha · op(a) · op(b), or added to c. c is cut into a grid of blocks, one task each; a task walks over the depth in
+//! slices that fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register
+//! tile. No more of a weight in bf16 or in blocks ever exists in f32 than these panels.
 
 use super::expand::expand;
 use super::packing::{InBf16, InF32, Packing};
