@@ -6,8 +6,9 @@ import { machine } from "./lib/machine.mjs";
 import { save, show } from "./lib/report.mjs";
 import * as loraStep from "./lora-step/bench.mjs";
 import * as qlora from "./qlora/bench.mjs";
+import * as roof from "./roof/bench.mjs";
 
-const benches = { "lora-step": loraStep, qlora, docker, help };
+const benches = { "lora-step": loraStep, qlora, docker, help, roof };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

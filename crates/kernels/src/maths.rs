@@ -68,6 +68,14 @@ pub enum Layout {
     Tn,
 }
 
+/// What happens to the old values of a product's output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beta {
+    /// They hold anything.
+    Overwrite,
+    Add,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Binary {
     Add,
@@ -203,9 +211,20 @@ pub trait Maths<R: Real>: Send + Sync {
     fn take_rows(&self, table: Floats<R>, d: usize, ids: &[i32], y: &mut [R]);
     fn scatter_add_rows(&self, g: &[R], d: usize, ids: &[i32], y: &mut [R]);
 
-    /// c += alpha · op(a) · op(b); c arrives zeroed unless the caller accumulates.
+    /// c = alpha · op(a) · op(b), or added to c.
     #[allow(clippy::too_many_arguments)]
-    fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]);
+    fn matmul(
+        &self,
+        layout: Layout,
+        m: usize,
+        n: usize,
+        k: usize,
+        alpha: R,
+        a: Floats<R>,
+        b: Floats<R>,
+        beta: Beta,
+        c: &mut [R],
+    );
 
     /// c += alpha · a · wᵀ with a `[m, w.columns]`, by the rules of the codec.
     fn linear_int8(&self, m: usize, alpha: R, a: Floats<R>, w: RowCodes, c: &mut [R]);

@@ -62,20 +62,6 @@ const FP4: [f32; 16] = [
 const NF4_ORDER: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 const FP4_ORDER: [u8; 16] = [11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3];
 
-static NF4_PAIRS: [[f32; 2]; 256] = pairs(&NF4);
-static FP4_PAIRS: [[f32; 2]; 256] = pairs(&FP4);
-
-/// Both values of a byte.
-const fn pairs(values: &[f32; 16]) -> [[f32; 2]; 256] {
-    let mut pairs = [[0.0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [values[byte >> 4], values[byte & 15]];
-        byte += 1;
-    }
-    pairs
-}
-
 impl Table {
     fn name(self) -> &'static str {
         match self {
@@ -84,18 +70,18 @@ impl Table {
         }
     }
 
-    fn pairs(self) -> &'static [[f32; 2]; 256] {
+    fn values(self) -> &'static [f32; 16] {
         match self {
-            Table::Nf4 => &NF4_PAIRS,
-            Table::Fp4 => &FP4_PAIRS,
+            Table::Nf4 => &NF4,
+            Table::Fp4 => &FP4,
         }
     }
 
     /// Codes by value, and the middles between neighbours.
     fn thresholds(self) -> (&'static [u8; 16], [f32; 15]) {
         let (values, order) = match self {
-            Table::Nf4 => (&NF4, &NF4_ORDER),
-            Table::Fp4 => (&FP4, &FP4_ORDER),
+            Table::Nf4 => (self.values(), &NF4_ORDER),
+            Table::Fp4 => (self.values(), &FP4_ORDER),
         };
         let value = |i: usize| values[usize::from(order[i])];
         (order, std::array::from_fn(|i| (value(i) + value(i + 1)) / 2.0))
@@ -137,6 +123,24 @@ impl FourBit {
         DynamicCode::signed().values()[usize::from(codes[block])] * f32_at(nested, block / NESTED) + offset
     }
 
+    /// Calls `f` with the table, all codes, the first element, absmax and place of each block, or part of one, of
+    /// elements `start` … `start + out.len()`.
+    #[inline(always)]
+    pub fn each_block(
+        &self,
+        bytes: &[u8],
+        extent: Extent,
+        start: usize,
+        out: &mut [f32],
+        f: impl Fn(&[f32; 16], &[u8], usize, f32, &mut [f32]),
+    ) {
+        let (codes, scales) = bytes.split_at(extent.elements.div_ceil(2));
+        let (table, blocks) = (self.table.values(), self.blocks(extent.elements));
+        each_run(start, out, self.block, |at, out| {
+            f(table, codes, at, self.scale(scales, blocks, at / self.block), out);
+        });
+    }
+
     /// absmax of every block, codes into `out`.
     fn encode_blocks(&self, values: &[f32], out: &mut [u8]) -> Vec<f32> {
         let (order, middles) = self.table.thresholds();
@@ -175,11 +179,7 @@ impl Format for FourBit {
     }
 
     fn expand(&self, bytes: &[u8], extent: Extent, start: usize, out: &mut [f32]) {
-        let (codes, scales) = bytes.split_at(extent.elements.div_ceil(2));
-        let (pairs, blocks) = (self.table.pairs(), self.blocks(extent.elements));
-        each_run(start, out, self.block, |at, out| {
-            expand_pairs(pairs, codes, at, self.scale(scales, blocks, at / self.block), out);
-        });
+        self.each_block(bytes, extent, start, out, expand_block);
     }
 
     fn encode(&self, values: &[f32], extent: Extent, out: &mut [u8]) -> bool {
@@ -203,21 +203,10 @@ impl Format for FourBit {
     }
 }
 
-/// Values of one block from element `at` on.
-fn expand_pairs(pairs: &[[f32; 2]; 256], codes: &[u8], at: usize, scale: f32, out: &mut [f32]) {
-    let (first, out) = out.split_at_mut((at % 2).min(out.len()));
-    for value in first {
-        *value = pairs[usize::from(codes[at / 2])][1] * scale;
-    }
-    let codes = &codes[at.div_ceil(2)..];
-    let mut whole = out.chunks_exact_mut(2);
-    let mut used = 0;
-    for (values, &code) in (&mut whole).zip(codes) {
-        let [high, low] = pairs[usize::from(code)];
-        (values[0], values[1]) = (high * scale, low * scale);
-        used += 1;
-    }
-    for value in whole.into_remainder() {
-        *value = pairs[usize::from(codes[used])][0] * scale;
+/// out = scale · table[code], from code `at` on.
+pub fn expand_block(table: &[f32; 16], codes: &[u8], at: usize, scale: f32, out: &mut [f32]) {
+    for (i, value) in (at..).zip(out) {
+        let byte = codes[i / 2];
+        *value = table[usize::from(if i % 2 == 0 { byte >> 4 } else { byte & 15 })] * scale;
     }
 }

@@ -59,7 +59,8 @@ impl Blocks {
         }
     }
 
-    fn expand_run(self, block: &[u8], run: usize, out: &mut [f32]) {
+    #[inline(always)]
+    fn expand_run(self, block: &[u8], run: usize, out: &mut [f32; RUN]) {
         match self {
             Blocks::Q4_0 => q4_0(block, out),
             Blocks::Q4_1 => q4_1(block, out),
@@ -87,18 +88,16 @@ impl Format for Blocks {
         extent.columns.is_multiple_of(weights).then(|| (extent.elements / weights).checked_mul(bytes))?
     }
 
+    /// Inlined, as all below, into callers that are compiled for more instructions.
+    #[inline(always)]
     fn expand(&self, bytes: &[u8], _: Extent, start: usize, out: &mut [f32]) {
         let (_, runs, size) = self.layout();
         each_run(start, out, RUN, |at, out| {
             let run = at / RUN;
             let block = &bytes[run / runs * size..][..size];
-            if out.len() == RUN {
-                self.expand_run(block, run % runs, out);
-            } else {
-                let mut whole = [0.0; RUN];
-                self.expand_run(block, run % runs, &mut whole);
-                out.copy_from_slice(&whole[at % RUN..][..out.len()]);
-            }
+            let mut whole = [0.0; RUN];
+            self.expand_run(block, run % runs, &mut whole);
+            out.copy_from_slice(&whole[at % RUN..][..out.len()]);
         });
     }
 }
@@ -108,62 +107,77 @@ pub(super) fn half_at(block: &[u8], offset: usize) -> f32 {
 }
 
 /// Low nibbles are weights 0 … 15, high nibbles 16 … 31.
-fn nibble(codes: &[u8], i: usize) -> u8 {
-    codes[i % 16] >> (4 * (i / 16)) & 0x0F
+#[inline(always)]
+fn nibbles(codes: &[u8]) -> [u8; RUN] {
+    let mut all = [0; RUN];
+    let (low, high) = all.split_at_mut(RUN / 2);
+    for ((low, high), code) in low.iter_mut().zip(high).zip(codes) {
+        (*low, *high) = (code & 15, code >> 4);
+    }
+    all
 }
 
-/// The fifth bit of weight i, in place.
-fn fifth_bit(bits: &[u8], i: usize) -> u8 {
-    (bits[i / 8] >> (i % 8) & 1) << 4
+/// Nibbles with the fifth bits before them.
+#[inline(always)]
+fn five_bits(bits: &[u8], codes: &[u8]) -> [u8; RUN] {
+    let mut all = nibbles(codes);
+    for (i, code) in all.iter_mut().enumerate() {
+        *code |= (bits[i / 8] >> (i % 8) & 1) << 4;
+    }
+    all
 }
 
 /// d, 16 bytes of nibbles: w = d · (code − 8)
-fn q4_0(block: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q4_0(block: &[u8], out: &mut [f32; RUN]) {
     let d = half_at(block, 0);
-    for (i, w) in out.iter_mut().enumerate() {
-        *w = d * f32::from(nibble(&block[2..], i) as i8 - 8);
+    for (w, code) in out.iter_mut().zip(nibbles(&block[2..18])) {
+        *w = d * f32::from(code as i8 - 8);
     }
 }
 
 /// d, m, 16 bytes of nibbles: w = d · code + m
-fn q4_1(block: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q4_1(block: &[u8], out: &mut [f32; RUN]) {
     let (d, m) = (half_at(block, 0), half_at(block, 2));
-    for (i, w) in out.iter_mut().enumerate() {
-        *w = d * f32::from(nibble(&block[4..], i)) + m;
+    for (w, code) in out.iter_mut().zip(nibbles(&block[4..20])) {
+        *w = d * f32::from(code) + m;
     }
 }
 
 /// d, 4 bytes of fifth bits, 16 bytes of nibbles: w = d · (code − 16)
-fn q5_0(block: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q5_0(block: &[u8], out: &mut [f32; RUN]) {
     let d = half_at(block, 0);
-    for (i, w) in out.iter_mut().enumerate() {
-        let code = nibble(&block[6..], i) | fifth_bit(&block[2..6], i);
+    for (w, code) in out.iter_mut().zip(five_bits(&block[2..6], &block[6..22])) {
         *w = d * f32::from(code as i8 - 16);
     }
 }
 
 /// d, m, 4 bytes of fifth bits, 16 bytes of nibbles: w = d · code + m
-fn q5_1(block: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q5_1(block: &[u8], out: &mut [f32; RUN]) {
     let (d, m) = (half_at(block, 0), half_at(block, 2));
-    for (i, w) in out.iter_mut().enumerate() {
-        let code = nibble(&block[8..], i) | fifth_bit(&block[4..8], i);
+    for (w, code) in out.iter_mut().zip(five_bits(&block[4..8], &block[8..24])) {
         *w = d * f32::from(code) + m;
     }
 }
 
 /// d, 32 signed bytes: w = d · code
-fn q8_0(block: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q8_0(block: &[u8], out: &mut [f32; RUN]) {
     let d = half_at(block, 0);
-    for (w, &code) in out.iter_mut().zip(&block[2..]) {
+    for (w, &code) in out.iter_mut().zip(&block[2..34]) {
         *w = d * f32::from(code as i8);
     }
 }
 
 /// d, 16 bytes of nibbles that choose from a table: w = d · value
-fn iq4_nl(block: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn iq4_nl(block: &[u8], out: &mut [f32; RUN]) {
     const VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
     let d = half_at(block, 0);
-    for (i, w) in out.iter_mut().enumerate() {
-        *w = d * f32::from(VALUES[usize::from(nibble(&block[2..], i))]);
+    for (w, code) in out.iter_mut().zip(nibbles(&block[2..18])) {
+        *w = d * f32::from(VALUES[usize::from(code)]);
     }
 }

@@ -4,11 +4,13 @@
 use super::gguf::half_at;
 
 /// Two bits of each of 32 weights; four runs share 32 bytes.
+#[inline(always)]
 fn two_bits(codes: &[u8], run: usize, i: usize) -> u8 {
     codes[run / 4 * 32 + i] >> (2 * (run % 4)) & 3
 }
 
 /// 16 bytes of 4-bit scales and minima, 64 of codes, d, dmin: w = d · scale · code − dmin · min
+#[inline(always)]
 pub fn q2_k(block: &[u8], run: usize, out: &mut [f32]) {
     let (d, dmin) = (half_at(block, 80), half_at(block, 82));
     for (i, w) in out.iter_mut().enumerate() {
@@ -19,6 +21,7 @@ pub fn q2_k(block: &[u8], run: usize, out: &mut [f32]) {
 }
 
 /// 32 bytes of third bits, 64 of codes, 12 of 6-bit scales, d: w = d · (scale − 32) · (code − 4)
+#[inline(always)]
 pub fn q3_k(block: &[u8], run: usize, out: &mut [f32]) {
     let (scales, d) = (&block[96..108], half_at(block, 108));
     let scale = |group: usize| {
@@ -46,11 +49,13 @@ fn scale_and_min(block: &[u8], run: usize) -> [f32; 2] {
 }
 
 /// Four bits of each of 32 weights; two runs share 32 bytes.
+#[inline(always)]
 fn four_bits(codes: &[u8], run: usize, i: usize) -> u8 {
     codes[run / 2 * 32 + i] >> (4 * (run % 2)) & 15
 }
 
 /// scales and minima, 128 bytes of codes: w = scale · code − min
+#[inline(always)]
 pub fn q4_k(block: &[u8], run: usize, out: &mut [f32]) {
     let [scale, min] = scale_and_min(block, run);
     for (i, w) in out.iter_mut().enumerate() {
@@ -59,6 +64,7 @@ pub fn q4_k(block: &[u8], run: usize, out: &mut [f32]) {
 }
 
 /// scales and minima, 32 bytes of fifth bits, 128 of codes: w = scale · code − min
+#[inline(always)]
 pub fn q5_k(block: &[u8], run: usize, out: &mut [f32]) {
     let [scale, min] = scale_and_min(block, run);
     for (i, w) in out.iter_mut().enumerate() {
@@ -68,6 +74,7 @@ pub fn q5_k(block: &[u8], run: usize, out: &mut [f32]) {
 }
 
 /// 128 bytes of low bits, 64 of high ones, 16 signed scales, d: w = d · scale · (code − 32)
+#[inline(always)]
 pub fn q6_k(block: &[u8], run: usize, out: &mut [f32]) {
     let d = half_at(block, 208);
     for (i, w) in out.iter_mut().enumerate() {

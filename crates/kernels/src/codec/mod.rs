@@ -101,7 +101,7 @@ impl Coded<'_> {
 }
 
 /// Cuts `out`, elements `start` and on of a matrix, at multiples of `length`; `each` gets where a piece begins, and the piece.
-#[inline]
+#[inline(always)]
 fn each_run(start: usize, out: &mut [f32], length: usize, mut each: impl FnMut(usize, &mut [f32])) {
     let (mut at, mut rest) = (start, out);
     while !rest.is_empty() {

@@ -3,7 +3,7 @@
 use super::matmul::{matmul, Problem};
 use super::pool::{with_scratch, Pool};
 use super::simd::{exp, kernel, largest, load_from, scale_in_place, store_to, sum2, tanh, Isa, Pairs};
-use crate::maths::{Floats, Layout};
+use crate::maths::{Beta, Floats, Layout};
 
 /// Logits that exist at a time: 64 MiB.
 const LOGITS: usize = 1 << 24;
@@ -94,15 +94,29 @@ impl Head<'_> {
                 for (state, &row) in states.chunks_mut(self.d.max(1)).zip(rows) {
                     state.copy_from_slice(&self.h[row * self.d..][..self.d]);
                 }
-                logits.fill(0.0);
-                self.multiply(Layout::Nt, [rows.len(), self.vocab, self.d], Floats::Real(states), self.w, logits);
+                self.multiply(
+                    Layout::Nt,
+                    [rows.len(), self.vocab, self.d],
+                    Floats::Real(states),
+                    self.w,
+                    Beta::Overwrite,
+                    logits,
+                );
                 f(rows, states, logits);
             });
         }
     }
 
-    fn multiply(&self, layout: Layout, [m, n, k]: [usize; 3], a: Floats<f32>, b: Floats<f32>, c: &mut [f32]) {
-        matmul(self.isa, self.pool, &Problem { layout, m, n, k, alpha: 1.0, a, b, pairs: self.pairs }, c);
+    fn multiply(
+        &self,
+        layout: Layout,
+        [m, n, k]: [usize; 3],
+        a: Floats<f32>,
+        b: Floats<f32>,
+        beta: Beta,
+        c: &mut [f32],
+    ) {
+        matmul(self.isa, self.pool, &Problem { layout, m, n, k, alpha: 1.0, a, b, beta, pairs: self.pairs }, c);
     }
 
     fn each_row<U: Send>(&self, rows: &[usize], logits: &mut [f32], f: impl Fn(Row) -> U + Sync + Send) -> Vec<U> {
@@ -136,15 +150,16 @@ impl Head<'_> {
         let (d, vocab) = (self.d, self.vocab);
         if let Some(dh) = dh {
             with_scratch(rows.len() * d, |part| {
-                part.fill(0.0);
-                self.multiply(Layout::Nn, [rows.len(), d, vocab], Floats::Real(logits), self.w, part);
+                let sizes = [rows.len(), d, vocab];
+                self.multiply(Layout::Nn, sizes, Floats::Real(logits), self.w, Beta::Overwrite, part);
                 for (part, &row) in part.chunks(d.max(1)).zip(rows) {
                     dh[row * d..][..d].copy_from_slice(part);
                 }
             });
         }
         if let Some(dw) = dw {
-            self.multiply(Layout::Tn, [vocab, d, rows.len()], Floats::Real(logits), Floats::Real(states), dw);
+            let sizes = [vocab, d, rows.len()];
+            self.multiply(Layout::Tn, sizes, Floats::Real(logits), Floats::Real(states), Beta::Add, dw);
         }
     }
 

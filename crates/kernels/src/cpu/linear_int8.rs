@@ -7,7 +7,7 @@ use super::matmul::{cut, matmul, Problem, SMALL};
 use super::pool::{with_scratch, Pool};
 use super::simd::{products, split, Block, Isa};
 use crate::codec::llm_int8::{product, quantize_activations, RowCodes};
-use crate::maths::{Floats, Layout};
+use crate::maths::{Beta, Floats, Layout};
 
 /// Rows of w that a task multiplies at a time: with their codes and products they stay in the second-level cache.
 const COLUMNS: usize = 64;
@@ -117,6 +117,7 @@ fn add_outliers(
             row.iter_mut().zip(outliers).for_each(|(y, &column)| *y = w.get(j, column));
         }
         let (a, b) = (Floats::Real(&*left), Floats::Real(&*right));
-        matmul(isa, pool, &Problem { layout: Layout::Nt, m, n, k: width, alpha, a, b, pairs: None }, c);
+        let beta = Beta::Add;
+        matmul(isa, pool, &Problem { layout: Layout::Nt, m, n, k: width, alpha, a, b, beta, pairs: None }, c);
     });
 }

@@ -1,11 +1,12 @@
-//! c += alpha · op(a) · op(b). c is cut into a grid of blocks, one task each; a task walks over the depth in slices that
-//! fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register tile. No
-//! more of a weight in bf16 or in blocks ever exists in f32 than these panels.
+//! c = alpha · op(a) · op(b), or added to c. c is cut into a grid of blocks, one task each; a task walks over the depth in
+//! slices that fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register
+//! tile. No more of a weight in bf16 or in blocks ever exists in f32 than these panels.
 
+use super::expand::expand;
 use super::packing::{InBf16, InF32, Packing};
 use super::pool::{with_scratch, Pool};
 use super::right::Right;
-use super::simd::{split, Block, Element, Isa, Pairs, Tall};
+use super::simd::{split, Beta, Block, Element, Isa, Pairs, Tall};
 use super::skinny;
 use crate::maths::{Floats, Layout};
 use std::ops::Range;
@@ -19,16 +20,21 @@ pub struct Problem<'a> {
     pub alpha: f32,
     pub a: Floats<'a, f32>,
     pub b: Floats<'a, f32>,
+    pub beta: Beta,
     /// Where large products may round both sides to bf16, and the CPU multiplies those faster.
     pub pairs: Option<Pairs>,
 }
 
+/// Results of fewer rows or columns are cleared before they are added to: skinny products only add.
+const NARROW: usize = 64;
 /// Products of fewer multiplications run on one thread.
 pub const SMALL: usize = 1 << 17;
 /// Slots of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
 const PANEL: usize = 6144;
 /// Rows of c that one panel of b meets before the next.
 const ROWS: usize = 240;
+/// Rows of the highest register tile.
+const STRIP: usize = 12;
 /// Columns that are packed at a time: with `ROWS` rows of a they fit a second-level cache of 512 KiB.
 const COLUMNS: usize = 256;
 
@@ -37,12 +43,16 @@ pub fn matmul(isa: Isa, pool: &Pool, problem: &Problem, c: &mut [f32]) {
     if m == 0 || n == 0 || k == 0 {
         return;
     }
+    if problem.beta == Beta::Overwrite && m.min(n) < NARROW {
+        c.fill(0.0);
+        return matmul(isa, pool, &Problem { beta: Beta::Add, ..*problem }, c);
+    }
     match problem.a {
         Floats::Real(a) | Floats::F32(a) => with_right(isa, pool, problem, a, c),
         Floats::Bf16(a) => with_expanded(a, |a| with_right(isa, pool, problem, a, c)),
         Floats::F16(a) => with_expanded(a, |a| with_right(isa, pool, problem, a, c)),
         Floats::Coded(a) => with_scratch(a.extent.elements, |y| {
-            a.expand(0, y);
+            expand(isa, a, 0, y);
             with_right(isa, pool, problem, y, c);
         }),
     }
@@ -83,8 +93,8 @@ pub fn blocked<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b:
 fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     let Problem { m, n, k, .. } = *problem;
     let width = packing.width();
-    let (row_parts, column_parts) = grid(width, pool.threads(), m, n, k);
-    let (rows, columns) = (cut(m, row_parts, 1), cut(n, column_parts, width));
+    let (row_parts, column_parts) = grid(width, pool.threads(), [m, n, k], W::PACKING);
+    let (rows, columns) = (cut(m, row_parts, STRIP), cut(n, column_parts, width));
     let places = rows.iter().flat_map(|r| columns.iter().map(move |c| (r.clone(), c.clone())));
     let tasks: Vec<_> = places.zip(split(c, n, &rows, &columns)).collect();
     packing.prepared(pool, problem, a, |a| {
@@ -98,17 +108,18 @@ fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a
     });
 }
 
-/// How many parts rows and columns are cut into: a few for each thread, with the least reading of a and packing of b.
-fn grid(width: usize, threads: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
+/// How many parts rows and columns are cut into: a few for each thread, with the least reading of a and packing of b,
+/// where packing an element costs as much as reading `packing` of them.
+fn grid(width: usize, threads: usize, [m, n, k]: [usize; 3], packing: usize) -> (usize, usize) {
     if threads == 1 || m * n * k < SMALL {
         return (1, 1);
     }
     let wanted = 4 * threads;
     let most_columns = n.div_ceil(width);
-    let candidates = (1..=wanted.min(m.div_ceil(12))).map(|rows| (rows, wanted.div_ceil(rows).min(most_columns)));
+    let candidates = (1..=wanted.min(m.div_ceil(STRIP))).map(|rows| (rows, wanted.div_ceil(rows).min(most_columns)));
     let cost = |&(rows, columns): &(usize, usize)| {
         let missing = wanted.saturating_sub(rows * columns);
-        (missing, columns * m + 2 * rows * n)
+        (missing, columns * m + packing * rows * n)
     };
     candidates.min_by_key(cost).unwrap_or((1, 1))
 }
@@ -136,16 +147,15 @@ fn task<P: Packing, W: Right>(
     with_scratch(panels * depth.min(problem.k).div_ceil(P::GROUP) * width, |packed| {
         for slice in (0..problem.k).step_by(depth).map(|start| start..problem.k.min(start + depth)) {
             let slots = slice.len().div_ceil(P::GROUP);
-            for (panel, first) in packed.chunks_mut(slots * width).zip(columns.clone().step_by(width)) {
-                packing.panel(problem, b, &slice, first, width.min(columns.end - first), panel);
-            }
-            for part in cut(rows.len(), rows.len().div_ceil(ROWS), 12) {
+            let beta = if slice.start == 0 { problem.beta } else { Beta::Add };
+            packing.panels(problem, b, &slice, &columns, packed);
+            for part in cut(rows.len(), rows.len().div_ceil(ROWS), STRIP) {
                 let absolute = rows.start + part.start..rows.start + part.end;
                 packing.with_left(problem, a, &absolute, &slice, |a| {
                     for (i, panel) in packed.chunks(slots * width).take(panels).enumerate() {
                         let place = i * width..columns.len().min((i + 1) * width);
                         let b = Tall { data: panel, stride: width };
-                        packing.multiply(problem.alpha, slots, a, b, &mut c.part(part.clone(), place));
+                        packing.multiply(problem.alpha, slots, a, b, &mut c.part(part.clone(), place), beta);
                     }
                 });
             }

@@ -7,6 +7,7 @@ mod attention;
 mod attention_backward;
 mod convert;
 mod elementwise;
+mod expand;
 mod gated;
 mod head;
 mod linear_int8;
@@ -30,7 +31,7 @@ pub use simd::Isa;
 use crate::codec::llm_int8::RowCodes;
 use crate::dynamic_code::Quantized;
 use crate::maths::{
-    Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Segment, Sgd, Unary,
+    Activation, Adafactor, AdamW, AttentionShape, Beta, Binary, Floats, Layout, Lion, Maths, Segment, Sgd, Unary,
 };
 use crate::rng::Key;
 use pool::Pool;
@@ -135,9 +136,11 @@ impl Maths<f32> for Cpu {
         alpha: f32,
         a: Floats<f32>,
         b: Floats<f32>,
+        beta: Beta,
         c: &mut [f32],
     ) {
-        matmul::matmul(self.isa, &self.pool, &matmul::Problem { layout, m, n, k, alpha, a, b, pairs: self.pairs }, c);
+        let pairs = self.pairs;
+        matmul::matmul(self.isa, &self.pool, &matmul::Problem { layout, m, n, k, alpha, a, b, beta, pairs }, c);
     }
 
     fn linear_int8(&self, m: usize, alpha: f32, a: Floats<f32>, w: RowCodes, c: &mut [f32]) {

@@ -3,21 +3,28 @@
 
 use super::matmul::Problem;
 use super::pool::{with_scratch, Pool};
-use super::right::Right;
+use super::right::{Right, Spread};
 use super::simd::{product, Beta, Block, Isa, Pairs, Strided, Tall};
 use crate::maths::Layout;
 use std::ops::Range;
 
-/// Slots between rows of copied parts of a, over a slice's depth: keeps them out of each other's cache sets.
+/// Slots between rows of a copy of a: keeps them out of each other's cache sets.
 const PADDING: usize = 16;
+/// Rows that a task copies or rounds.
+const ROWS: usize = 32;
+
+/// Slots from one row of `length` to the next: not as many as would make rows share cache sets.
+fn padded(length: usize) -> usize {
+    length + if length.is_multiple_of(256) { PADDING } else { 0 }
+}
 
 pub trait Packing: Copy + Send + Sync {
     /// Elements of the depth in a slot.
     const GROUP: usize;
     /// Columns of a panel.
     fn width(self) -> usize;
-    /// A panel of b: `[slots of the slice, width]`, from `count` columns on from `first`.
-    fn panel<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, first: usize, count: usize, y: &mut [f32]);
+    /// Panels of b, `[slots of the slice, width]` each, of all `columns`.
+    fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]);
     /// Lends a as `with_left` wants it, made once for all tasks.
     fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32]));
     /// Rows of op(a), in slots, over the slice.
@@ -29,8 +36,8 @@ pub trait Packing: Copy + Send + Sync {
         slice: &Range<usize>,
         f: impl FnOnce(Strided),
     );
-    /// c += alpha · a · b over `k` slots.
-    fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block);
+    /// c = alpha · a · b over `k` slots, or added to c.
+    fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta);
 }
 
 /// f32 on both sides.
@@ -44,26 +51,41 @@ impl Packing for InF32 {
         2 * self.0.lanes()
     }
 
-    fn panel<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, first: usize, count: usize, y: &mut [f32]) {
-        let width = self.width();
+    fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]) {
+        let (width, stride) = (self.width(), self.width() * slice.len());
         match problem.layout {
             Layout::Nt => {
-                let from = first * problem.k + slice.start;
-                b.pack_transposed(self.0, from, problem.k, [count, slice.len()], y, width);
+                for (first, y) in columns.clone().step_by(width).zip(y.chunks_mut(stride)) {
+                    let (from, count) = (first * problem.k + slice.start, width.min(columns.end - first));
+                    b.pack_transposed(self.0, from, problem.k, [count, slice.len()], y, width);
+                }
             }
             Layout::Nn | Layout::Tn => {
-                for (p, y) in slice.clone().zip(y.chunks_mut(width)) {
-                    b.expand(p * problem.n + first, &mut y[..count]);
+                for (i, p) in slice.clone().enumerate() {
+                    let y = Spread { data: &mut y[i * width..], width, stride };
+                    b.spread(self.0, p * problem.n + columns.start, columns.len(), y);
                 }
             }
         }
     }
 
-    fn prepared(self, _pool: &Pool, _problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
-        f(a);
+    /// Where they lie, or copied where their stride would make them share cache sets.
+    fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
+        let Problem { m, k, .. } = *problem;
+        let stride = padded(k);
+        if problem.layout == Layout::Tn || stride == k {
+            return f(a);
+        }
+        with_scratch(m * stride, |copy| {
+            pool.each(copy.chunks_mut(ROWS * stride).zip(a.chunks(ROWS * k)).collect(), |(copy, a)| {
+                for (y, x) in copy.chunks_mut(stride).zip(a.chunks(k)) {
+                    y[..k].copy_from_slice(x);
+                }
+            });
+            f(copy);
+        });
     }
 
-    /// Where they lie, or copied where their stride would make them share cache sets.
     fn with_left(
         self,
         problem: &Problem,
@@ -73,22 +95,21 @@ impl Packing for InF32 {
         f: impl FnOnce(Strided),
     ) {
         let Problem { m, k, .. } = *problem;
-        let transposed = problem.layout == Layout::Tn;
-        let (stride, outer, inner) = if transposed { (m, slice, rows) } else { (k, rows, slice) };
-        if !transposed && stride % 256 != 0 {
-            return f(view(&a[outer.start * stride + inner.start..], stride, transposed));
+        if problem.layout != Layout::Tn {
+            let stride = padded(k);
+            return f(view(&a[rows.start * stride + slice.start..], stride, false));
         }
-        let padded = inner.len() + PADDING;
-        with_scratch(outer.len() * padded, |copy| {
-            for (i, y) in outer.clone().zip(copy.chunks_mut(padded)) {
-                y[..inner.len()].copy_from_slice(&a[i * stride + inner.start..][..inner.len()]);
+        let length = rows.len() + PADDING;
+        with_scratch(slice.len() * length, |copy| {
+            for (p, y) in slice.clone().zip(copy.chunks_mut(length)) {
+                y[..rows.len()].copy_from_slice(&a[p * m + rows.start..][..rows.len()]);
             }
-            f(view(copy, padded, transposed));
+            f(view(copy, length, true));
         });
     }
 
-    fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block) {
-        product(self.0, alpha, k, a, b, c, Beta::Add);
+    fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
+        product(self.0, alpha, k, a, b, c, beta);
     }
 }
 
@@ -96,14 +117,10 @@ impl Packing for InF32 {
 #[derive(Clone, Copy)]
 pub struct InBf16(pub Pairs);
 
-/// Rows that a task rounds.
-const ROWS: usize = 32;
-
 impl InBf16 {
-    /// Slots from one row of a to the next: not as many as would make rows share cache sets.
+    /// Slots from one row of a to the next.
     fn stride(self, problem: &Problem) -> usize {
-        let length = if problem.layout == Layout::Tn { problem.m } else { problem.k.div_ceil(2) };
-        length + if length.is_multiple_of(128) { PADDING } else { 0 }
+        padded(if problem.layout == Layout::Tn { problem.m } else { problem.k.div_ceil(2) })
     }
 }
 
@@ -114,17 +131,20 @@ impl Packing for InBf16 {
         2 * self.0.isa().lanes()
     }
 
-    fn panel<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, first: usize, count: usize, y: &mut [f32]) {
-        let width = self.width();
+    fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]) {
+        let (width, stride) = (self.width(), self.width() * slice.len().div_ceil(2));
         match problem.layout {
             Layout::Nt => {
-                let from = first * problem.k + slice.start;
-                b.pack_pairs_transposed(self.0, from, problem.k, [count, slice.len()], y, width);
+                for (first, y) in columns.clone().step_by(width).zip(y.chunks_mut(stride)) {
+                    let (from, count) = (first * problem.k + slice.start, width.min(columns.end - first));
+                    b.pack_pairs_transposed(self.0, from, problem.k, [count, slice.len()], y, width);
+                }
             }
             Layout::Nn | Layout::Tn => {
-                for (p, y) in slice.clone().step_by(2).zip(y.chunks_mut(width)) {
-                    let second = (p + 1 < slice.end).then_some((p + 1) * problem.n + first);
-                    b.interleave(self.0, p * problem.n + first, second, &mut y[..count]);
+                let row = |p: usize| p * problem.n + columns.start;
+                for (i, p) in slice.clone().step_by(2).enumerate() {
+                    let y = Spread { data: &mut y[i * width..], width, stride };
+                    b.interleave(self.0, row(p), (p + 1 < slice.end).then(|| row(p + 1)), columns.len(), y);
                 }
             }
         }
@@ -167,8 +187,8 @@ impl Packing for InBf16 {
         }
     }
 
-    fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block) {
-        self.0.product(alpha, k, a, b, c);
+    fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
+        self.0.product(alpha, k, a, b, c, beta);
     }
 }
 

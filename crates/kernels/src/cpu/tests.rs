@@ -3,10 +3,10 @@
 
 use super::{Cpu, Isa};
 use crate::codec::llm_int8::RowCodes;
-use crate::codec::{Codec, Coded, Extent};
+use crate::codec::{Blocks, Codec, Coded, Extent};
 use crate::dynamic_code::{Quantized, BLOCK};
 use crate::maths::{
-    Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
+    Activation, Adafactor, AdamW, AttentionShape, Beta, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
 };
 use crate::reference::Naive;
 use crate::rng::Key;
@@ -52,9 +52,14 @@ fn zeros<R: Real>(length: usize) -> Vec<R> {
     vec![R::zero(); length]
 }
 
+/// What is overwritten must not be read.
+fn unset<R: Real>(length: usize) -> Vec<R> {
+    vec![R::nan(); length]
+}
+
 fn matmul<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usize; 3]) -> Vec<f64> {
     let (a, b, mut c) = (numbers(m * k, 1), numbers(n * k, 2), numbers::<R>(m * n, 3));
-    maths.matmul(layout, m, n, k, R::from_f64(0.5), Floats::Real(&a), Floats::Real(&b), &mut c);
+    maths.matmul(layout, m, n, k, R::from_f64(0.5), Floats::Real(&a), Floats::Real(&b), Beta::Add, &mut c);
     joined(&[&c])
 }
 
@@ -62,9 +67,9 @@ fn matmul_stored<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usiz
     let (a, b) = (numbers::<R>(m * k, 1), numbers::<f32>(n * k, 2));
     let bf16: Vec<_> = b.iter().map(|&x| half::bf16::from_f32(x)).collect();
     let f16: Vec<_> = b.iter().map(|&x| half::f16::from_f32(x)).collect();
-    let (mut c, mut e) = (zeros::<R>(m * n), zeros::<R>(m * n));
-    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&bf16), &mut c);
-    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::F16(&f16), &mut e);
+    let (mut c, mut e) = (unset::<R>(m * n), unset::<R>(m * n));
+    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&bf16), Beta::Overwrite, &mut c);
+    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::F16(&f16), Beta::Overwrite, &mut e);
     joined(&[&c, &e])
 }
 
@@ -151,6 +156,27 @@ fn conversion_to_bf16_rounds_as_the_half_crate_does() {
     }
 }
 
+#[test]
+fn codes_are_expanded_to_the_same_bits_on_every_instruction_set() {
+    let gguf = Blocks::ALL.map(Codec::Gguf).into_iter();
+    let bits = ["nf4/64", "fp4/32/double", "nf4/128"].into_iter().filter_map(Codec::from_name);
+    for codec in gguf.chain(bits) {
+        let extent = Extent { elements: 1024, columns: 256 };
+        let mut bytes: Vec<u8> = (0..codec.bytes(extent).unwrap()).map(|i| (i * 7919 % 251) as u8).collect();
+        codec.encode(&numbers::<f32>(1024, 1), extent, &mut bytes);
+        let weight = Coded { codec, bytes: &bytes, extent };
+        for (start, length) in [(0, 1024), (1, 1000), (37, 64), (254, 3), (96, 513)] {
+            let (mut plain, mut fast) = (vec![0.0; length], vec![0.0; length]);
+            weight.expand(start, &mut plain);
+            for isa in Isa::available() {
+                super::expand::expand(isa, weight, start, &mut fast);
+                let same = plain.iter().zip(&fast).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan());
+                assert!(same, "{codec:?} from {start} on {isa:?}");
+            }
+        }
+    }
+}
+
 /// The products of `matmul` and `matmul_stored`, of operands that have been rounded to bf16 before.
 fn matmul_rounded<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usize; 3], round: bool) -> Vec<f64> {
     let near = |x: &f32| if round { half::bf16::from_f32(*x).to_f32() } else { *x };
@@ -158,9 +184,9 @@ fn matmul_rounded<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usi
     let (a, b) = (numbers::<f32>(m * k, 1), numbers::<f32>(n * k, 2));
     let stored: Vec<_> = b.iter().map(|&x| half::bf16::from_f32(x)).collect();
     let (a, b): (Vec<R>, Vec<R>) = (a.iter().map(wide).collect(), b.iter().map(wide).collect());
-    let (mut c, mut e) = (zeros::<R>(m * n), zeros::<R>(m * n));
-    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Real(&b), &mut c);
-    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&stored), &mut e);
+    let (mut c, mut e) = (unset::<R>(m * n), unset::<R>(m * n));
+    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Real(&b), Beta::Overwrite, &mut c);
+    maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&stored), Beta::Overwrite, &mut e);
     joined(&[&c, &e])
 }
 

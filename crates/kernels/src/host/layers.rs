@@ -4,7 +4,7 @@ use crate::backend::Layers;
 use crate::codec::llm_int8::RowCodes;
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
-use crate::maths::{Activation, Floats, Layout};
+use crate::maths::{Activation, Beta, Floats, Layout};
 use crate::store::{Slot, Tensor};
 
 /// M, N, K of a product.
@@ -149,7 +149,7 @@ impl Layers for Host {
 }
 
 impl Host {
-    fn multiply<R: Compute>(&self, job: &Product, c: &mut [R]) -> Result<()> {
+    fn multiply<R: Compute>(&self, job: &Product, beta: Beta, c: &mut [R]) -> Result<()> {
         let (m, n, k) = job.extents;
         if m * n * k == 0 {
             return Ok(());
@@ -158,25 +158,35 @@ impl Host {
         let (a, b) = (a.floats(), b.floats());
         let alpha = R::from_f64(job.alpha);
         let maths = R::maths(self, "matmul")?;
-        match (job.layout, b) {
-            (Layout::Nt, Floats::Coded(w)) => match RowCodes::of(&w) {
-                Some(w) => maths.linear_int8(m, alpha, a, w, c),
-                None => maths.matmul(job.layout, m, n, k, alpha, a, b, c),
-            },
-            _ => maths.matmul(job.layout, m, n, k, alpha, a, b, c),
+        let codes = match (job.layout, &b) {
+            (Layout::Nt, Floats::Coded(w)) => RowCodes::of(w),
+            _ => None,
+        };
+        match codes {
+            Some(w) => {
+                if beta == Beta::Overwrite {
+                    c.fill(R::zero());
+                }
+                maths.linear_int8(m, alpha, a, w, c);
+            }
+            None => maths.matmul(job.layout, m, n, k, alpha, a, b, beta, c),
         }
         Ok(())
     }
 
     fn matmul_new<R: Compute>(&mut self, job: &Product) -> Result<Slot> {
-        let mut c = self.zeros::<R>("matmul", &[job.extents.0, job.extents.1])?;
-        self.multiply::<R>(job, c.view_mut())?;
+        let shape = [job.extents.0, job.extents.1];
+        let mut c = match job.extents.2 {
+            0 => self.zeros::<R>("matmul", &shape)?,
+            _ => self.unset::<R>("matmul", &shape)?,
+        };
+        self.multiply::<R>(job, Beta::Overwrite, c.view_mut())?;
         self.keep("matmul", c)
     }
 
     fn matmul_into<R: Compute>(&mut self, job: &Product, c: &Tensor) -> Result<()> {
         check::dtype_is("matmul", "into", c, R::DTYPE)?;
-        self.multiply::<R>(job, &mut c.view_mut())
+        self.multiply::<R>(job, Beta::Add, &mut c.view_mut())
     }
 
     fn rms_norm_in<R: Compute>(&mut self, x: &Tensor, w: &Tensor, epsilon: f64) -> Result<[Slot; 2]> {

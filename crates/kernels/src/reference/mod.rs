@@ -18,7 +18,7 @@ mod rows;
 use crate::codec::llm_int8::RowCodes;
 use crate::dynamic_code::Quantized;
 use crate::maths::{
-    Activation, Adafactor, AdamW, AttentionShape, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
+    Activation, Adafactor, AdamW, AttentionShape, Beta, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
 };
 use crate::rng::Key;
 
@@ -62,8 +62,19 @@ impl<R: Real> Maths<R> for Naive {
         rows::scatter_add_rows(g, d, ids, y);
     }
 
-    fn matmul(&self, layout: Layout, m: usize, n: usize, k: usize, alpha: R, a: Floats<R>, b: Floats<R>, c: &mut [R]) {
-        matmul::matmul(layout, [m, n, k], alpha, a, b, c);
+    fn matmul(
+        &self,
+        layout: Layout,
+        m: usize,
+        n: usize,
+        k: usize,
+        alpha: R,
+        a: Floats<R>,
+        b: Floats<R>,
+        beta: Beta,
+        c: &mut [R],
+    ) {
+        matmul::matmul(layout, [m, n, k], alpha, a, b, beta, c);
     }
 
     fn linear_int8(&self, m: usize, alpha: R, a: Floats<R>, w: RowCodes, c: &mut [R]) {

@@ -101,6 +101,19 @@ impl Simd for Avx2 {
         // SAFETY: the caller's promise, and `self` proves the CPU features.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
     }
+
+    #[inline(always)]
+    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> __m256 {
+        // SAFETY: the caller's promise, and `self` proves the CPU features.
+        unsafe {
+            let bytes = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(codes.cast::<i32>().read_unaligned()));
+            let index = _mm256_or_si256(_mm256_srli_epi64::<4>(bytes), _mm256_slli_epi64::<32>(bytes));
+            // The permutation looks at three bits; the fourth, moved to the sign, chooses the half of the table.
+            let low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr()), index);
+            let high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr().add(8)), index);
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index)))
+        }
+    }
 }
 
 /// 2ⁿ for −127 < n < 128.

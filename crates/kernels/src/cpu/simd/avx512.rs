@@ -91,6 +91,17 @@ impl Simd for Avx512 {
         // SAFETY: the caller's promise, and `self` proves the CPU features.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
     }
+
+    #[inline(always)]
+    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> __m512 {
+        // SAFETY: the caller's promise, and `self` proves the CPU features.
+        unsafe {
+            let bytes = _mm512_cvtepu8_epi64(_mm_loadl_epi64(codes.cast()));
+            // The upper of a byte's two lanes needs its low half: the permutation looks at four bits alone.
+            let index = _mm512_or_si512(_mm512_srli_epi64::<4>(bytes), _mm512_slli_epi64::<32>(bytes));
+            _mm512_permutexvar_ps(index, _mm512_loadu_ps(table.as_ptr()))
+        }
+    }
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ mod block;
 mod dots;
 mod int8;
 mod lanes;
-#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_pairs.rs")]
 mod pairs;
 mod portable;
 mod tile;
@@ -26,7 +26,6 @@ pub use int8::products;
 pub use lanes::{
     exp, largest, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update, update2,
 };
-#[cfg(target_arch = "x86_64")]
 pub use pairs::Pairs;
 pub use portable::Portable;
 pub use tile::{product, Beta, Strided, Tall};
@@ -80,6 +79,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `LANES` elements can be read at `p`.
     unsafe fn load_f16(self, p: *const f16) -> Self::V;
+    /// What four-bit codes choose from `table`, two a byte, the first in the high half.
+    /// # Safety
+    /// `LANES / 2` bytes can be read at `codes`.
+    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> Self::V;
 
     #[inline(always)]
     fn zero(self) -> Self::V {
@@ -98,6 +101,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
         assert!(y.len() >= Self::LANES);
         // SAFETY: just checked.
         unsafe { self.store_at(a, y.as_mut_ptr()) }
+    }
+
+    /// As `look_up_at`.
+    #[inline(always)]
+    fn look_up(self, table: &[f32; 16], codes: &[u8]) -> Self::V {
+        assert!(codes.len() >= Self::LANES / 2);
+        // SAFETY: just checked.
+        unsafe { self.look_up_at(table, codes.as_ptr()) }
     }
 
     /// A vector of the first elements of `x`, zeros where it is shorter than a vector.

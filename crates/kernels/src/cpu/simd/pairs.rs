@@ -19,14 +19,14 @@ impl Pairs {
         Isa::Avx512(self.0)
     }
 
-    /// c += alpha · a `[m, 2k]` · b `[2k, n]`, k in slots.
-    pub fn product(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block) {
+    /// c = alpha · a `[m, 2k]` · b `[2k, n]`, or added to c; k in slots.
+    pub fn product(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
-        fn run(s: Pairs, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block) {
-            multiply(s.0, s, alpha, k, a, b, c, Beta::Add);
+        fn run(s: Pairs, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
+            multiply(s.0, s, alpha, k, a, b, c, beta);
         }
         // SAFETY: the token exists only where the CPU has these features.
-        unsafe { run(self, alpha, k, a, b, c) }
+        unsafe { run(self, alpha, k, a, b, c, beta) }
     }
 
     /// y `[⌈length/2⌉]` = x in bf16, neighbours in one slot; the last is filled up with a zero.

@@ -147,4 +147,11 @@ impl Simd for Portable {
         // SAFETY: the caller's promise.
         from_fn(|i| unsafe { p.add(i).read() }.to_f32())
     }
+
+    #[inline(always)]
+    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> V {
+        // SAFETY: the caller's promise.
+        let codes = unsafe { codes.cast::<[u8; 4]>().read() };
+        from_fn(|i| table[usize::from(codes[i / 2] >> (4 * (1 - i % 2)) & 15)])
+    }
 }

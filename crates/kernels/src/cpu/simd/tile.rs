@@ -4,6 +4,7 @@
 //! or two neighbours of the depth in bf16 (see pairs.rs).
 
 use super::{Block, Simd};
+pub use crate::maths::Beta;
 
 /// How two slots are multiplied and added up.
 pub trait Step<S: Simd>: Copy {
@@ -35,13 +36,6 @@ pub struct Strided<'a> {
 pub struct Tall<'a> {
     pub data: &'a [f32],
     pub stride: usize,
-}
-
-/// What happens to the old values of c.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Beta {
-    Overwrite,
-    Add,
 }
 
 super::kernel! {

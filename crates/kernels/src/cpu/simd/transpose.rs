@@ -5,6 +5,8 @@ use super::{Block, Isa, Rows, Simd};
 /// Elements that weights are stored in: f32, bf16, f16.
 pub trait Element: Copy + Send + Sync {
     fn to_f32(self) -> f32;
+    /// y = x
+    fn widen(isa: Isa, x: &[Self], y: &mut [f32]);
     /// c += alpha · a · bᵀ
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<Self>, c: &mut Block);
     /// # Safety
@@ -21,6 +23,9 @@ impl Element for f32 {
     fn to_f32(self) -> f32 {
         self
     }
+    fn widen(_isa: Isa, x: &[f32], y: &mut [f32]) {
+        y.copy_from_slice(x);
+    }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<f32>, c: &mut Block) {
         super::dots::dots_f32(isa, alpha, a, b, c);
     }
@@ -35,6 +40,9 @@ impl Element for half::bf16 {
     #[inline(always)]
     fn to_f32(self) -> f32 {
         half::bf16::to_f32(self)
+    }
+    fn widen(isa: Isa, x: &[half::bf16], y: &mut [f32]) {
+        widen_bf16(isa, x, y);
     }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::bf16>, c: &mut Block) {
         super::dots::dots_bf16(isa, alpha, a, b, c);
@@ -56,6 +64,9 @@ impl Element for half::f16 {
     fn to_f32(self) -> f32 {
         half::f16::to_f32(self)
     }
+    fn widen(isa: Isa, x: &[half::f16], y: &mut [f32]) {
+        widen_f16(isa, x, y);
+    }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::f16>, c: &mut Block) {
         super::dots::dots_f16(isa, alpha, a, b, c);
     }
@@ -63,6 +74,29 @@ impl Element for half::f16 {
     unsafe fn load<S: Simd>(s: S, p: *const half::f16) -> S::V {
         // SAFETY: the caller's promise.
         unsafe { s.load_f16(p) }
+    }
+}
+
+super::kernel! {
+    fn widen_bf16<S>(s, x: &[half::bf16], y: &mut [f32]) {
+        widen(s, x, y);
+    }
+
+    fn widen_f16<S>(s, x: &[half::f16], y: &mut [f32]) {
+        widen(s, x, y);
+    }
+}
+
+#[inline(always)]
+fn widen<S: Simd, E: Element>(s: S, x: &[E], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len());
+    let whole = x.len() / S::LANES * S::LANES;
+    for at in (0..whole).step_by(S::LANES) {
+        // SAFETY: x has LANES elements from `at` on.
+        s.store(unsafe { E::load(s, x.as_ptr().add(at)) }, &mut y[at..]);
+    }
+    for (y, x) in y[whole..].iter_mut().zip(&x[whole..]) {
+        *y = x.to_f32();
     }
 }
 

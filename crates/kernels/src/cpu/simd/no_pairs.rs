@@ -1,0 +1,28 @@
+//! Other architectures have no `vdpbf16ps`: a proof of it that nobody holds.
+
+use super::{Beta, Block, Element, Isa, Strided, Tall};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairs {}
+
+impl Pairs {
+    pub fn detect() -> Option<Pairs> {
+        None
+    }
+
+    pub fn isa(self) -> Isa {
+        match self {}
+    }
+
+    pub fn product(self, _alpha: f32, _k: usize, _a: Strided, _b: Tall, _c: &mut Block, _beta: Beta) {
+        match self {}
+    }
+
+    pub fn round<E: Element>(self, _x: &[E], _y: &mut [f32]) {
+        match self {}
+    }
+
+    pub fn interleave<E: Element>(self, _first: &[E], _second: Option<&[E]>, _y: &mut [f32]) {
+        match self {}
+    }
+}
