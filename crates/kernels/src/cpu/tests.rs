@@ -253,7 +253,8 @@ fn permuted_columns_are_right() {
 }
 
 fn unary<R: Real>(maths: &dyn Maths<R>, kind: Unary, length: usize) -> Vec<f64> {
-    let x: Vec<R> = numbers::<R>(length, 1).iter().map(|&x| (x - R::one()) * R::from_f64(40.0)).collect();
+    let sign = if kind == Unary::Sqrt { -40.0 } else { 40.0 };
+    let x: Vec<R> = numbers::<R>(length, 1).iter().map(|&x| (x - R::one()) * R::from_f64(sign)).collect();
     let mut y = zeros::<R>(length);
     maths.unary(kind, &x, &mut y);
     joined(&[&y])
