@@ -5,11 +5,15 @@ import * as docker from "./docker/bench.mjs";
 import * as help from "./help/bench.mjs";
 import { machine } from "./lib/machine.mjs";
 import { save, show } from "./lib/report.mjs";
+import * as large from "./large/bench.mjs";
+import * as llamafactory from "./llamafactory/bench.mjs";
 import * as loraStep from "./lora-step/bench.mjs";
+import * as prefixes from "./prefixes/bench.mjs";
 import * as qlora from "./qlora/bench.mjs";
 import * as shares from "./shares/bench.mjs";
+import * as start from "./start/bench.mjs";
 
-const benches = { "lora-step": loraStep, bf16, qlora, shares, docker, help };
+const benches = { "lora-step": loraStep, bf16, qlora, large, prefixes, shares, docker, llamafactory, start, help };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
