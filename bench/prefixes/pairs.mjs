@@ -18,10 +18,9 @@ export function makePairs({ pairs, promptWords, answerWords }) {
     chosen: text(3 * row + 1, answerWords),
     rejected: text(3 * row + 2, answerWords),
   }));
+  const columns = { prompt: "instruction", chosen: "chosen", rejected: "rejected" };
+  const info = { pairs: { file_name: "pairs.json", ranking: true, columns } };
   writeFileSync(join(folder, "pairs.json"), JSON.stringify(rows));
-  writeFileSync(
-    join(folder, "dataset_info.json"),
-    JSON.stringify({ pairs: { file_name: "pairs.json", ranking: true } }),
-  );
+  writeFileSync(join(folder, "dataset_info.json"), JSON.stringify(info));
   return folder;
 }
