@@ -94,5 +94,11 @@ fn put_f32(bytes: &mut [u8], values: impl IntoIterator<Item = f32>) {
 
 /// The largest magnitude; NaN where there is one.
 fn absmax(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |most: f32, x| if x.abs() > most || x.is_nan() { x.abs() } else { most })
+    let larger = |most: f32, x: f32| if x > most || x.is_nan() { x } else { most };
+    // Lanes, so that the compiler makes vector code of it.
+    let mut lanes = [0.0f32; 16];
+    for values in values.chunks(16) {
+        lanes.iter_mut().zip(values).for_each(|(most, x)| *most = larger(*most, x.abs()));
+    }
+    lanes.into_iter().fold(0.0, larger)
 }
