@@ -11,7 +11,7 @@ const yaml = "examples/docker-smollm2.yaml";
 const pairs = { pairs: 16, promptWords: 160, answerWords: 64 };
 
 const jobs = (folder) => ({
-  docker: { floor: 1.3, words: ["max_steps=14"] },
+  docker: { floor: 1.3, words: ["max_steps=12"] },
   pairs: {
     floor: 1.4,
     words: [
@@ -20,7 +20,7 @@ const jobs = (folder) => ({
       "dataset=pairs",
       "cutoff_len=512",
       "per_device_train_batch_size=2",
-      "max_steps=5",
+      "max_steps=3",
       "learning_rate=1.0e-4",
     ],
   },
