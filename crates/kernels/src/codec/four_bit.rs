@@ -5,7 +5,7 @@
 //! Bytes: codes, two a byte, the first in the high half; then either absmax as f32, or absmax codes, their absmax as f32,
 //! and the mean as f32.
 
-use super::{absmax, f32_at, put_f32, Extent, Format};
+use super::{absmax, f32_at, put_f32, Extent, Format, Values};
 use crate::dynamic_code::DynamicCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,12 +138,14 @@ impl FourBit {
     }
 
     /// absmax of every block, codes into `out`.
-    fn encode_blocks(&self, values: &[f32], out: &mut [u8]) -> Vec<f32> {
+    fn encode_blocks(&self, values: &Values, elements: usize, out: &mut [u8]) -> Vec<f32> {
         let (order, middles) = self.table.thresholds();
-        let mut parts = vec![0.0; self.block];
+        let (mut block, mut parts) = (vec![0.0; self.block], vec![0.0; self.block]);
         let mut ranks = vec![0; self.block];
-        let mut scales = Vec::with_capacity(self.blocks(values.len()));
-        for (block, codes) in values.chunks(self.block).zip(out.chunks_mut(self.block / 2)) {
+        let mut scales = Vec::with_capacity(self.blocks(elements));
+        for (start, codes) in (0..elements).step_by(self.block).zip(out.chunks_mut(self.block / 2)) {
+            let block = &mut block[..self.block.min(elements - start)];
+            values(start, block);
             let most = absmax(block);
             let whole = block.len() == self.block;
             // bitsandbytes multiplies by the reciprocal, but divides in the last block where that is short.
@@ -151,7 +153,7 @@ impl FourBit {
             scales.push(if whole { most } else { divisor });
             // An odd matrix ends with the code of a zero.
             parts.fill(0.0);
-            parts.iter_mut().zip(block).for_each(|(part, x)| *part = (x * factor / divisor).clamp(-1.0, 1.0));
+            parts.iter_mut().zip(block.iter()).for_each(|(part, x)| *part = (x * factor / divisor).clamp(-1.0, 1.0));
             rank(&middles, &parts, &mut ranks);
             for (byte, pair) in codes.iter_mut().zip(ranks.chunks_exact(2)) {
                 *byte = order[usize::from(pair[0])] << 4 | order[usize::from(pair[1])];
@@ -187,9 +189,9 @@ impl Format for FourBit {
         }
     }
 
-    fn encode(&self, values: &[f32], extent: Extent, out: &mut [u8]) -> bool {
+    fn encode(&self, values: &Values, extent: Extent, out: &mut [u8]) -> bool {
         let (codes, scales) = out.split_at_mut(extent.elements.div_ceil(2));
-        let absmaxes = self.encode_blocks(values, codes);
+        let absmaxes = self.encode_blocks(values, extent.elements, codes);
         if !self.double {
             put_f32(scales, absmaxes);
             return true;

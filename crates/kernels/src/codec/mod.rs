@@ -15,6 +15,9 @@ pub struct Extent {
     pub columns: usize,
 }
 
+/// Puts the elements from one on into a slice: a matrix to encode, which need not exist in f32 as a whole.
+pub type Values<'a> = dyn Fn(usize, &mut [f32]) + 'a;
+
 pub trait Format {
     /// As `StorageType` of packages/kernels/src/backend.ts names it.
     fn name(&self) -> String;
@@ -23,7 +26,7 @@ pub trait Format {
     /// Elements `start` … `start + out.len()` of a matrix that is in `bytes`.
     fn expand(&self, bytes: &[u8], extent: Extent, start: usize, out: &mut [f32]);
     /// Fills `out`, which has `bytes` for the matrix; false where the codec is only read.
-    fn encode(&self, _values: &[f32], _extent: Extent, _out: &mut [u8]) -> bool {
+    fn encode(&self, _values: &Values, _extent: Extent, _out: &mut [u8]) -> bool {
         false
     }
 }
@@ -54,7 +57,7 @@ impl Codec {
         self.format().bytes(extent)
     }
 
-    pub fn encode(&self, values: &[f32], extent: Extent, out: &mut [u8]) -> bool {
+    pub fn encode(&self, values: &Values, extent: Extent, out: &mut [u8]) -> bool {
         self.format().encode(values, extent, out)
     }
 }

@@ -1,3 +1,6 @@
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
 use super::views::{convert, reals};
 use super::Host;
 use crate::backend::Memory;
@@ -17,10 +20,25 @@ fn bytes_fit(op: &'static str, got: usize, wanted: usize) -> Result<()> {
 
 /// Quantises.
 fn encode(codec: Codec, x: &Tensor, out: &mut [u8]) -> Result<()> {
-    if !codec.encode(&reals::<f32>("cast", x)?, x.extent(), out) {
+    let made = match x.dtype() {
+        DType::Bf16 => codec.encode(&halves(&x.view::<bf16>()), x.extent(), out),
+        DType::F16 => codec.encode(&halves(&x.view::<f16>()), x.extent(), out),
+        _ => {
+            let values = reals::<f32>("cast", x)?;
+            codec.encode(&|start, out| out.copy_from_slice(&values[start..][..out.len()]), x.extent(), out)
+        }
+    };
+    if !made {
         return Err(KernelError::dtype("cast", format!("{} is only read, never made", codec.name())));
     }
     Ok(())
+}
+
+fn halves<H>(values: &[H]) -> impl Fn(usize, &mut [f32]) + '_
+where
+    [H]: HalfFloatSliceExt,
+{
+    |start, out| values[start..][..out.len()].convert_to_f32_slice(out)
 }
 
 impl Memory for Host {
