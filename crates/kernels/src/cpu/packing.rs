@@ -21,14 +21,7 @@ pub trait Packing: Copy + Send + Sync {
     /// Lends a as `with_left` wants it, made once for all tasks.
     fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32]));
     /// Rows of op(a), in slots, over the slice.
-    fn with_left(
-        self,
-        problem: &Problem,
-        a: &[f32],
-        rows: &Range<usize>,
-        slice: &Range<usize>,
-        f: impl FnOnce(Strided),
-    );
+    fn with_left(self, problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided));
     /// c += alpha · a · b over `k` slots.
     fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block);
 }
@@ -64,14 +57,7 @@ impl Packing for InF32 {
     }
 
     /// Where they lie, or copied where their stride would make them share cache sets.
-    fn with_left(
-        self,
-        problem: &Problem,
-        a: &[f32],
-        rows: &Range<usize>,
-        slice: &Range<usize>,
-        f: impl FnOnce(Strided),
-    ) {
+    fn with_left(self, problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided)) {
         let Problem { m, k, .. } = *problem;
         let transposed = problem.layout == Layout::Tn;
         let (stride, outer, inner) = if transposed { (m, slice, rows) } else { (k, rows, slice) };
@@ -152,14 +138,7 @@ impl Packing for InBf16 {
         });
     }
 
-    fn with_left(
-        self,
-        problem: &Problem,
-        a: &[f32],
-        rows: &Range<usize>,
-        slice: &Range<usize>,
-        f: impl FnOnce(Strided),
-    ) {
+    fn with_left(self, problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Strided)) {
         let (stride, first) = (self.stride(problem), slice.start / 2);
         match problem.layout {
             Layout::Tn => f(view(&a[first * stride + rows.start..], stride, true)),

@@ -112,8 +112,7 @@ fn activations<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
 
 #[test]
 fn conversion_to_bf16_rounds_as_the_half_crate_does() {
-    let patterns =
-        (0..=u16::MAX).flat_map(|high| [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF].map(|low| u32::from(high) << 16 | low));
+    let patterns = (0..=u16::MAX).flat_map(|high| [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF].map(|low| u32::from(high) << 16 | low));
     let x: Vec<f32> = patterns.map(f32::from_bits).collect();
     let bits = |y: &[half::bf16]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
     let exact: Vec<_> = x.iter().map(|&x| half::bf16::from_f32(x)).collect();

@@ -85,9 +85,7 @@ impl Step<Avx512> for Pairs {
     #[inline(always)]
     fn step(self, _: Avx512, a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: `self` proves the CPU features; the types have the same bits.
-        unsafe {
-            _mm512_dpbf16_ps(c, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b))
-        }
+        unsafe { _mm512_dpbf16_ps(c, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b)) }
     }
 }
 

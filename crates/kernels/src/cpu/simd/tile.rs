@@ -54,16 +54,7 @@ super::kernel! {
 /// As `product`, over `k` slots of any kind.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-pub fn multiply<S: Simd, P: Step<S>>(
-    s: S,
-    how: P,
-    alpha: f32,
-    k: usize,
-    a: Strided,
-    b: Tall,
-    c: &mut Block,
-    beta: Beta,
-) {
+pub fn multiply<S: Simd, P: Step<S>>(s: S, how: P, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
     let (m, n) = (c.rows(), c.columns());
     if m == 0 || n == 0 {
         return;
