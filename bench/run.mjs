@@ -1,14 +1,20 @@
 // npm run bench [name] [--option value …]: ours against the reference stack, figures on the terminal and in bench/results.
 import { parseArgs } from "node:util";
+import * as bf16 from "./bf16/bench.mjs";
 import * as docker from "./docker/bench.mjs";
 import * as help from "./help/bench.mjs";
 import { machine } from "./lib/machine.mjs";
 import { save, show } from "./lib/report.mjs";
+import * as large from "./large/bench.mjs";
+import * as llamafactory from "./llamafactory/bench.mjs";
 import * as loraStep from "./lora-step/bench.mjs";
+import * as prefixes from "./prefixes/bench.mjs";
 import * as qlora from "./qlora/bench.mjs";
 import * as roof from "./roof/bench.mjs";
+import * as shares from "./shares/bench.mjs";
+import * as start from "./start/bench.mjs";
 
-const benches = { "lora-step": loraStep, qlora, docker, help, roof };
+const benches = { "lora-step": loraStep, bf16, qlora, large, prefixes, shares, docker, llamafactory, start, help, roof };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,7 +1,5 @@
 // The training of examples/docker-smollm2.yaml: the temper command, and transformers + peft on the same batches, in turn.
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig } from "@welltempered/config";
 import { warmupStepCount } from "@welltempered/optimizers";
@@ -9,28 +7,15 @@ import { fetchSmolLM2 } from "../../tools/fetch-smollm2.mjs";
 import { hashFiles, root } from "../../tools/lib.mjs";
 import { pythonEnvironment } from "../../tools/python/setup.mjs";
 import { largestDifference, summary } from "../lib/statistics.mjs";
+import { command, train } from "../lib/temper.mjs";
 import { batchesOf } from "./rows.mjs";
 
 const yaml = "examples/docker-smollm2.yaml";
 const here = "bench/docker";
 const offline = { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" };
 
-function command(name, args, { input, env = {}, quiet = false } = {}) {
-  const { status, stdout, stderr, error } = spawnSync(name, args, {
-    cwd: root,
-    input: input ?? "",
-    env: { ...process.env, ...env },
-    stdio: ["pipe", "pipe", quiet ? "pipe" : "inherit"],
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  });
-  if (status !== 0)
-    throw new Error(`bench: ${args[0]} exited with ${status ?? error?.message}: ${stderr?.slice(-2000) ?? ""}`);
-  return stdout;
-}
-
 /** The model in float32 and an adapter to start from, made once. */
-function prepare(python, model, { loraRank, loraAlpha }) {
+export function prepare(python, model, { loraRank, loraAlpha }) {
   const script = `${here}/make_adapter.py`;
   const key = hashFiles([join(root, script)]).slice(0, 12);
   const folder = join(root, ".cache/bench", `docker-${loraRank}-${loraAlpha}-${key}`);
@@ -40,52 +25,11 @@ function prepare(python, model, { loraRank, loraAlpha }) {
   return folder;
 }
 
-/** Runs a command and prints the kilobytes it held at most. */
-const watch = `
-import resource, subprocess, sys
-result = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(result.returncode)
-`;
-
-/** Trains by the command line. The time is that of the loop, as `train_results.json` has it; `wallSeconds` is all of it. */
-function ours(words) {
-  const output = mkdtempSync(join(tmpdir(), "temper-bench-"));
-  const temper = [
-    "packages/cli/bin/temper.js",
-    "train",
-    yaml,
-    ...words,
-    `output_dir=${output}`,
-    "overwrite_output_dir=true",
-  ];
-  try {
-    const started = Date.now();
-    const kilobytes = command("python3", ["-c", watch, process.execPath, ...temper], {
-      env: { NO_COLOR: "1" },
-      quiet: true,
-    });
-    const wallSeconds = (Date.now() - started) / 1000;
-    const results = JSON.parse(readFileSync(join(output, "train_results.json"), "utf8"));
-    const { log_history } = JSON.parse(readFileSync(join(output, "trainer_state.json"), "utf8"));
-    const logs = log_history.filter(({ loss }) => loss !== undefined);
-    return {
-      seconds: results.train_runtime,
-      wallSeconds,
-      peakMemoryBytes: Number(kilobytes) * 1024,
-      losses: logs.map(({ loss }) => loss),
-      gradNorms: logs.map(({ grad_norm }) => grad_norm),
-    };
-  } finally {
-    rmSync(output, { recursive: true, force: true });
-  }
-}
-
 /** @param options `steps` cuts the job short; `rounds` repeats it, both sides in turn */
 export async function run({ steps, rounds = "1", threads = "2" } = {}) {
   const python = pythonEnvironment();
   const model = await fetchSmolLM2();
-  const words = ["logging_steps=1", "plot_loss=false", ...(steps === undefined ? [] : [`max_steps=${steps}`])];
+  const words = steps === undefined ? [] : [`max_steps=${steps}`];
   const { config } = loadConfig([yaml, ...words]);
   const folder = prepare(python, model, config);
   const batches = batchesOf(config);
@@ -99,7 +43,7 @@ export async function run({ steps, rounds = "1", threads = "2" } = {}) {
   });
   const measured = { ours: [], reference: [] };
   for (let round = 0; round < Number(rounds); round++) {
-    measured.ours.push(ours([...words, `adapter_name_or_path=${folder}/adapter`, `threads=${threads}`]));
+    measured.ours.push(train(yaml, [...words, `adapter_name_or_path=${folder}/adapter`, `threads=${threads}`]));
     const env = { ...offline, OMP_NUM_THREADS: threads };
     measured.reference.push(JSON.parse(command(python, [`${here}/reference.py`, folder], { input: job, env })));
   }

@@ -19,3 +19,9 @@ export function show({ name, cpu, commit, uncommittedChanges, kernels, table, go
   for (const [what, value] of table) console.log(`  ${what.padEnd(width)}  ${value}`);
   for (const { what, reached } of goals) console.log(`  ${reached ? "reached" : "MISSED "}  ${what}`);
 }
+
+export const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(2)} GB`;
+
+/** A summary as median and range. */
+export const figure = ({ median, range }, digits) =>
+  `${median.toFixed(digits)} (${range.map((x) => x.toFixed(digits)).join(" … ")})`;

@@ -1,29 +1,28 @@
 // fit() over the same model, adapter and ids, one optimizer step for each line on standard input.
-// usage: ours.mjs <folder of make_inputs.py> <threads> <learning rate> <max_grad_norm> [bf16 | quantization_type]
-import { readFileSync } from "node:fs";
+// usage: ours.mjs <folder of make_inputs.py> <threads> <learning rate> <max_grad_norm> [keys of the YAML as JSON] [timed]
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { makeConfig } from "@welltempered/config";
 import { datasetOf, singleExample } from "@welltempered/data";
+import { openBackend } from "@welltempered/kernels";
 import { adamw, createLearningRate, decayGroups } from "@welltempered/optimizers";
 import { Engine } from "@welltempered/tensor";
 import { fit, freshState, loadModel, openBase, planSteps, pretrain } from "@welltempered/trainer";
+import { timedBackend } from "../lib/timed-backend.mjs";
 
-const [folder, threads, rate, maxGradNorm, base] = process.argv.slice(2);
+const [folder, threads, rate, maxGradNorm, keys = "{}", timed] = process.argv.slice(2);
 const batches = JSON.parse(readFileSync(join(folder, "ids.json"), "utf8"));
-/** Keys that say what the base is held in. */
-function bases(base) {
-  if (base === undefined) return {};
-  return base === "bf16" ? { bf16: true } : { quantization_bit: 4, quantization_type: base };
-}
+const { finetuning_type = "lora", ...others } = JSON.parse(keys);
+const adapter = join(folder, "adapter");
 
 const { config } = makeConfig({
   model_name_or_path: join(folder, "model"),
-  adapter_name_or_path: join(folder, "adapter"),
+  ...(finetuning_type === "lora" && existsSync(adapter) ? { adapter_name_or_path: adapter } : {}),
   stage: "pt",
   do_train: true,
-  finetuning_type: "lora",
-  ...bases(base),
+  finetuning_type,
+  ...others,
   dataset: "ids",
   output_dir: join(folder, "run"),
   per_device_train_batch_size: batches[0].length,
@@ -49,15 +48,17 @@ function onRequest(objective, started) {
   };
 }
 
-const engine = Engine.open({
+const opened = openBackend({
   device: "cpu",
   threads: Number(threads),
   matmulPrecision: config.bf16 ? "bf16" : "f32",
 });
+const native = timed === undefined ? { backend: opened, seconds: () => undefined } : timedBackend(opened);
+const engine = new Engine(native.backend);
 engine.narrowSaved = config.bf16;
-const opened = openBase(config);
-const { model } = loadModel(opened, { engine, config, batchTokens: 0, emit: () => {} });
-opened.weights.close();
+const base = openBase(config);
+const { model } = loadModel(base, { engine, config, batchTokens: 0, emit: () => {} });
+base.weights.close();
 const parameters = [...model.namedParameters()].filter(([, { trainable }]) => trainable);
 const rows = batches.flat().map((ids, row) => singleExample(Int32Array.from(ids), Int32Array.from(ids), row));
 const plan = planSteps({
@@ -69,11 +70,15 @@ const plan = planSteps({
 });
 say({ trainable: parameters.reduce((sum, [, { size }]) => sum + size, 0) });
 
-let begun = 0;
+const since = (begun) => (performance.now() - begun) / 1000;
+let [begun, complete] = [0, 0];
 await fit({
   engine,
   model,
-  objective: onRequest(pretrain(), () => (begun = performance.now())),
+  objective: onRequest(pretrain(), () => {
+    native.seconds();
+    begun = performance.now();
+  }),
   examples: datasetOf(rows),
   evalExamples: undefined,
   order: () => [...rows.keys()],
@@ -86,10 +91,12 @@ await fit({
   }),
   settings: config,
   state: freshState(),
+  afterBackward: [() => void (complete = performance.now())],
   emit: (event) => {
     if (event.type !== "log") return;
+    const [seconds, updateSeconds, nativeSeconds] = [since(begun), since(complete), native.seconds()];
     const { loss, gradNorm } = event;
-    say({ loss, gradNorm, seconds: (performance.now() - begun) / 1000, liveBytes: engine.liveBytes() });
+    say({ loss, gradNorm, seconds, updateSeconds, nativeSeconds, liveBytes: engine.liveBytes() });
   },
   shouldStop: () => false,
   save: async () => {},

@@ -2,7 +2,7 @@
 //! (tools/python/make_bitsandbytes_codes.py), and its int8 (tools/python/make_llm_int8.py).
 
 use kernels::backend::{Layers, Memory};
-use kernels::codec::{Blocks, Codec, Coded, Extent};
+use kernels::codec::{values_of, Blocks, Codec, Coded, Extent};
 use kernels::dtype::DType;
 use kernels::host::Host;
 use kernels::maths::Layout;
@@ -52,7 +52,8 @@ fn conforms(folder: &str) -> usize {
         let elements = rows.parse::<usize>().unwrap() * columns;
         let (extent, expected) = (Extent { elements, columns }, std::fs::read(&path).unwrap());
         let mut bytes = vec![0; codec.bytes(extent).unwrap()];
-        assert!(codec.encode(&numbers(elements), extent, &mut bytes));
+        let values = numbers(elements);
+        assert!(codec.encode(&values_of(&values), extent, &mut bytes));
         assert_eq!(bytes.len(), expected.len(), "{name}");
         let wrong = bytes.iter().zip(&expected).filter(|(found, expected)| found != expected).count();
         assert_eq!(wrong, 0, "{name}: {wrong} bytes of {} differ", bytes.len());
@@ -82,7 +83,7 @@ fn eetq_is_half_a_step_off_and_a_step_at_the_largest() {
     let (values, extent) = (numbers(3000), Extent { elements: 3000, columns: 75 });
     let codec = Codec::from_name("eetq").unwrap();
     let mut bytes = vec![0; codec.bytes(extent).unwrap()];
-    assert!(codec.encode(&values, extent, &mut bytes));
+    assert!(codec.encode(&values_of(&values), extent, &mut bytes));
     let mut back = vec![0.0; 3000];
     Coded { codec, bytes: &bytes, extent }.expand(0, &mut back);
     for (row, back) in values.chunks(75).zip(back.chunks(75)) {
@@ -108,7 +109,7 @@ fn matrix(rows: usize, columns: usize) -> Vec<f32> {
 fn int8_codes_and_scales_are_those_of_bitsandbytes() {
     let (codec, extent) = (Codec::from_name("llm_int8/6").unwrap(), Extent { elements: 33 * 131, columns: 131 });
     let mut bytes = vec![0; codec.bytes(extent).unwrap()];
-    assert!(codec.encode(&matrix(33, 131), extent, &mut bytes));
+    assert!(codec.encode(&values_of(&matrix(33, 131)), extent, &mut bytes));
     assert!(bytes == fixture("llm-int8/weight.bytes"));
     let weight = Coded { codec, bytes: &bytes, extent };
     let mut all = vec![0.0; 33 * 131 - 200];

@@ -8,7 +8,7 @@
 use half::f16;
 
 use super::gguf::half_at;
-use super::{absmax, each_run, Extent, Format};
+use super::{absmax, each_run, Extent, Format, Values};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Eetq;
@@ -38,13 +38,14 @@ impl Format for Eetq {
         });
     }
 
-    fn encode(&self, values: &[f32], extent: Extent, out: &mut [u8]) -> bool {
+    fn encode(&self, values: &Values, extent: Extent, out: &mut [u8]) -> bool {
         let (codes, scales) = out.split_at_mut(extent.elements);
         let columns = extent.columns.max(1);
-        let rows = values.chunks(columns).zip(codes.chunks_mut(columns));
-        for ((row, codes), bytes) in rows.zip(scales.chunks_exact_mut(2)) {
-            let scale = absmax(row) / 128.0;
-            for (code, w) in codes.iter_mut().zip(row) {
+        let mut row = vec![0.0; columns];
+        for (i, (codes, bytes)) in codes.chunks_mut(columns).zip(scales.chunks_exact_mut(2)).enumerate() {
+            values(i * columns, &mut row);
+            let scale = absmax(&row) / 128.0;
+            for (code, w) in codes.iter_mut().zip(&row) {
                 // Halves away from zero; 0/0 in a row of zeros becomes 0.
                 *code = (w / scale).round().clamp(-128.0, 127.0) as i8 as u8;
             }

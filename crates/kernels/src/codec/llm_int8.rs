@@ -7,7 +7,7 @@
 
 use half::f16;
 
-use super::{absmax, f32_at, put_f32, Codec, Coded, Extent, Format};
+use super::{absmax, f32_at, put_f32, Codec, Coded, Extent, Format, Values};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LlmInt8 {
@@ -52,12 +52,14 @@ impl Format for LlmInt8 {
         }
     }
 
-    fn encode(&self, values: &[f32], Extent { elements, columns }: Extent, out: &mut [u8]) -> bool {
+    fn encode(&self, values: &Values, Extent { elements, columns }: Extent, out: &mut [u8]) -> bool {
         let (codes, scales) = out.split_at_mut(elements);
-        let rows = values.chunks(columns.max(1)).zip(bytemuck::cast_slice_mut(codes).chunks_mut(columns.max(1)));
-        let most = rows.map(|(values, codes)| {
-            let halves: Vec<f32> = values.iter().map(|&x| to_half(x)).collect();
-            quantize(&halves, codes)
+        let mut row = vec![0.0; columns];
+        let rows = bytemuck::cast_slice_mut(codes).chunks_mut(columns.max(1)).enumerate();
+        let most = rows.map(|(i, codes)| {
+            values(i * columns, &mut row);
+            row.iter_mut().for_each(|x| *x = to_half(*x));
+            quantize(&row, codes)
         });
         put_f32(scales, most);
         true

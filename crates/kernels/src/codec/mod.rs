@@ -25,6 +25,14 @@ impl Extent {
     }
 }
 
+/// Puts the elements from one on into a slice: a matrix to encode, which need not exist in f32 as a whole.
+pub type Values<'a> = dyn Fn(usize, &mut [f32]) + 'a;
+
+/// Values that lie in f32.
+pub fn values_of(all: &[f32]) -> impl Fn(usize, &mut [f32]) + '_ {
+    |start, out| out.copy_from_slice(&all[start..][..out.len()])
+}
+
 pub trait Format {
     /// As `StorageType` of packages/kernels/src/backend.ts names it.
     fn name(&self) -> String;
@@ -33,7 +41,7 @@ pub trait Format {
     /// Elements `start` … `start + out.len()` of a matrix that is in `bytes`.
     fn expand(&self, bytes: &[u8], extent: Extent, start: usize, out: &mut [f32]);
     /// Fills `out`, which has `bytes` for the matrix; false where the codec is only read.
-    fn encode(&self, _values: &[f32], _extent: Extent, _out: &mut [u8]) -> bool {
+    fn encode(&self, _values: &Values, _extent: Extent, _out: &mut [u8]) -> bool {
         false
     }
 }
@@ -74,7 +82,7 @@ impl Codec {
         self.format().bytes(extent)
     }
 
-    pub fn encode(&self, values: &[f32], extent: Extent, out: &mut [u8]) -> bool {
+    pub fn encode(&self, values: &Values, extent: Extent, out: &mut [u8]) -> bool {
         self.format().encode(values, extent, out)
     }
 }
@@ -125,5 +133,11 @@ fn put_f32(bytes: &mut [u8], values: impl IntoIterator<Item = f32>) {
 
 /// The largest magnitude; NaN where there is one.
 fn absmax(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |most: f32, x| if x.abs() > most || x.is_nan() { x.abs() } else { most })
+    let larger = |most: f32, x: f32| if x > most || x.is_nan() { x } else { most };
+    // Lanes, so that the compiler makes vector code of it.
+    let mut lanes = [0.0f32; 16];
+    for values in values.chunks(16) {
+        lanes.iter_mut().zip(values).for_each(|(most, x)| *most = larger(*most, x.abs()));
+    }
+    lanes.into_iter().fold(0.0, larger)
 }

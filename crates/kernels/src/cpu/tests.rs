@@ -3,7 +3,7 @@
 
 use super::{Cpu, Isa};
 use crate::codec::llm_int8::RowCodes;
-use crate::codec::{Blocks, Codec, Coded, Extent};
+use crate::codec::{values_of, Blocks, Codec, Coded, Extent};
 use crate::dynamic_code::{Quantized, BLOCK};
 use crate::maths::{
     Activation, Adafactor, AdamW, AttentionShape, Beta, Binary, Floats, Layout, Lion, Maths, Real, Segment, Sgd, Unary,
@@ -78,7 +78,7 @@ fn linear_int8<R: Real>(maths: &dyn Maths<R>, threshold: &str, [m, n, k]: [usize
     let a: Vec<R> = numbers::<R>(m * k, 1).into_iter().map(|x| x * x * x * R::from_f64(8.0)).collect();
     let (codec, extent) = (Codec::from_name(threshold).unwrap(), Extent { elements: n * k, columns: k });
     let mut bytes = vec![0; codec.bytes(extent).unwrap()];
-    assert!(codec.encode(&numbers(n * k, 2), extent, &mut bytes));
+    assert!(codec.encode(&values_of(&numbers(n * k, 2)), extent, &mut bytes));
     let w = RowCodes::of(&Coded { codec, bytes: &bytes, extent }).unwrap();
     let mut c = numbers::<R>(m * n, 3);
     maths.linear_int8(m, R::from_f64(0.5), Floats::Real(&a), w, &mut c);
@@ -163,7 +163,7 @@ fn codes_are_expanded_to_the_same_bits_on_every_instruction_set() {
     for codec in gguf.chain(bits) {
         let extent = Extent { elements: 1024, columns: 256 };
         let mut bytes: Vec<u8> = (0..codec.bytes(extent).unwrap()).map(|i| (i * 7919 % 251) as u8).collect();
-        codec.encode(&numbers::<f32>(1024, 1), extent, &mut bytes);
+        codec.encode(&values_of(&numbers(1024, 1)), extent, &mut bytes);
         let weight = Coded { codec, bytes: &bytes, extent };
         for (start, length) in [(0, 1024), (1, 1000), (37, 64), (254, 3), (96, 513)] {
             let (mut plain, mut fast) = (vec![0.0; length], vec![0.0; length]);

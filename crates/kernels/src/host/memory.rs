@@ -1,7 +1,10 @@
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
 use super::views::{convert, reals};
 use super::Host;
 use crate::backend::Memory;
-use crate::codec::Codec;
+use crate::codec::{values_of, Codec};
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
 use crate::pool::Contents;
@@ -17,10 +20,26 @@ fn bytes_fit(op: &'static str, got: usize, wanted: usize) -> Result<()> {
 
 /// Quantises.
 fn encode(codec: Codec, x: &Tensor, out: &mut [u8]) -> Result<()> {
-    if !codec.encode(&reals::<f32>("cast", x)?, x.extent(), out) {
+    let made = match x.dtype() {
+        DType::Bf16 => codec.encode(&halves(&x.view::<bf16>()), x.extent(), out),
+        DType::F16 => codec.encode(&halves(&x.view::<f16>()), x.extent(), out),
+        _ => {
+            let values = reals::<f32>("cast", x)?;
+            let made = codec.encode(&values_of(&values), x.extent(), out);
+            made
+        }
+    };
+    if !made {
         return Err(KernelError::dtype("cast", format!("{} is only read, never made", codec.name())));
     }
     Ok(())
+}
+
+fn halves<H>(values: &[H]) -> impl Fn(usize, &mut [f32]) + '_
+where
+    [H]: HalfFloatSliceExt,
+{
+    |start, out| values[start..][..out.len()].convert_to_f32_slice(out)
 }
 
 impl Memory for Host {
