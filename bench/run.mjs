@@ -14,7 +14,19 @@ import * as roof from "./roof/bench.mjs";
 import * as shares from "./shares/bench.mjs";
 import * as start from "./start/bench.mjs";
 
-const benches = { "lora-step": loraStep, bf16, qlora, large, prefixes, shares, docker, llamafactory, start, help, roof };
+const benches = {
+  "lora-step": loraStep,
+  bf16,
+  qlora,
+  large,
+  prefixes,
+  shares,
+  docker,
+  llamafactory,
+  start,
+  help,
+  roof,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
