@@ -5,9 +5,10 @@ import * as help from "./help/bench.mjs";
 import { machine } from "./lib/machine.mjs";
 import { save, show } from "./lib/report.mjs";
 import * as loraStep from "./lora-step/bench.mjs";
+import * as plan from "./plan/bench.mjs";
 import * as qlora from "./qlora/bench.mjs";
 
-const benches = { "lora-step": loraStep, qlora, docker, help };
+const benches = { "lora-step": loraStep, qlora, docker, plan, help };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -56,7 +56,7 @@ const engine = Engine.open({
 });
 engine.narrowSaved = config.bf16;
 const opened = openBase(config);
-const { model } = loadModel(opened, { engine, config, batchTokens: 0, emit: () => {} });
+const { model } = loadModel(opened, { engine, config, emit: () => {} });
 opened.weights.close();
 const parameters = [...model.namedParameters()].filter(([, { trainable }]) => trainable);
 const rows = batches.flat().map((ids, row) => singleExample(Int32Array.from(ids), Int32Array.from(ids), row));

@@ -48,5 +48,5 @@ test("a bench saves where, with what and how often it measured", () => {
 test("an unknown bench is refused by name", () => {
   const run = spawnSync(process.execPath, ["bench/run.mjs", "lora"], { cwd: root, encoding: "utf8" });
   expect(run.status).toBe(2);
-  expect(run.stderr).toBe("bench: lora is not a bench; choose from lora-step, qlora, docker, help\n");
+  expect(run.stderr).toBe("bench: lora is not a bench; choose from lora-step, qlora, docker, plan, help\n");
 });

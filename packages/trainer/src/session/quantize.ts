@@ -3,7 +3,7 @@
 import { blockCodecs, isFourBit, loadTensor, type WeightSource } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
-import { ggmlTypes, UserError } from "@welltempered/formats";
+import { UserError } from "@welltempered/formats";
 import { isCodec, type FourBitCodec, type KernelBackend, type Shape, type Slot } from "@welltempered/kernels";
 import type { CausalLM } from "@welltempered/nn";
 
@@ -48,26 +48,6 @@ export function loadWeight(
   } finally {
     backend.free(slot);
   }
-}
-
-const bytesPerWeight: ReadonlyMap<string, number> = new Map(
-  [...ggmlTypes.values()].map(({ name, block: weights, bytes }) => [name, bytes / weights]),
-);
-
-/** Bytes that weights take while they are frozen; the scales of a codec are left out. */
-export function heldBytes(
-  shapes: ReadonlyMap<string, Shape>,
-  source: WeightSource,
-  codec: FourBitCodec | undefined,
-): number {
-  const bytes = (name: string, shape: Shape): number => {
-    if (codec !== undefined && isQuantized(name, shape)) return 0.5;
-    if (!source.has(name)) return 4;
-    const { dtype } = source.info(name);
-    return isFourBit(dtype) ? 0.5 : (bytesPerWeight.get(dtype) ?? 4);
-  };
-  const weights = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
-  return [...shapes].reduce((sum, [name, shape]) => sum + weights(shape) * bytes(name, shape), 0);
 }
 
 /** A merge says when it had to leave the codec. */
