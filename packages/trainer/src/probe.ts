@@ -155,13 +155,13 @@ function timeAttention(k: KernelBackend, { headDim, queries, keys, longest }: At
 }
 
 /** How to call an op that reads and writes tensors of one size, and how many of them. */
-type Elementwise = readonly [tensors: number, call: (k: KernelBackend, x: Slot, w: Slot) => readonly Slot[]];
+type Elementwise = readonly [tensors: number, call: (k: KernelBackend, x: Slot, w: Slot, y: Slot) => readonly Slot[]];
 
 const elementwise: Readonly<Record<string, Elementwise>> = {
   binary: [3, (k, x) => [k.binary("add", x, x)]],
   scale: [2, (k, x) => [k.scale(x, 0.5)]],
   copy: [2, (k, x) => [k.copy(x)]],
-  accumulate: [3, (k, x) => (k.accumulate(x, x, 0), [])],
+  accumulate: [3, (k, x, _w, y) => (k.accumulate(y, x, 0), [])],
   cast: [1.5, (k, x) => [k.cast(x, "bf16")]],
   rmsNorm: [2, (k, x, w) => k.rmsNorm(x, w, 1e-6)],
   swiglu: [3, (k, x) => [k.swiglu(x, x)]],
@@ -181,12 +181,13 @@ const alike: Readonly<Record<string, string>> = {
 /** Bytes a second by op, of those that the run has. */
 function probeBytes(k: KernelBackend, ops: ReadonlySet<string>): Map<string, number> {
   const x = filled(k, "f32", [ROWS, WIDTH]);
+  const y = filled(k, "f32", [ROWS, WIDTH]);
   const w = filled(k, "f32", [WIDTH]);
   const rates = new Map<string, number>();
   const wanted = new Set(["binary", ...[...ops].map((op) => alike[op] ?? op)]);
   for (const [op, [tensors, call]] of Object.entries(elementwise))
-    if (wanted.has(op)) rates.set(op, (tensors * 4 * ROWS * WIDTH) / timed(k, () => call(k, x, w)));
-  for (const slot of [x, w]) k.free(slot);
+    if (wanted.has(op)) rates.set(op, (tensors * 4 * ROWS * WIDTH) / timed(k, () => call(k, x, w, y)));
+  for (const slot of [x, y, w]) k.free(slot);
   for (const [op, other] of Object.entries(alike)) rates.set(op, rates.get(other) ?? rates.get("binary") ?? Infinity);
   return rates;
 }

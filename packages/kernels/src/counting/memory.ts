@@ -39,7 +39,8 @@ export class Memory {
   phase = "";
   readonly #entries = new Map<number, Entry>();
   readonly #phases = new Map<string, number>();
-  #next = 1;
+  /** Slots are at least 2²², as those of the native library, so that no count passes for one. */
+  #next = 2 ** 22;
   #bytes = 0;
   #held = 0;
   #peak: Peak = { bytes: 0, phases: new Map() };
