@@ -16,17 +16,18 @@ import type { Rates } from "./cost.ts";
 
 /** Seconds that probing may take. */
 const BUDGET = 0.9;
-/** FLOP of a product that is timed, and elements of its weight. */
-const FLOP = 8e9;
+/** Seconds of a product that is timed, tokens that tell how many it may have, and elements of its weight. */
+const SECONDS = 0.05;
+const TRIED = 16;
 const WEIGHT = 2 ** 25;
 /** Share of all FLOP whose shapes are timed. */
 const COVERED = 0.98;
-/** A product with a side as narrow as an adapter's rank, against the others (bench/plan). */
+/** A product with a side as narrow as an adapter's rank, against the others: an estimate, for shapes that were not timed. */
 const NARROW = 0.3;
 /** Elements that the other ops are timed on. */
 const ROWS = 1024;
 const WIDTH = 768;
-/** What JavaScript adds to a call: op, tape, scope and the way into native code. */
+/** What JavaScript adds to a call (op, tape, scope, the way into native code): an estimate. */
 const CALL = 8e-6;
 
 export interface Probed extends Rates {
@@ -76,26 +77,37 @@ function probeProducts(k: KernelBackend, work: readonly Work[], until: number): 
   return [rates, covered === 0 ? Infinity : covered / seconds];
 }
 
-/** The same on fewer tokens, and a part of a weight that is large. */
-function smaller({ layout, m, n, k, type }: Product): Product {
+/** The same with a part of a weight that is large. */
+function smaller(product: Product): Product {
+  const { layout, m, n, k } = product;
   const inner = layout === "tn" ? m : k;
-  const share = Math.min(1, WEIGHT / Math.max(1, inner * n));
-  const cut = (extent: number): number =>
-    extent === Math.max(inner, n) ? Math.max(256, Math.floor((extent * share) / 256) * 256) : extent;
-  const [side, columns] = share < 1 ? [cut(inner), cut(n)] : [inner, n];
-  const tokens = Math.max(1, Math.min(layout === "tn" ? k : m, Math.floor(FLOP / (2 * side * columns))));
-  return layout === "tn"
-    ? { layout, m: side, n: columns, k: tokens, type }
-    : { layout, m: tokens, n: columns, k: side, type };
+  const most = Math.max(256, Math.floor(WEIGHT / Math.min(inner, n)));
+  const [side, columns] = inner > n ? [Math.min(inner, most), n] : [inner, Math.min(n, most)];
+  return layout === "tn" ? { ...product, m: side, n: columns } : { ...product, k: side, n: columns };
 }
 
+/** FLOP a second on as many tokens as `SECONDS` allow. */
 function timeProduct(k: KernelBackend, product: Product): number {
-  const { layout, m, n, k: depth, type } = product;
+  const { layout, n, k: depth, type } = product;
+  const b = filled(k, type, layout === "nt" ? [n, depth] : [layout === "tn" ? TRIED : depth, n]);
+  const few = withTokens(product, TRIED);
+  const all = layout === "tn" ? depth : product.m;
+  const tokens = Math.max(1, Math.min(all, Math.floor((TRIED * SECONDS) / secondsOf(k, few, b))));
+  const many = withTokens(product, tokens);
+  const right = layout === "tn" ? filled(k, type, [tokens, n]) : b;
+  const rate = flopOf(many) / secondsOf(k, many, right);
+  for (const slot of new Set([b, right])) k.free(slot);
+  return rate;
+}
+
+const withTokens = (product: Product, tokens: number): Product =>
+  product.layout === "tn" ? { ...product, k: tokens } : { ...product, m: tokens };
+
+function secondsOf(k: KernelBackend, { layout, m, k: depth }: Product, b: Slot): number {
   const a = filled(k, "f32", layout === "tn" ? [depth, m] : [m, depth]);
-  const b = filled(k, type, layout === "nt" ? [n, depth] : [depth, n]);
   const seconds = timed(k, () => [k.matmul(layout, a, b, 1)]);
-  for (const slot of [a, b]) k.free(slot);
-  return flopOf(product) / seconds;
+  k.free(a);
+  return seconds;
 }
 
 /** Memory with numbers in it: pages that nothing was written to would all be one. */

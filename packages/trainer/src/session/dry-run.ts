@@ -84,9 +84,11 @@ export async function dryRun({ base, text, examples, config, samples = 0 }: DryR
   };
   const batches = microBatches(examples, config);
   const collate = (batch: readonly number[]): Batch => objective.collate(batch.map((at) => examples.get(at)));
-  const largest = collate(batches.at(-1)?.members ?? []);
-  // Where batches accumulate, all but the first meet gradients.
-  await step(config.gradientAccumulationSteps > 1 ? [largest, largest] : [largest]);
+  for (const { members } of batches.slice(-1)) {
+    const largest = collate(members);
+    // Where batches accumulate, all but the first meet gradients.
+    await step(config.gradientAccumulationSteps > 1 ? [largest, largest] : [largest]);
+  }
   const { peak, mostBytes: liveBytes } = backend.memory;
   const { scratch } = recorder;
   const told: MicroBatch[] = [];

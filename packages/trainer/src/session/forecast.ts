@@ -18,8 +18,8 @@ import { resizeVocab, type Base, type RunText } from "./vocabulary.ts";
 const ROWS = 2000;
 /** Micro-batches whose work is counted. */
 const SAMPLES = 8;
-/** Bytes of a process that trains: Node, two isolates, the library, parsed data (bench/plan). */
-const PROGRAM = 150e6;
+/** Bytes of the second isolate in which `temper train` computes: an estimate. */
+const WORKER = 30e6;
 
 export interface Forecast {
   model: { path: string; parameters: number; trainable: number };
@@ -53,11 +53,15 @@ export async function runPlan(config: RunConfig, emit: Emit): Promise<Forecast> 
     const text = await loadText(base, config, emit);
     const resized = resizeVocab(base, text, config, emit);
     const sample = sampleOf(config, text, resized, emit);
+    // This process has loaded what the run will, but for numbers.
+    const program = process.memoryUsage.rss() + WORKER;
     const dry = await dryRun({ base: resized, text, examples: sample.examples, config, samples: SAMPLES });
-    const memory = memoryOf(dry);
+    const memory = memoryOf(dry, program);
     const available = availableMemory();
     const changes =
-      memory.peak <= available ? [] : await changesOf(config, (changed) => peakOf(changed, base, text), memory.peak);
+      memory.peak <= available
+        ? []
+        : await changesOf(config, (changed) => peakOf(changed, base, text, program), memory.peak);
     const { total } = sample;
     return {
       model: { path: config.modelNameOrPath, parameters: dry.allParameters, trainable: dry.trainableParameters },
@@ -107,14 +111,14 @@ const asPair = (example: Example, length: number): Example => ({
   positions: example.positions.map((at) => at % length),
 });
 
-async function peakOf(config: RunConfig, base: Base, text: RunText): Promise<number> {
+async function peakOf(config: RunConfig, base: Base, text: RunText, program: number): Promise<number> {
   const resized = resizeVocab(base, text, config, () => {});
   const { examples } = sampleOf(config, text, resized, () => {});
-  return memoryOf(await dryRun({ base: resized, text, examples, config })).peak;
+  return memoryOf(await dryRun({ base: resized, text, examples, config }), program).peak;
 }
 
 /** What trains is told from what does not. */
-function memoryOf({ peak, scratch, trainableParameters }: DryRun): Forecast["memory"] {
+function memoryOf({ peak, scratch, trainableParameters }: DryRun, program: number): Forecast["memory"] {
   const held = (phase: Phase): number => peak.phases.get(phase) ?? 0;
   const trained = 4 * trainableParameters;
   return {
@@ -124,8 +128,8 @@ function memoryOf({ peak, scratch, trainableParameters }: DryRun): Forecast["mem
     activations: held("activations"),
     gradients: held("gradients"),
     kernels: scratch,
-    program: PROGRAM,
-    peak: peak.bytes + scratch + PROGRAM,
+    program,
+    peak: peak.bytes + scratch + program,
   };
 }
 
