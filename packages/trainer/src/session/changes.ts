@@ -9,7 +9,7 @@ interface Change {
   apply: Partial<RunConfig>;
 }
 
-/** Below this share of the peak a change is not worth telling. */
+/** Below this share of what the run holds beside the program a change is not worth telling. */
 const WORTH = 0.02;
 const TOLD = 3;
 
@@ -17,12 +17,12 @@ const TOLD = 3;
 export async function changesOf(
   config: RunConfig,
   peakOf: (config: RunConfig) => Promise<number>,
-  peak: number,
+  { peak, program }: { peak: number; program: number },
 ): Promise<{ settings: string; peak: number }[]> {
   const found: { settings: string; peak: number }[] = [];
   for (const { settings, apply } of candidates(config)) {
     const left = await tried(() => peakOf({ ...config, ...apply }));
-    if (left !== undefined && left < (1 - WORTH) * peak) found.push({ settings, peak: left });
+    if (left !== undefined && left < peak - WORTH * (peak - program)) found.push({ settings, peak: left });
   }
   return found.sort((a, b) => a.peak - b.peak).slice(0, TOLD);
 }

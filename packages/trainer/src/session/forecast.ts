@@ -61,7 +61,7 @@ export async function runPlan(config: RunConfig, emit: Emit): Promise<Forecast> 
     const changes =
       memory.peak <= available
         ? []
-        : await changesOf(config, (changed) => peakOf(changed, base, text, program), memory.peak);
+        : await changesOf(config, (changed) => peakOf(changed, base, text, program), memory);
     const { total } = sample;
     return {
       model: { path: config.modelNameOrPath, parameters: dry.allParameters, trainable: dry.trainableParameters },
