@@ -8,6 +8,7 @@ import { save, show } from "./lib/report.mjs";
 import * as large from "./large/bench.mjs";
 import * as llamafactory from "./llamafactory/bench.mjs";
 import * as loraStep from "./lora-step/bench.mjs";
+import * as plan from "./plan/bench.mjs";
 import * as prefixes from "./prefixes/bench.mjs";
 import * as qlora from "./qlora/bench.mjs";
 import * as roof from "./roof/bench.mjs";
@@ -24,8 +25,9 @@ const benches = {
   docker,
   llamafactory,
   start,
-  help,
+  plan,
   roof,
+  help,
 };
 
 const { values, positionals } = parseArgs({

@@ -57,7 +57,7 @@ const native = timed === undefined ? { backend: opened, seconds: () => undefined
 const engine = new Engine(native.backend);
 engine.narrowSaved = config.bf16;
 const base = openBase(config);
-const { model } = loadModel(base, { engine, config, batchTokens: 0, emit: () => {} });
+const { model } = loadModel(base, { engine, config, emit: () => {} });
 base.weights.close();
 const parameters = [...model.namedParameters()].filter(([, { trainable }]) => trainable);
 const rows = batches.flat().map((ids, row) => singleExample(Int32Array.from(ids), Int32Array.from(ids), row));

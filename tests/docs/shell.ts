@@ -87,12 +87,13 @@ function pnpm([program = "", verb = ""]: string[]): string[] {
 function temper([command = "", ...words]: string[], folder: string): string[] {
   const help = commandHelp[command];
   if (help === undefined) return [`temper has no command ${command}`];
-  if (command === "train" || command === "chat" || command === "export") return settings(command, words, folder);
+  if (command === "train" || command === "plan" || command === "chat" || command === "export")
+    return settings(command, words, folder);
   const flags = words.filter((word) => word.startsWith("--"));
   return flags.filter((flag) => !help.includes(flag)).map((flag) => `temper ${command} has no ${flag}`);
 }
 
-function settings(purpose: "train" | "chat" | "export", words: string[], folder: string): string[] {
+function settings(purpose: "train" | "plan" | "chat" | "export", words: string[], folder: string): string[] {
   const once = words.indexOf("--once");
   const rest = once < 0 ? words : words.toSpliced(once, 2);
   const located = rest.map((word) => (existsSync(join(root, word)) ? join(root, word) : join(folder, word)));

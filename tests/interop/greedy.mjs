@@ -11,7 +11,7 @@ const { config } = loadConfig(
   "chat",
 );
 const engine = Engine.open();
-const { model } = loadModel(openBase(config), { engine, config, batchTokens: 0, emit: () => undefined });
+const { model } = loadModel(openBase(config), { engine, config, emit: () => undefined });
 const prompts = JSON.parse(readFileSync(rowsFile, "utf8")).map((row) => Int32Array.from(row));
 const sampling = { doSample: false, temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1 };
 const completions = await generate(model, prompts, { sampling, maxNewTokens: Number(tokens), stopIds: [], seed: 0 });

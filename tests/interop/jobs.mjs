@@ -16,7 +16,7 @@ const kinds = {
   async logits({ words, rows, out }) {
     const { config } = loadConfig(words, "chat");
     const base = openBase(config);
-    const { model } = loadModel(base, { engine, config, batchTokens: 0, emit: silent });
+    const { model } = loadModel(base, { engine, config, emit: silent });
     base.weights.close();
     const hidden = () => model.logits(model.forward(packRows(rows)));
     const numbers = await engine.noGrad(() => engine.scope(hidden)).read();

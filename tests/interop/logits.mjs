@@ -12,7 +12,7 @@ const rows = JSON.parse(readFileSync(rowsFile, "utf8"));
 const settings = [`model_name_or_path=${modelPath}`, ...(adapter ? [`adapter_name_or_path=${adapter}`] : [])];
 const { config } = loadConfig(settings, "chat");
 const engine = Engine.open();
-const { model } = loadModel(openBase(config), { engine, config, batchTokens: 0, emit: () => undefined });
+const { model } = loadModel(openBase(config), { engine, config, emit: () => undefined });
 
 const logitsOf = (packed, cache) =>
   engine.noGrad(() => engine.scope(() => model.logits(model.forward(packed, cache)))).read();

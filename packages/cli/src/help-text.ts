@@ -3,6 +3,7 @@
 export const helpText = `temper: fine-tune large language models from Node.js
 
   temper train lora.yaml [key=value ...]      train, evaluate, predict
+  temper plan lora.yaml [key=value ...]       memory and time of that run, before it
   temper chat lora.yaml adapter_name_or_path=saves/lora [--once "question"]
   temper export lora.yaml adapter_name_or_path=saves/lora export_dir=merged
   temper demo [--model smollm2]               tune a small model on Docker questions
@@ -21,6 +22,13 @@ export const commandHelp: Readonly<Record<string, string>> = {
 Runs what the configuration asks for: do_train, do_eval, do_predict. The run folder is output_dir.
 Ctrl-C (or SIGTERM) finishes the step, saves a checkpoint and exits; a second one quits at once.
 Continue with resume_from_checkpoint=true.
+`,
+  plan: `temper plan <config.yaml> [key=value ...] [--json]
+
+Predicts peak memory, seconds an optimizer step and the time of the run. Nothing of the model is read but its headers:
+the run is stepped without numbers, and its products are timed on this machine for up to a second.
+Lengths are those of the data set; without dataset all are cutoff_len. Where the run does not fit, it says which keys
+would save most.
 `,
   chat: `temper chat <config.yaml> [key=value ...] [--once "question"]
 

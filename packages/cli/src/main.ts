@@ -7,6 +7,7 @@ type Command = (words: string[], context: Context) => Promise<number>;
 
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   train: async () => (await import("./commands/train.ts")).train,
+  plan: async () => (await import("./commands/plan.ts")).plan,
   chat: async () => (await import("./commands/chat.ts")).chat,
   export: async () => (await import("./commands/export.ts")).exportModel,
   demo: async () => (await import("./commands/demo.ts")).demo,

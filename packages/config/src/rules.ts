@@ -5,7 +5,7 @@ import { quantizationBits, type RunConfig, type SchedulerName } from "./run-conf
 import type { WrittenConfig } from "./written.ts";
 
 /** What the configuration is for: it decides which keys must be there. */
-export type Purpose = "train" | "chat" | "export";
+export type Purpose = "train" | "plan" | "chat" | "export";
 
 type Positions = ReadonlyMap<string, string>;
 type Rule = readonly [broken: boolean, key: string, what: string, hint: string];
@@ -35,7 +35,10 @@ const flagArguments = ["smooth", "verbose"];
 
 /** Checks the rules between keys. Throws ConfigError naming the key, and its place when it was written. */
 export function checkRules(values: WrittenConfig, purpose: Purpose, positions: Positions): void {
-  const rules = [...modelRules(values, purpose), ...(purpose === "train" ? runRules(values) : [])];
+  const rules = [
+    ...modelRules(values, purpose),
+    ...(purpose === "train" || purpose === "plan" ? runRules(values, purpose) : []),
+  ];
   for (const [broken, key, what, hint] of rules)
     if (broken) throw new ConfigError("conflict", positions.get(key) ?? "", what, hint);
 }
@@ -110,8 +113,8 @@ function rotationRules(v: WrittenConfig): Rule[] {
   ];
 }
 
-function runRules(v: WrittenConfig): Rule[] {
-  return [...taskRules(v), ...dataRules(v), ...preferenceRules(v), ...bestRules(v), ...scheduleRules(v)];
+function runRules(v: WrittenConfig, purpose: Purpose): Rule[] {
+  return [...taskRules(v, purpose), ...dataRules(v), ...preferenceRules(v), ...bestRules(v), ...scheduleRules(v)];
 }
 
 /** Keys of stage dpo, and of one of its losses, have no effect elsewhere. */
@@ -135,14 +138,16 @@ function preferenceRules(v: WrittenConfig): Rule[] {
   ];
 }
 
-function taskRules(v: WrittenConfig): Rule[] {
+function taskRules(v: WrittenConfig, purpose: Purpose): Rule[] {
+  const runs = purpose === "train";
   const evaluates = v.doEval || v.doPredict || v.predictWithGenerate || v.evalStrategy !== "no";
   const hasEvalData = v.evalDataset.length > 0 || v.valSize > 0;
   // prettier-ignore
   return [
     [!v.doTrain && !v.doEval && !v.doPredict, "", "nothing to do", "write do_train, do_eval or do_predict: true"],
-    [!v.outputDir, "output_dir", "output_dir is missing", "name the run folder"],
-    [v.doTrain && v.dataset.length === 0, "dataset", "do_train without dataset", "name a data set of dataset_info.json"],
+    [!runs && !v.doTrain, "do_train", "a plan without do_train", "write do_train: true"],
+    [runs && !v.outputDir, "output_dir", "output_dir is missing", "name the run folder"],
+    [runs && v.doTrain && v.dataset.length === 0, "dataset", "do_train without dataset", "name a data set of dataset_info.json"],
     [evaluates && !hasEvalData, "eval_dataset", "evaluation or prediction without data", "set eval_dataset or val_size"],
     [v.doPredict && v.stage !== "rm" && !v.predictWithGenerate, "do_predict", "do_predict without predict_with_generate", "set predict_with_generate: true"],
     [v.stage !== "sft" && v.predictWithGenerate, "predict_with_generate", "predict_with_generate outside stage sft", "remove it"],

@@ -25,6 +25,10 @@ export type {
 export { KernelError } from "./errors.ts";
 export type { KernelErrorCode } from "./errors.ts";
 export type { LibraryAttempt } from "./library.ts";
-export { isCodec } from "./storage.ts";
+export { CountingBackend } from "./counting/backend.ts";
+export type { Peak } from "./counting/memory.ts";
+export { flopOf } from "./counting/work.ts";
+export type { Attended, Product, Work } from "./counting/work.ts";
+export { bytesOf, isCodec } from "./storage.ts";
 export { describeBackends, openBackend } from "./loader.ts";
 export type { BackendOptions, BackendReport, Device } from "./loader.ts";

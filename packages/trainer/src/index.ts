@@ -12,4 +12,5 @@ export { openChat, type ChatSession } from "./session/chat.ts";
 export { runExport } from "./session/export.ts";
 export { loadModel, openBase, type LoadedModel } from "./session/load-model.ts";
 export { openRewardModel, type RewardModel } from "./session/score.ts";
+export { type Forecast, runPlan } from "./session/forecast.ts";
 export { runTraining, type RunOutcome } from "./session/train.ts";

@@ -1,5 +1,7 @@
 // How many updates a run makes, as transformers counts them (`Trainer.set_initial_training_values`).
 
+import type { RunConfig } from "@welltempered/config";
+
 export interface PlanOptions {
   examples: number;
   batchSize: number;
@@ -19,6 +21,16 @@ export interface StepPlan {
   /** Examples the run is said to have seen, for samples per second. */
   trainSamples: number;
 }
+
+/** The same from a run's settings. */
+export const planFor = (config: RunConfig, examples: number): StepPlan =>
+  planSteps({
+    examples,
+    batchSize: config.perDeviceTrainBatchSize,
+    accumulation: config.gradientAccumulationSteps,
+    numTrainEpochs: config.numTrainEpochs,
+    maxSteps: config.maxSteps,
+  });
 
 export function planSteps({ examples, batchSize, accumulation, numTrainEpochs, maxSteps }: PlanOptions): StepPlan {
   const batchesPerEpoch = Math.ceil(examples / batchSize);

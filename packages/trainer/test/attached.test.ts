@@ -48,7 +48,7 @@ const silent = (): void => undefined;
 function modelWith(words: readonly string[]): { engine: Engine; model: CausalLM; adapter: Adapter | undefined } {
   const { config } = loadConfig([...common, ...words, `output_dir=${scratch}/none`], "train");
   const engine = Engine.open({ threads: 1 });
-  const { model, adapter } = loadModel(openBase(config), { engine, config, batchTokens: 0, emit: silent });
+  const { model, adapter } = loadModel(openBase(config), { engine, config, emit: silent });
   return { engine, model, adapter };
 }
 

@@ -172,7 +172,6 @@ describe("a head", () => {
     const { model } = loadModel(base, {
       engine: Engine.open({ threads: 1 }),
       config: { ...config, stage: "rm" },
-      batchTokens: 0,
       emit: () => undefined,
     });
     base.weights.close();

@@ -29,7 +29,6 @@ export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSessi
   const { model } = loadModel(resizeVocab(base, text, config, emit), {
     engine,
     config: { ...config, doTrain: false },
-    batchTokens: 0,
     emit,
   });
   base.weights.close();

@@ -31,7 +31,6 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
   const loaded = loadModel(resizeVocab(base, text, config, emit), {
     engine,
     config: { ...config, doTrain: false },
-    batchTokens: 0,
     emit,
   });
   base.weights.close();

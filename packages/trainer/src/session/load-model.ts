@@ -28,11 +28,12 @@ import {
   readAdapterConfig,
   type AdapterConfig,
 } from "@welltempered/peft";
-import { cast, type Engine, type Shape, type Tensor } from "@welltempered/tensor";
+import { CountingBackend } from "@welltempered/kernels";
+import { cast, Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { join } from "node:path";
-import { availableMemory, checkMemory, estimateMemory } from "../memory.ts";
+import { availableMemory, checkMemory } from "../memory.ts";
 import { addValueHead, checkValueHead } from "./value-head.ts";
-import { checkQuantizable, codecOf, heldBytes, loadWeight, tellDequantized } from "./quantize.ts";
+import { checkQuantizable, codecOf, loadWeight, tellDequantized } from "./quantize.ts";
 import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
 import { checkVocabulary, trainsVocabulary, writtenAgain, type Base } from "./vocabulary.ts";
 
@@ -50,8 +51,8 @@ export interface LoadedModel {
 export interface LoadOptions {
   engine: Engine;
   config: RunConfig;
-  /** Tokens of the longest micro-batch, for the memory estimate; 0 where nothing trains. */
-  batchTokens: number;
+  /** Bytes that the run will hold at most, refused where the machine has not as many; those of the model alone unless given. */
+  needed?: number | undefined;
   emit: Emit;
   /** Ids of a text as the model's tokenizer makes them, for adapters that may start from one. */
   tokenize?: (text: string) => readonly number[];
@@ -91,7 +92,8 @@ function openScratch(path: string): OpenModel {
 }
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */
-export function loadModel(base: Base, { engine, config, batchTokens, tokenize, emit }: LoadOptions): LoadedModel {
+export function loadModel(base: Base, options: LoadOptions): LoadedModel {
+  const { engine, config, tokenize, emit } = options;
   const { architecture, vocabulary, weights } = base;
   const codec = codecOf(config);
   checkQuantizable(config, weights);
@@ -105,7 +107,7 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize, e
       expected.has("lm_head.weight") ? {} : { optional: new Set(["lm_head.weight"]) },
     );
   const trained = trainedWeights(config, [...expected.keys()]);
-  checkMemory(needed(config, expected, weights, batchTokens, trained), availableMemory(), config.modelNameOrPath);
+  checkMemory(options.needed ?? weighed(base, options), availableMemory(), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const source = config.trainFromScratch
     ? initialWeights(engine, range, architecture.freshNorm)
@@ -127,6 +129,19 @@ export function loadModel(base: Base, { engine, config, batchTokens, tokenize, e
   return { model, adapter, config: { ...names, ...base.config }, floatFields, storedDtype: storedDtype(weights) };
 }
 
+/** The base without the bytes of its weights, for a backend without numbers. */
+export const unread = (base: Base): Base => ({
+  ...base,
+  weights: { ...base.weights, read: () => new Uint8Array() },
+});
+
+/** Bytes of the model alone. */
+function weighed(base: Base, options: LoadOptions): number {
+  const engine = new Engine(new CountingBackend());
+  loadModel(unread(base), { ...options, engine, needed: 0, emit: () => {} });
+  return engine.liveBytes();
+}
+
 /** Whether the base, which nothing writes back, may lose what bf16 does not hold. */
 const holdsInBf16 = ({ bf16, doTrain, finetuningType }: RunConfig): boolean =>
   bf16 && doTrain && isAdapterType(finetuningType);
@@ -140,35 +155,6 @@ function narrow(weight: Tensor): Tensor {
 
 const shapesOf = (expected: ReadonlyMap<string, Shape>): Map<string, { shape: Shape }> =>
   new Map([...expected].map(([name, shape]) => [name, { shape }]));
-
-function needed(
-  config: RunConfig,
-  expected: ReadonlyMap<string, Shape>,
-  weights: WeightSource,
-  batchTokens: number,
-  trained: ReadonlySet<string>,
-): number {
-  const frozen = new Map([...expected].filter(([name]) => !trained.has(name)));
-  const trainable = [...expected].reduce((sum, [name, shape]) => sum + (trained.has(name) ? sizeOf(shape) : 0), 0);
-  return estimateMemory({
-    weights: heldBytes(frozen, weights, config.quantizationBit) + 4 * trainable,
-    trainable,
-    stateBytes: stateBytes[config.optim],
-    shapes: [...expected.values()],
-    batchTokens,
-  });
-}
-
-const sizeOf = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
-
-/** Bytes that an optimizer keeps of each parameter at least: Adafactor's rows and columns, and SGD's momentum, may be none. */
-const stateBytes: Readonly<Record<RunConfig["optim"], number>> = {
-  adamw_torch: 8,
-  adamw_8bit: 2,
-  adafactor: 0,
-  lion_32bit: 4,
-  sgd: 0,
-};
 
 /** Names of the model's own weights that train; none where an adapter does. */
 function trainedWeights(config: RunConfig, names: readonly string[]): ReadonlySet<string> {

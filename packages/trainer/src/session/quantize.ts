@@ -3,7 +3,7 @@
 import { blockCodecs, isBitsandbytes, isLlmInt8, loadTensor, type WeightSource } from "@welltempered/checkpoint";
 import type { QuantizationMethod, RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
-import { ggmlTypes, UserError } from "@welltempered/formats";
+import { UserError } from "@welltempered/formats";
 import {
   isCodec,
   type BitsandbytesCodec,
@@ -63,23 +63,6 @@ export function loadWeight(
   } finally {
     backend.free(slot);
   }
-}
-
-const codeBytes = (codec: BitsandbytesCodec): number => (isLlmInt8(codec) ? 1 : 0.5);
-const bytesPerWeight: ReadonlyMap<string, number> = new Map(
-  [...ggmlTypes.values()].map(({ name, block: weights, bytes }) => [name, bytes / weights]),
-);
-
-/** Bytes that weights take while they are frozen, `bits` each where they are quantised; the scales are left out. */
-export function heldBytes(shapes: ReadonlyMap<string, Shape>, source: WeightSource, bits: number | undefined): number {
-  const bytes = (name: string, shape: Shape): number => {
-    if (bits !== undefined && isQuantized(name, shape)) return bits / 8;
-    if (!source.has(name)) return 4;
-    const { dtype } = source.info(name);
-    return isBitsandbytes(dtype) ? codeBytes(dtype) : (bytesPerWeight.get(dtype) ?? 4);
-  };
-  const weights = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
-  return [...shapes].reduce((sum, [name, shape]) => sum + weights(shape) * bytes(name, shape), 0);
 }
 
 /** A merge says when it had to leave the codec, for which `again` stands where the result is put into it. */

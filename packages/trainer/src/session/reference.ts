@@ -30,22 +30,26 @@ export function openReference(config: RunConfig): Base | undefined {
   return base;
 }
 
-/** To be called before a checkpoint is restored: what is loaded beside the model is the model as it was. */
+/**
+ * To be called before a checkpoint is restored: what is loaded beside the model is the model as it was. Its memory is
+ * part of the run's.
+ */
 export function loadReference(
   opened: Base | undefined,
   { model, adapter }: LoadedModel,
   config: RunConfig,
   engine: Engine,
+  open: (config: RunConfig) => Base = openBase,
 ): Reference | undefined {
   if (!needsReference(config)) return undefined;
   if (opened === undefined && adapter !== undefined)
     return { pass: (pass) => adapter.without(() => pass(model)), dispose: () => {} };
-  const base = opened ?? openBase(referenceConfig(config));
+  const base = opened ?? open(referenceConfig(config));
   try {
     const frozen = loadModel(base, {
       engine,
       config: { ...referenceConfig(config), doTrain: false },
-      batchTokens: 0,
+      needed: 0,
       emit: () => {},
     });
     checkVocabulary(config, frozen.model.headWeight.shape[0], model.headWeight.shape[0]);

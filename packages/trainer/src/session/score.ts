@@ -30,7 +30,6 @@ export async function openRewardModel(config: RunConfig, emit: Emit): Promise<Re
   const { model } = loadModel(resizeVocab(base, text, settings, emit), {
     engine,
     config: settings,
-    batchTokens: 0,
     emit,
   });
   base.weights.close();

@@ -14,23 +14,14 @@ import {
 } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
-import { Embedding, type CausalLM } from "@welltempered/nn";
-import {
-  createLearningRate,
-  decayGroups,
-  loraPlusGroups,
-  optimizers,
-  warmupStepCount,
-  type LearningRate,
-  type Optimizer,
-} from "@welltempered/optimizers";
+import { createLearningRate, warmupStepCount, type LearningRate } from "@welltempered/optimizers";
 import { Engine } from "@welltempered/tensor";
 import { evaluate } from "../evaluate.ts";
 import { parseFault, type Fault } from "../fault.ts";
 import { fit, type EndReason } from "../fit.ts";
 import { objectives } from "../objectives/registry.ts";
 import type { Batch, Objective } from "../objective.ts";
-import { intervalOf, planSteps, type StepPlan } from "../plan.ts";
+import { intervalOf, planFor, type StepPlan } from "../plan.ts";
 import { freshState, type RunFacts, type RunState } from "../state.ts";
 import {
   checkpointToResume,
@@ -43,6 +34,8 @@ import {
 } from "./checkpoint.ts";
 import { identityOf } from "./identity.ts";
 import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { dryRun, type DryRunOptions } from "./dry-run.ts";
+import { makeOptimizer } from "./optimizer.ts";
 import { loadReference, openReference } from "./reference.ts";
 import { evaluationRows, loadText, loadTexts, tokenize } from "./load-text.ts";
 import { predict } from "./predict.ts";
@@ -97,11 +90,12 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
     const examples = config.doTrain ? tokenize(rows.train, text, config, emit) : undefined;
     const held = evaluationRows(rows);
     const evalExamples = config.doEval && held.length > 0 ? tokenize(held, text, config, emit) : undefined;
-    const batchTokens = examples === undefined ? 0 : longestBatch(examples, config);
-    const loaded = loadModel(resizeVocab(base, text, config, emit), {
+    const resized = resizeVocab(base, text, config, emit);
+    const needed = examples === undefined ? undefined : await bytesOfRun({ base: resized, text, examples, config });
+    const loaded = loadModel(resized, {
       engine,
       config,
-      batchTokens,
+      needed,
       emit,
       tokenize: (words) => text.tokenizer.encode(words, { addSpecialTokens: true, allowSpecial: true }),
     });
@@ -142,12 +136,8 @@ async function predictWith(
   return predictScores(session, evalExamples ?? tokenize(held, text, config, emit));
 }
 
-const longestBatch = (examples: TokenizedDataset, { perDeviceTrainBatchSize }: RunConfig): number => {
-  let longest = 0;
-  for (let index = 0; index < examples.length; index++)
-    longest = Math.max(longest, examples.get(index).inputIds.length);
-  return longest * perDeviceTrainBatchSize;
-};
+/** Of tensors alone, a lower bound: kernels and the program itself hold more. */
+const bytesOfRun = async (options: DryRunOptions): Promise<number> => (await dryRun(options)).liveBytes;
 
 async function train(
   session: Session,
@@ -221,15 +211,6 @@ function faultFromEnvironment(): Fault | undefined {
   return /^(panic|memory)/.test(text ?? "") ? undefined : parseFault(text);
 }
 
-const planFor = (config: RunConfig, examples: number): StepPlan =>
-  planSteps({
-    examples,
-    batchSize: config.perDeviceTrainBatchSize,
-    accumulation: config.gradientAccumulationSteps,
-    numTrainEpochs: config.numTrainEpochs,
-    maxSteps: config.maxSteps,
-  });
-
 function factsOf(config: RunConfig, { totalSteps, epochs }: StepPlan): RunFacts {
   return {
     totalSteps,
@@ -239,37 +220,6 @@ function factsOf(config: RunConfig, { totalSteps, epochs }: StepPlan): RunFacts 
     saveSteps: intervalOf(config.saveSteps, totalSteps),
     trainBatchSize: config.perDeviceTrainBatchSize,
   };
-}
-
-function makeOptimizer(engine: Engine, model: CausalLM, config: RunConfig): Optimizer {
-  const parameters = [...model.namedParameters()].filter(([, parameter]) => parameter.trainable);
-  const { weightDecay, learningRate, loraplusLrRatio: ratio, loraplusLrEmbedding: embedding } = config;
-  const groups =
-    ratio === undefined
-      ? decayGroups(parameters, weightDecay)
-      : loraPlusGroups(parameters, weightDecay, { ratio, embedding, learningRate });
-  const adam = { beta1: config.adamBeta1, beta2: config.adamBeta2, epsilon: config.adamEpsilon };
-  switch (config.optim) {
-    case "sgd":
-      return optimizers.sgd(engine, groups, config.optimArgs);
-    case "adafactor":
-      return optimizers.adafactor(engine, groups);
-    case "lion_32bit":
-      return optimizers.lion_32bit(engine, groups, { beta1: adam.beta1, beta2: adam.beta2 });
-    case "adamw_8bit":
-      return optimizers.adamw_8bit(engine, groups, {
-        ...adam,
-        spared: ratio === undefined ? embeddingNames(model) : new Set(),
-      });
-    case "adamw_torch":
-      return optimizers.adamw_torch(engine, groups, adam);
-  }
-}
-
-/** Weights of embeddings, which Hugging Face keeps out of 8 bits and LlamaFactory with LoRA+ does not. */
-function embeddingNames(model: CausalLM): Set<string> {
-  const modules = [...model.namedModules()].filter(([, module]) => module instanceof Embedding);
-  return new Set(modules.map(([path]) => `${path}.weight`));
 }
 
 function scheduleFor(config: RunConfig, { totalSteps }: StepPlan): LearningRate {

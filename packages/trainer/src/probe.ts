@@ -1,0 +1,207 @@
+// What this machine reaches on the calls of a run: each shape that matters is timed on a few rows, through the kernels
+// that will run it, so that instruction set, threads, codec and bf16 are in the figure.
+
+import {
+  bytesOf,
+  flopOf,
+  type Attended,
+  type KernelBackend,
+  type Product,
+  type Shape,
+  type Slot,
+  type StorageType,
+  type Work,
+} from "@welltempered/kernels";
+import type { Rates } from "./cost.ts";
+
+/** Seconds that probing may take. */
+const BUDGET = 0.9;
+/** Seconds of a product that is timed, tokens that tell how many it may have, and elements of its weight. */
+const SECONDS = 0.05;
+const TRIED = 16;
+const WEIGHT = 2 ** 25;
+/** Share of all FLOP whose shapes are timed. */
+const COVERED = 0.98;
+/** A product with a side as narrow as an adapter's rank, against the others: an estimate, for shapes that were not timed. */
+const NARROW = 0.3;
+/** Elements that the other ops are timed on. */
+const ROWS = 1024;
+const WIDTH = 768;
+/** What JavaScript adds to a call (op, tape, scope, the way into native code): an estimate. */
+const CALL = 8e-6;
+
+export interface Probed extends Rates {
+  /** FLOP a second over the products of the run, and bytes a second of a sum. */
+  flopPerSecond: number;
+  bytesPerSecond: number;
+}
+
+export function probe(k: KernelBackend, work: readonly Work[]): Probed {
+  const until = performance.now() + BUDGET * 1000;
+  const bytes = probeBytes(k, new Set(work.map(({ op }) => op)));
+  const attention = probeAttention(k, work);
+  const [products, mean] = probeProducts(k, work, until);
+  const sum = bytes.get("binary") ?? Infinity;
+  return {
+    product: (product) => products.get(shapeOf(product)) ?? mean * (isNarrow(product) ? NARROW : 1),
+    attention: (op) => attention.get(op) ?? mean,
+    bytes: (op) => bytes.get(op) ?? sum,
+    call: CALL,
+    flopPerSecond: mean,
+    bytesPerSecond: sum,
+  };
+}
+
+/** Products that differ in the number of tokens alone go at one speed. */
+const shapeOf = ({ layout, m, n, k, type }: Product): string => `${layout} ${layout === "tn" ? m : k} ${n} ${type}`;
+
+const isNarrow = ({ layout, m, n, k }: Product): boolean => Math.min(n, layout === "tn" ? m : k) < 64;
+
+/** Rates by `shapeOf`, and the mean over all that were timed. */
+function probeProducts(k: KernelBackend, work: readonly Work[], until: number): [Map<string, number>, number] {
+  const shapes = new Map<string, { product: Product; flop: number }>();
+  for (const product of work.flatMap(({ products }) => products)) {
+    const shape = shapes.get(shapeOf(product)) ?? { product, flop: 0 };
+    // The largest stands for all: one row through the head is no measure of a thousand.
+    const largest = flopOf(product) > flopOf(shape.product) ? product : shape.product;
+    shapes.set(shapeOf(product), { product: largest, flop: shape.flop + flopOf(product) });
+  }
+  const all = [...shapes.values()].reduce((sum, { flop }) => sum + flop, 0);
+  const rates = new Map<string, number>();
+  let [covered, seconds] = [0, 0];
+  for (const [name, { product, flop }] of [...shapes].sort(([, a], [, b]) => b.flop - a.flop)) {
+    if (covered >= COVERED * all || (covered > 0 && performance.now() > until)) break;
+    const rate = timeProduct(k, smaller(product));
+    rates.set(name, rate);
+    covered += flop;
+    seconds += flop / rate;
+  }
+  return [rates, covered === 0 ? Infinity : covered / seconds];
+}
+
+/** The same with a part of a weight that is large. */
+function smaller(product: Product): Product {
+  const { layout, m, n, k } = product;
+  const inner = layout === "tn" ? m : k;
+  const most = Math.max(256, Math.floor(WEIGHT / Math.min(inner, n)));
+  const [side, columns] = inner > n ? [Math.min(inner, most), n] : [inner, Math.min(n, most)];
+  return layout === "tn" ? { ...product, m: side, n: columns } : { ...product, k: side, n: columns };
+}
+
+/** FLOP a second on as many tokens as `SECONDS` allow. */
+function timeProduct(k: KernelBackend, product: Product): number {
+  const { layout, n, k: depth, type } = product;
+  const b = filled(k, type, layout === "nt" ? [n, depth] : [layout === "tn" ? TRIED : depth, n]);
+  const few = withTokens(product, TRIED);
+  const all = layout === "tn" ? depth : product.m;
+  const tokens = Math.max(1, Math.min(all, Math.floor((TRIED * SECONDS) / secondsOf(k, few, b))));
+  const many = withTokens(product, tokens);
+  const right = layout === "tn" ? filled(k, type, [tokens, n]) : b;
+  const rate = flopOf(many) / secondsOf(k, many, right);
+  for (const slot of new Set([b, right])) k.free(slot);
+  return rate;
+}
+
+const withTokens = (product: Product, tokens: number): Product =>
+  product.layout === "tn" ? { ...product, k: tokens } : { ...product, m: tokens };
+
+function secondsOf(k: KernelBackend, { layout, m, k: depth }: Product, b: Slot): number {
+  const a = filled(k, "f32", layout === "tn" ? [depth, m] : [m, depth]);
+  const seconds = timed(k, () => [k.matmul(layout, a, b, 1)]);
+  k.free(a);
+  return seconds;
+}
+
+/** Memory with numbers in it: pages that nothing was written to would all be one. */
+function filled(k: KernelBackend, type: StorageType, shape: Shape): Slot {
+  if (type !== "f32" && type !== "bf16" && type !== "f16")
+    return k.upload(type, shape, new Uint8Array(bytesOf(type, shape)));
+  const x = k.alloc(type, shape);
+  k.fill(x, 0.5);
+  return x;
+}
+
+/** The better of two, after the first that pays for memory. */
+function timed(k: KernelBackend, call: () => readonly Slot[]): number {
+  const times = Array.from({ length: 3 }, () => {
+    const start = performance.now();
+    const made = call();
+    const end = performance.now();
+    for (const slot of made) k.free(slot);
+    return (end - start) / 1000;
+  });
+  return Math.min(...times.slice(1));
+}
+
+/** Rates by op of attention as the costliest call has it, on segments of its longest. */
+function probeAttention(k: KernelBackend, work: readonly Work[]): Map<string, number> {
+  const calls = work.flatMap(({ attention }) => attention ?? []);
+  const [largest] = calls.sort((a, b) => b.flop - a.flop);
+  if (largest === undefined) return new Map();
+  return timeAttention(k, largest);
+}
+
+function timeAttention(k: KernelBackend, { headDim, queries, keys, longest }: Attended): Map<string, number> {
+  const length = Math.min(512, longest);
+  const segments = Math.max(1, Math.floor(512 / length));
+  const rows = segments * length;
+  const layout = Int32Array.from({ length: segments }, (_, i) => i * length).reduce<number[]>(
+    (all, start) => [...all, start, length, 1, start, length],
+    [],
+  );
+  const [q, key, value, g] = [queries, keys, keys, queries].map((width) => filled(k, "f32", [rows, width])) as [
+    Slot,
+    Slot,
+    Slot,
+    Slot,
+  ];
+  const places = k.upload("i32", [layout.length], new Uint8Array(Int32Array.from(layout).buffer));
+  const options = { headDim, scale: headDim ** -0.5, window: 0, softCap: 0 };
+  const forward = timed(k, () => k.attention(q, key, value, places, options));
+  const [o, lse] = k.attention(q, key, value, places, options);
+  const backward = timed(k, () => k.attentionBackward(g, q, key, value, o, lse, places, options));
+  for (const slot of [q, key, value, g, places, o, lse]) k.free(slot);
+  const pairs = (segments * length * (length + 1)) / 2;
+  return new Map([
+    ["attention", (4 * pairs * queries) / forward],
+    ["attentionBackward", (10 * pairs * queries) / backward],
+  ]);
+}
+
+/** How to call an op that reads and writes tensors of one size, and how many of them. */
+type Elementwise = readonly [tensors: number, call: (k: KernelBackend, x: Slot, w: Slot, y: Slot) => readonly Slot[]];
+
+const elementwise: Readonly<Record<string, Elementwise>> = {
+  binary: [3, (k, x) => [k.binary("add", x, x)]],
+  scale: [2, (k, x) => [k.scale(x, 0.5)]],
+  copy: [2, (k, x) => [k.copy(x)]],
+  accumulate: [3, (k, x, _w, y) => (k.accumulate(y, x, 0), [])],
+  cast: [1.5, (k, x) => [k.cast(x, "bf16")]],
+  rmsNorm: [2, (k, x, w) => k.rmsNorm(x, w, 1e-6)],
+  swiglu: [3, (k, x) => [k.swiglu(x, x)]],
+  swigluBackward: [5, (k, x) => k.swigluBackward(x, x, x)],
+  geglu: [3, (k, x) => [k.geglu(x, x)]],
+  gegluBackward: [5, (k, x) => k.gegluBackward(x, x, x)],
+};
+
+/** Ops that go at the speed of another: probabilities are exponentials as a gate's are. */
+const alike: Readonly<Record<string, string>> = {
+  linearCrossEntropy: "swiglu",
+  linearLogProb: "swiglu",
+  linearLogProbBackward: "swiglu",
+  rmsNormBackward: "rmsNorm",
+};
+
+/** Bytes a second by op, of those that the run has. */
+function probeBytes(k: KernelBackend, ops: ReadonlySet<string>): Map<string, number> {
+  const x = filled(k, "f32", [ROWS, WIDTH]);
+  const y = filled(k, "f32", [ROWS, WIDTH]);
+  const w = filled(k, "f32", [WIDTH]);
+  const rates = new Map<string, number>();
+  const wanted = new Set(["binary", ...[...ops].map((op) => alike[op] ?? op)]);
+  for (const [op, [tensors, call]] of Object.entries(elementwise))
+    if (wanted.has(op)) rates.set(op, (tensors * 4 * ROWS * WIDTH) / timed(k, () => call(k, x, w, y)));
+  for (const slot of [x, y, w]) k.free(slot);
+  for (const [op, other] of Object.entries(alike)) rates.set(op, rates.get(other) ?? rates.get("binary") ?? Infinity);
+  return rates;
+}

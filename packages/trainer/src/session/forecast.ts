@@ -1,0 +1,159 @@
+// runPlan: what a training run will hold and how long it will take, before anything of the model is read.
+
+import type { RunConfig } from "@welltempered/config";
+import { datasetOf, isOfPairs, singleExample, type Example, type TokenizedDataset } from "@welltempered/data";
+import type { Emit } from "@welltempered/events";
+import { Engine } from "@welltempered/tensor";
+import { costOf, secondsOf, stepCost, type Cost } from "../cost.ts";
+import { availableMemory } from "../memory.ts";
+import { planFor } from "../plan.ts";
+import { probe } from "../probe.ts";
+import { changesOf } from "./changes.ts";
+import { dryRun, spread, type DryRun, type Phase } from "./dry-run.ts";
+import { openBase } from "./load-model.ts";
+import { loadText, loadTexts, tokenize } from "./load-text.ts";
+import { resizeVocab, type Base, type RunText } from "./vocabulary.ts";
+
+/** Rows that are tokenised; of more, as many of them evenly. */
+const ROWS = 2000;
+/** Micro-batches whose work is counted. */
+const SAMPLES = 8;
+/** Bytes of the second isolate in which `temper train` computes: an estimate. */
+const WORKER = 30e6;
+
+export interface Forecast {
+  model: { path: string; parameters: number; trainable: number };
+  data: {
+    /** What lengths were taken from. */
+    lengths: "dataset" | "cutoff_len";
+    /** Examples of an epoch; undefined without a data set. */
+    examples: number | undefined;
+  };
+  /** Bytes at the moment when most are held, which `peak` sums up. */
+  memory: Record<Phase | "trained" | "kernels" | "program" | "peak", number>;
+  availableMemory: number;
+  /** What would save most, where the run does not fit. */
+  changes: { settings: string; peak: number }[];
+  time: {
+    tokensPerStep: number;
+    secondsPerStep: number;
+    /** Where they go. */
+    cost: Cost;
+    /** Undefined where neither data nor `max_steps` says it. */
+    steps: number | undefined;
+    seconds: number | undefined;
+  };
+  machine: { device: string; flopPerSecond: number; bytesPerSecond: number };
+}
+
+/** @throws {UserError} with the exit code of the command */
+export async function runPlan(config: RunConfig, emit: Emit): Promise<Forecast> {
+  const base = openBase(config);
+  try {
+    const text = await loadText(base, config, emit);
+    const resized = resizeVocab(base, text, config, emit);
+    const sample = sampleOf(config, text, resized, emit);
+    // This process has loaded what the run will, but for numbers.
+    const program = process.memoryUsage.rss() + WORKER;
+    const dry = await dryRun({ base: resized, text, examples: sample.examples, config, samples: SAMPLES });
+    const memory = memoryOf(dry, program);
+    const available = availableMemory();
+    const changes =
+      memory.peak <= available
+        ? []
+        : await changesOf(config, (changed) => peakOf(changed, base, text, program), memory);
+    const { total } = sample;
+    return {
+      model: { path: config.modelNameOrPath, parameters: dry.allParameters, trainable: dry.trainableParameters },
+      data: { lengths: total === undefined ? "cutoff_len" : "dataset", examples: total },
+      memory,
+      availableMemory: available,
+      changes,
+      ...timesOf(config, dry, sample),
+    };
+  } finally {
+    base.weights.close();
+  }
+}
+
+interface Sample {
+  examples: TokenizedDataset;
+  /** Examples of an epoch that they stand for; undefined where there is no data set. */
+  total: number | undefined;
+}
+
+function sampleOf(config: RunConfig, text: RunText, base: Base, emit: Emit): Sample {
+  if (config.dataset.length === 0)
+    return { examples: ofCutoff(config, Number(base.config["vocab_size"])), total: undefined };
+  const { train } = loadTexts(config, emit);
+  const examples = tokenize(spread(train, ROWS), text, config, emit);
+  return { examples, total: Math.round((examples.length * train.length) / Math.min(ROWS, train.length)) };
+}
+
+/** A step of examples that are as long as they may be, every token a label, none begun alike. */
+function ofCutoff(config: RunConfig, vocabulary: number): TokenizedDataset {
+  const { cutoffLen, perDeviceTrainBatchSize, gradientAccumulationSteps } = config;
+  const pairs = isOfPairs(config.stage);
+  const length = pairs ? 2 * cutoffLen : cutoffLen;
+  const rows = perDeviceTrainBatchSize * gradientAccumulationSteps;
+  return datasetOf(
+    Array.from({ length: rows }, (_, row) => {
+      const ids = Int32Array.from({ length }, (_, at) => (2 * row + at + Math.floor(at / cutoffLen)) % vocabulary);
+      const example = singleExample(ids, ids, row);
+      return pairs ? asPair(example, cutoffLen) : example;
+    }),
+  );
+}
+
+const asPair = (example: Example, length: number): Example => ({
+  ...example,
+  segmentLengths: Int32Array.of(length, length),
+  positions: example.positions.map((at) => at % length),
+});
+
+async function peakOf(config: RunConfig, base: Base, text: RunText, program: number): Promise<number> {
+  const resized = resizeVocab(base, text, config, () => {});
+  const { examples } = sampleOf(config, text, resized, () => {});
+  return memoryOf(await dryRun({ base: resized, text, examples, config }), program).peak;
+}
+
+/** What trains is told from what does not. */
+function memoryOf({ peak, scratch, trainableParameters }: DryRun, program: number): Forecast["memory"] {
+  const held = (phase: Phase): number => peak.phases.get(phase) ?? 0;
+  const trained = 4 * trainableParameters;
+  return {
+    weights: held("weights") - trained,
+    trained,
+    optimizer: held("optimizer"),
+    activations: held("activations"),
+    gradients: held("gradients"),
+    kernels: scratch,
+    program,
+    peak: peak.bytes + scratch + program,
+  };
+}
+
+function timesOf(config: RunConfig, dry: DryRun, { examples, total }: Sample): Pick<Forecast, "time" | "machine"> {
+  const { backend } = Engine.open({
+    device: config.device,
+    ...(config.threads === undefined ? {} : { threads: config.threads }),
+    matmulPrecision: config.bf16 ? "bf16" : "f32",
+  });
+  const rates = probe(backend, [...dry.microBatches.flatMap(({ work }) => work), ...dry.update]);
+  const { batchesPerEpoch, stepsPerEpoch, totalSteps } = planFor(config, total ?? examples.length);
+  const perStep = batchesPerEpoch / stepsPerEpoch;
+  const costs = dry.microBatches.map(({ work }) => costOf(work, rates));
+  const cost = stepCost(costs, perStep, costOf(dry.update, rates));
+  const secondsPerStep = secondsOf(cost);
+  const tokens = dry.microBatches.reduce((sum, batch) => sum + batch.tokens, 0) / Math.max(1, dry.microBatches.length);
+  const steps = total === undefined && config.maxSteps < 0 ? undefined : totalSteps;
+  const seconds = steps === undefined ? undefined : steps * secondsPerStep;
+  return {
+    time: { tokensPerStep: Math.round(perStep * tokens), secondsPerStep, cost, steps, seconds },
+    machine: {
+      device: `${backend.name}: ${backend.description}`,
+      flopPerSecond: rates.flopPerSecond,
+      bytesPerSecond: rates.bytesPerSecond,
+    },
+  };
+}
