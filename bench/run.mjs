@@ -1,6 +1,7 @@
 // npm run bench [name] [--option value …]: ours against the reference stack, figures on the terminal and in bench/results.
 import { parseArgs } from "node:util";
 import * as bf16 from "./bf16/bench.mjs";
+import * as decode from "./decode/bench.mjs";
 import * as docker from "./docker/bench.mjs";
 import * as help from "./help/bench.mjs";
 import { machine } from "./lib/machine.mjs";
@@ -18,6 +19,7 @@ import * as start from "./start/bench.mjs";
 const benches = {
   "lora-step": loraStep,
   bf16,
+  decode,
   qlora,
   large,
   prefixes,

@@ -1,0 +1,209 @@
+// Greedy generation with SmolLM2-135M: ours in every form of the weights and transformers' `generate` in turn, on the same
+// prompts.
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { spawnSync } from "node:child_process";
+import { fetchSmolLM2 } from "../../tools/fetch-smollm2.mjs";
+import { hashFiles, root } from "../../tools/lib.mjs";
+import { pythonEnvironment } from "../../tools/python/setup.mjs";
+import { Child } from "../lib/child.mjs";
+import { quantile, summary } from "../lib/statistics.mjs";
+
+const here = "bench/decode";
+const offline = { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" };
+const batches = [1, 16];
+const promptLength = 64;
+const newTokens = 64;
+const dtypes = ["float32", "bfloat16"];
+
+/** Model folders and prompts, made once. */
+function inputs(python, gguf) {
+  const script = `${here}/make_inputs.py`;
+  const folder = join(root, ".cache/bench", `decode-${hashFiles([join(root, script)]).slice(0, 12)}`);
+  if (existsSync(join(folder, "prompts.json"))) return folder;
+  mkdirSync(folder, { recursive: true });
+  const words = [script, gguf, folder, String(Math.max(...batches)), String(promptLength)];
+  const { status } = spawnSync(python, words, {
+    cwd: root,
+    env: { ...process.env, ...offline },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (status !== 0) throw new Error("bench: the inputs could not be made");
+  return folder;
+}
+
+/** GB/s that `threads` threads read, by the probe of the kernels. */
+function bandwidth(threads) {
+  const words = ["run", "--release", "-q", "-p", "kernels", "--example", "roof", "--", "1"];
+  const { status, stdout } = spawnSync("cargo", words, { cwd: root, encoding: "utf8" });
+  if (status !== 0) throw new Error("bench: the probe of the roof did not run");
+  const lines = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const read = lines.filter((line) => line.roof === "read" && line.threads === Math.min(2, threads));
+  return quantile(
+    read.map(({ gbytes }) => gbytes),
+    0.5,
+  );
+}
+
+function start(python, gguf, folder, threads) {
+  const prompts = join(folder, "prompts.json");
+  const ours = (path, ...how) => new Child(process.execPath, [`${here}/ours.mjs`, path, prompts, threads, ...how]);
+  const reference = (dtype) =>
+    new Child(python, [`${here}/reference.py`, join(folder, dtype), prompts, threads, dtype], {
+      ...offline,
+      OMP_NUM_THREADS: threads,
+    });
+  return {
+    "ours f32": ours(join(folder, "float32"), "f32"),
+    "ours bf16": ours(join(folder, "bfloat16"), "bf16"),
+    "ours nf4": ours(join(folder, "float32"), "f32", "nf4"),
+    "ours q4_1": ours(gguf, "f32"),
+    "transformers float32": reference("float32"),
+    "transformers bfloat16": reference("bfloat16"),
+  };
+}
+
+/** Each round asks every side once for one token, which is the prompt's pass, and once for all, at each batch size. */
+async function measure(sides, rounds) {
+  const answers = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
+  for (let round = 0; round <= rounds; round++) {
+    for (const batch of batches)
+      for (const [name, side] of Object.entries(sides)) {
+        const first = await side.ask({ batch, tokens: 1 });
+        const all = await side.ask({ batch, tokens: newTokens });
+        // The first round warms up.
+        if (round > 0) answers[name].push({ batch, first: first.seconds, all: all.seconds, tokens: all.tokens });
+      }
+  }
+  return answers;
+}
+
+function figures(answers, batch) {
+  const own = answers.filter((answer) => answer.batch === batch);
+  return {
+    tokensPerSecond: summary(own.map(({ all }) => (batch * newTokens) / all)),
+    decodeTokensPerSecond: summary(own.map(({ all, first }) => (batch * (newTokens - 1)) / (all - first))),
+    prefillTokensPerSecond: summary(own.map(({ first }) => (batch * promptLength) / first)),
+  };
+}
+
+const share = (a, b) => {
+  const pairs = a.flatMap((row, at) => row.map((token, index) => token === b[at][index]));
+  return pairs.filter(Boolean).length / pairs.length;
+};
+
+/** `generate` at batch 1 and 16, prompts of 64 tokens, 64 new ones. */
+export async function run({ rounds = "3", threads = "2" } = {}) {
+  const python = pythonEnvironment();
+  const gguf = await fetchSmolLM2();
+  const folder = inputs(python, gguf);
+  const roof = bandwidth(Number(threads));
+  const sides = start(python, gguf, folder, threads);
+  const told = {};
+  for (const [name, side] of Object.entries(sides)) told[name] = await side.answer();
+  const answers = await measure(sides, Number(rounds));
+  const peak = Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, side.peakMemory()]));
+  await Promise.all(Object.values(sides).map((side) => side.close()));
+  return describe({ answers, peak, told, roof, threads, rounds });
+}
+
+function describe({ answers, peak, told, roof, threads, rounds }) {
+  const results = Object.fromEntries(
+    Object.entries(answers).map(([name, own]) => [
+      name,
+      {
+        peakMemoryBytes: peak[name],
+        ...Object.fromEntries(batches.map((batch) => [`batch${batch}`, figures(own, batch)])),
+      },
+    ]),
+  );
+  const speed = (name, batch) => results[name][`batch${batch}`].tokensPerSecond.median;
+  const best = (batch) => Math.max(...dtypes.map((dtype) => speed(`transformers ${dtype}`, batch)));
+  const ratios = (name, batch) => ({
+    sameDtype:
+      name === "ours bf16"
+        ? speed(name, batch) / speed("transformers bfloat16", batch)
+        : speed(name, batch) / speed("transformers float32", batch),
+    best: speed(name, batch) / best(batch),
+  });
+  const tokens = (name) => answers[name].find(({ batch }) => batch === Math.max(...batches)).tokens;
+  const equal = share(tokens("ours f32"), tokens("transformers float32"));
+  const ofRoof = Object.fromEntries(
+    Object.keys(told)
+      .filter((name) => name.startsWith("ours"))
+      .map((name) => {
+        const steps = results[name].batch1.decodeTokensPerSecond.median;
+        return [name, (steps * told[name].weightBytes) / (roof * 1e9)];
+      }),
+  );
+  const line = (name, batch) => {
+    const { tokensPerSecond, decodeTokensPerSecond, prefillTokensPerSecond } = results[name][`batch${batch}`];
+    const { sameDtype, best: ofBest } = ratios(name, batch);
+    const compared = name.startsWith("ours")
+      ? `; ${sameDtype.toFixed(2)} × its dtype, ${ofBest.toFixed(2)} × the best of transformers`
+      : "";
+    const rates = [tokensPerSecond, decodeTokensPerSecond, prefillTokensPerSecond].map(({ median }) =>
+      median.toFixed(0),
+    );
+    return [`${name}, batch ${batch}`, `${rates.join(" / ")}${compared}`];
+  };
+  const bestOurs = (batch) =>
+    Math.max(
+      ...Object.keys(told)
+        .filter((name) => name.startsWith("ours"))
+        .map((name) => ratios(name, batch).best),
+    );
+  return {
+    settings: {
+      model: "SmolLM2-135M-Instruct",
+      promptLength,
+      newTokens,
+      batches,
+      threads: Number(threads),
+      rounds: Number(rounds),
+    },
+    versions: told["transformers float32"].versions,
+    readGigabytesPerSecond: roof,
+    results,
+    ratios: Object.fromEntries(
+      Object.keys(told)
+        .filter((name) => name.startsWith("ours"))
+        .map((name) => [name, Object.fromEntries(batches.map((batch) => [`batch${batch}`, ratios(name, batch)]))]),
+    ),
+    shareOfBandwidthBatch1: ofRoof,
+    shareOfEqualTokens: equal,
+    table: [
+      ["new tokens/s of the call / of decoding / tokens/s of the prompt", ""],
+      ...batches.flatMap((batch) => Object.keys(told).map((name) => line(name, batch))),
+      [
+        `share of the ${roof.toFixed(1)} GB/s, batch 1`,
+        Object.entries(ofRoof)
+          .map(([name, part]) => `${name.slice(5)} ${part.toFixed(2)}`)
+          .join(", "),
+      ],
+      ["equal greedy tokens in f32, batch 16", equal.toFixed(4)],
+      [
+        "peak memory",
+        Object.entries(peak)
+          .map(([name, bytes]) => `${name} ${(bytes / 1e9).toFixed(2)} GB`)
+          .join(", "),
+      ],
+    ],
+    goals: [
+      { what: "the same greedy tokens as transformers in f32 (0.98 of them)", reached: equal >= 0.98 },
+      ...batches.flatMap((batch) => [
+        {
+          what: `at least 2 × transformers' best dtype at batch ${batch} (ours at its best)`,
+          reached: bestOurs(batch) >= 2,
+        },
+        {
+          what: `at least 2 × transformers f32 at batch ${batch}, ours in f32`,
+          reached: ratios("ours f32", batch).sameDtype >= 2,
+        },
+      ]),
+    ],
+  };
+}
