@@ -25,8 +25,13 @@ export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>,
 export function argmax(logits: Float32Array): number {
   let best = 0;
   let largest = Number.NEGATIVE_INFINITY;
-  for (const [index, logit] of logits.entries()) {
-    if (logit > largest) [best, largest] = [index, logit];
+  // By index: an iterator makes a pair for each of the vocabulary's logits, a token's time in all.
+  for (let index = 0; index < logits.length; index++) {
+    const logit = logits[index] ?? Number.NaN;
+    if (logit > largest) {
+      best = index;
+      largest = logit;
+    }
   }
   return best;
 }
@@ -36,14 +41,30 @@ interface Candidate {
   logit: number;
 }
 
+/** Up to this many, the largest are collected in passing, in about k · ln(V/k) insertions; more are sorted. */
+const few = 256;
+
+/** The k-th largest, 1 ≤ k ≤ V. */
+function kthLargest(logits: Float32Array, k: number): number {
+  if (k > few) return logits.slice().sort()[logits.length - k] ?? Number.NEGATIVE_INFINITY;
+  const ascending = new Float32Array(k).fill(Number.NEGATIVE_INFINITY);
+  for (let index = 0; index < logits.length; index++) {
+    const logit = logits[index] ?? Number.NaN;
+    if (!(logit > (ascending[0] ?? 0))) continue;
+    let at = 1;
+    for (; at < k && (ascending[at] ?? 0) < logit; at++) ascending[at - 1] = ascending[at] ?? 0;
+    ascending[at - 1] = logit;
+  }
+  return ascending[0] ?? Number.NEGATIVE_INFINITY;
+}
+
 /** Tokens whose logit is at least the k-th largest, in vocabulary order: ties with the k-th stay, as in torch. */
 function keepTopK(logits: Float32Array, k: number): Candidate[] {
   const all = k <= 0 || k >= logits.length;
-  const threshold = all
-    ? Number.NEGATIVE_INFINITY
-    : (logits.slice().sort()[logits.length - k] ?? Number.NEGATIVE_INFINITY);
+  const threshold = all ? Number.NEGATIVE_INFINITY : kthLargest(logits, k);
   const kept: Candidate[] = [];
-  for (const [token, logit] of logits.entries()) {
+  for (let token = 0; token < logits.length; token++) {
+    const logit = logits[token] ?? Number.NaN;
     if (logit >= threshold && logit > Number.NEGATIVE_INFINITY) kept.push({ token, logit });
   }
   return kept;

@@ -84,3 +84,11 @@ describe("philox", () => {
     expect(drawFor(1, 0, 0)).toBe(draws[0]);
   });
 });
+
+test.each([1, 2, 50, 256, 257, 999])("top-k %i keeps what sorting keeps, ties with the last one too", (topK) => {
+  // Most of these logits occur several times.
+  const logits = Float32Array.from({ length: 1000 }, (_, index) => ((index * 7919) % 389) / 16);
+  const threshold = logits.toSorted().at(-topK) ?? 0;
+  const kept = distribution(logits, { ...greedy, topK, temperature: 1, doSample: true });
+  expect([...kept].map((probability) => probability > 0)).toEqual([...logits].map((logit) => logit >= threshold));
+});

@@ -52,7 +52,7 @@ export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): 
       save: (...slots) => call.save(slots),
       take: (index) => call.take(index),
     };
-    const sources = inputs.map(sourceOf);
+    const sources = recording ? inputs.map(sourceOf) : [];
     const slots = rules.forward(
       context,
       inputs.map((input) => input.slot),
@@ -108,11 +108,9 @@ class Call {
       const handle = this.#taken.get(slot) ?? new Handle(this.#engine.backend, slot);
       return this.#engine.wrap(handle, shapes[index] ?? []);
     });
-    const known = new Map<Slot, Tensor>();
-    for (const tensor of [...this.#inputs.filter((input) => !input.disposed), ...outputs])
-      known.set(tensor.slot, tensor);
+    const holds = (slot: Slot) => (tensor: Tensor) => !tensor.disposed && tensor.slot === slot;
     for (const slot of this.#pending) {
-      const owner = known.get(slot);
+      const owner = outputs.find(holds(slot)) ?? this.#inputs.findLast(holds(slot));
       if (this.#recording) this.saved.push(this.#engine.save(owner ?? new Handle(this.#engine.backend, slot)));
       else if (owner === undefined) this.#engine.backend.free(slot);
     }
