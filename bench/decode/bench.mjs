@@ -7,7 +7,7 @@ import { fetchSmolLM2 } from "../../tools/fetch-smollm2.mjs";
 import { hashFiles, root } from "../../tools/lib.mjs";
 import { pythonEnvironment } from "../../tools/python/setup.mjs";
 import { Child } from "../lib/child.mjs";
-import { quantile, summary } from "../lib/statistics.mjs";
+import { summary } from "../lib/statistics.mjs";
 
 const here = "bench/decode";
 const offline = { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" };
@@ -32,20 +32,11 @@ function inputs(python, gguf) {
   return folder;
 }
 
-/** GB/s that `threads` threads read, by the probe of the kernels. */
-function bandwidth(threads) {
-  const words = ["run", "--release", "-q", "-p", "kernels", "--example", "roof", "--", "1"];
-  const { status, stdout } = spawnSync("cargo", words, { cwd: root, encoding: "utf8" });
-  if (status !== 0) throw new Error("bench: the probe of the roof did not run");
-  const lines = stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  const read = lines.filter((line) => line.roof === "read" && line.threads === Math.min(2, threads));
-  return quantile(
-    read.map(({ gbytes }) => gbytes),
-    0.5,
-  );
+/** GB/s that so many threads read. */
+function bandwidth(python, threads) {
+  const { status, stdout } = spawnSync(python, [`${here}/bandwidth.py`, threads], { cwd: root, encoding: "utf8" });
+  if (status !== 0) throw new Error("bench: the bandwidth was not measured");
+  return Number(stdout);
 }
 
 function start(python, gguf, folder, threads) {
@@ -100,7 +91,7 @@ export async function run({ rounds = "3", threads = "2" } = {}) {
   const python = pythonEnvironment();
   const gguf = await fetchSmolLM2();
   const folder = inputs(python, gguf);
-  const roof = bandwidth(Number(threads));
+  const roof = bandwidth(python, threads);
   const sides = start(python, gguf, folder, threads);
   const told = {};
   for (const [name, side] of Object.entries(sides)) told[name] = await side.answer();
