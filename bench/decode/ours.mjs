@@ -11,7 +11,7 @@ const [path, promptsFile, threads, precision, quantization] = process.argv.slice
 const quantized = quantization === undefined ? [] : ["quantization_bit=4", `quantization_type=${quantization}`];
 const { config } = loadConfig([`model_name_or_path=${path}`, ...quantized], "chat");
 const engine = Engine.open({ device: "cpu", threads: Number(threads), matmulPrecision: precision });
-const { model } = loadModel(openBase(config), { engine, config, batchTokens: 0, emit: () => undefined });
+const { model } = loadModel(openBase(config), { engine, config, emit: () => undefined });
 const prompts = JSON.parse(readFileSync(promptsFile, "utf8")).map((row) => Int32Array.from(row));
 const sampling = { doSample: false, temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1 };
 const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);

@@ -109,7 +109,7 @@ it("takes a byte a weight, and gives the logits of transformers and bitsandbytes
   const { config } = loadConfig([base, "template=chatml", "quantization_bit=8"], "chat");
   const engine = Engine.open();
   const opened = openBase(config);
-  const { model } = loadModel(opened, { engine, config, batchTokens: 0, emit: () => undefined });
+  const { model } = loadModel(opened, { engine, config, emit: () => undefined });
   // Codes and the scales of 1,024 rows; the embedding in bf16, norms in f32.
   expect(engine.liveBytes()).toBe(73_728 + 4 * 1024 + 2 * 400 * 64 + 4 * 5 * 64);
   let equal = 0;

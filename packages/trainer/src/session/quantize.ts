@@ -1,6 +1,6 @@
 // Which weights of a base are quantised on load, and into what: as transformers does.
 
-import { blockCodecs, isBitsandbytes, isLlmInt8, loadTensor, type WeightSource } from "@welltempered/checkpoint";
+import { blockCodecs, isBitsandbytes, loadTensor, type WeightSource } from "@welltempered/checkpoint";
 import type { QuantizationMethod, RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
