@@ -1,3 +1,4 @@
+// What a configuration file may say and what each wrong line is answered: tables of cases, long as there are rules.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

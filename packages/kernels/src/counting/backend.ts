@@ -1,6 +1,6 @@
 // A backend without numbers. It knows the shape of every result, how many bytes live, and tells what each call costs, so
 // that a model, an adapter or an optimizer can be built and stepped to see what it would take. Nothing is computed: what
-// is read is zero.
+// is read is zero. One method each of the contract, long as that is wide.
 
 import type {
   ActivationKind,
