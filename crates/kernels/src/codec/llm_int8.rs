@@ -7,7 +7,7 @@
 
 use half::f16;
 
-use super::{absmax, f32_at, put_f32, Codec, Coded, Extent, Format, Values};
+use super::{absmax, each_run, f32_at, put_f32, Codec, Coded, Extent, Format, Values};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LlmInt8 {
@@ -36,20 +36,16 @@ impl Format for LlmInt8 {
         format!("llm_int8/{}", self.threshold())
     }
 
-    fn bytes(&self, Extent { elements, columns }: Extent) -> Option<usize> {
-        (columns <= COLUMNS).then(|| elements.checked_add(4 * rows(elements, columns))).flatten()
+    fn bytes(&self, extent: Extent) -> Option<usize> {
+        (extent.columns <= COLUMNS).then(|| extent.elements.checked_add(4 * extent.rows())).flatten()
     }
 
     fn expand(&self, bytes: &[u8], Extent { elements, columns }: Extent, start: usize, out: &mut [f32]) {
         let (codes, scales) = bytes.split_at(elements);
-        let (mut at, mut rest) = (start, out);
-        while !rest.is_empty() {
-            let count = (columns - at % columns).min(rest.len());
-            let (now, later) = rest.split_at_mut(count);
+        each_run(start, out, columns, |at, out| {
             let step = f32_at(scales, at / columns) * (1.0 / 127.0);
-            now.iter_mut().zip(&codes[at..]).for_each(|(w, &code)| *w = f32::from(code as i8) * step);
-            (at, rest) = (at + count, later);
-        }
+            out.iter_mut().zip(&codes[at..]).for_each(|(w, &code)| *w = f32::from(code as i8) * step);
+        });
     }
 
     fn encode(&self, values: &Values, Extent { elements, columns }: Extent, out: &mut [u8]) -> bool {
@@ -64,10 +60,6 @@ impl Format for LlmInt8 {
         put_f32(scales, most);
         true
     }
-}
-
-fn rows(elements: usize, columns: usize) -> usize {
-    elements.checked_div(columns).unwrap_or(0)
 }
 
 pub fn to_half(x: f32) -> f32 {

@@ -3,7 +3,7 @@
 
 use super::matmul::Problem;
 use super::pool::{with_scratch, Pool};
-use super::right::{Right, Spread};
+use super::right::{Patch, Right, Spread};
 use super::simd::{product, Beta, Block, Isa, Pairs, Strided, Tall};
 use crate::maths::Layout;
 use std::ops::Range;
@@ -23,8 +23,26 @@ pub trait Packing: Copy + Send + Sync {
     const GROUP: usize;
     /// Columns of a panel.
     fn width(self) -> usize;
+    /// Rows of b as columns of a panel.
+    fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]);
+    /// `count` elements of b that are one row of slots: those from `first` on, beside those from `second` on.
+    fn row<W: Right>(self, b: W, first: usize, second: Option<usize>, count: usize, y: Spread);
     /// Panels of b, `[slots of the slice, width]` each, of all `columns`.
-    fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]);
+    fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]) {
+        let (width, stride) = (self.width(), self.width() * slice.len().div_ceil(Self::GROUP));
+        if problem.layout == Layout::Nt {
+            for (first, y) in columns.clone().step_by(width).zip(y.chunks_mut(stride)) {
+                let (start, rows) = (first * problem.k + slice.start, width.min(columns.end - first));
+                self.transposed(b, Patch { start, stride: problem.k, rows, k: slice.len() }, y);
+            }
+            return;
+        }
+        let row = |p: usize| p * problem.n + columns.start;
+        for (i, p) in slice.clone().step_by(Self::GROUP).enumerate() {
+            let y = Spread { data: &mut y[i * width..], width, stride };
+            self.row(b, row(p), (p + 1 < slice.end).then(|| row(p + 1)), columns.len(), y);
+        }
+    }
     /// Lends a as `with_left` wants it, made once for all tasks.
     fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32]));
     /// Rows of op(a), in slots, over the slice.
@@ -51,22 +69,12 @@ impl Packing for InF32 {
         2 * self.0.lanes()
     }
 
-    fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]) {
-        let (width, stride) = (self.width(), self.width() * slice.len());
-        match problem.layout {
-            Layout::Nt => {
-                for (first, y) in columns.clone().step_by(width).zip(y.chunks_mut(stride)) {
-                    let (from, count) = (first * problem.k + slice.start, width.min(columns.end - first));
-                    b.pack_transposed(self.0, from, problem.k, [count, slice.len()], y, width);
-                }
-            }
-            Layout::Nn | Layout::Tn => {
-                for (i, p) in slice.clone().enumerate() {
-                    let y = Spread { data: &mut y[i * width..], width, stride };
-                    b.spread(self.0, p * problem.n + columns.start, columns.len(), y);
-                }
-            }
-        }
+    fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]) {
+        b.pack_transposed(self.0, x, y, self.width());
+    }
+
+    fn row<W: Right>(self, b: W, first: usize, _second: Option<usize>, count: usize, y: Spread) {
+        b.spread(self.0, first, count, y);
     }
 
     /// Where they lie, or copied where their stride would make them share cache sets.
@@ -131,23 +139,12 @@ impl Packing for InBf16 {
         2 * self.0.isa().lanes()
     }
 
-    fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]) {
-        let (width, stride) = (self.width(), self.width() * slice.len().div_ceil(2));
-        match problem.layout {
-            Layout::Nt => {
-                for (first, y) in columns.clone().step_by(width).zip(y.chunks_mut(stride)) {
-                    let (from, count) = (first * problem.k + slice.start, width.min(columns.end - first));
-                    b.pack_pairs_transposed(self.0, from, problem.k, [count, slice.len()], y, width);
-                }
-            }
-            Layout::Nn | Layout::Tn => {
-                let row = |p: usize| p * problem.n + columns.start;
-                for (i, p) in slice.clone().step_by(2).enumerate() {
-                    let y = Spread { data: &mut y[i * width..], width, stride };
-                    b.interleave(self.0, row(p), (p + 1 < slice.end).then(|| row(p + 1)), columns.len(), y);
-                }
-            }
-        }
+    fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]) {
+        b.pack_pairs_transposed(self.0, x, y, self.width());
+    }
+
+    fn row<W: Right>(self, b: W, first: usize, second: Option<usize>, count: usize, y: Spread) {
+        b.interleave(self.0, first, second, count, y);
     }
 
     fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {

@@ -6,6 +6,15 @@ use super::simd::{pack_transposed, Block, Element, Isa, Pairs, Rows};
 use crate::codec::Coded;
 use std::ops::Range;
 
+/// `rows` of `k` elements, `stride` apart, that begin at element `start`.
+#[derive(Clone, Copy)]
+pub struct Patch {
+    pub start: usize,
+    pub stride: usize,
+    pub rows: usize,
+    pub k: usize,
+}
+
 /// Where a row of b goes: its first `width` elements into the first panel, the next ones `stride` further on.
 pub struct Spread<'a> {
     pub data: &'a mut [f32],
@@ -26,19 +35,27 @@ pub trait Right: Copy + Send + Sync {
     fn expand(self, start: usize, y: &mut [f32]);
     /// y = `count` elements from `start` on.
     fn spread(self, isa: Isa, start: usize, count: usize, y: Spread);
-    /// y `[k, rows]` (rows `y_stride` apart) = xᵀ for x `[rows, k]` that begins at element `start`, rows `stride` apart.
-    fn pack_transposed(self, isa: Isa, start: usize, stride: usize, x: [usize; 2], y: &mut [f32], y_stride: usize);
+    /// y `[k, rows]` (rows `y_stride` apart) = xᵀ.
+    fn pack_transposed(self, isa: Isa, x: Patch, y: &mut [f32], y_stride: usize);
+    /// A row of a patch in bf16, neighbours in one slot.
+    fn round(self, pairs: Pairs, start: usize, k: usize, y: &mut [f32]);
+    /// The slots of a patch, a row's `stride / 2` apart, where it lies so in memory.
+    fn as_pairs(&self, _x: Patch) -> Option<&[f32]> {
+        None
+    }
     /// As `pack_transposed`, in bf16 with neighbours of k in one slot: y `[⌈k/2⌉, rows]`.
-    #[allow(clippy::too_many_arguments)]
-    fn pack_pairs_transposed(
-        self,
-        pairs: Pairs,
-        start: usize,
-        stride: usize,
-        x: [usize; 2],
-        y: &mut [f32],
-        y_stride: usize,
-    );
+    fn pack_pairs_transposed(self, pairs: Pairs, x: Patch, y: &mut [f32], y_stride: usize) {
+        let slots = x.k.div_ceil(2);
+        if let Some(lying) = self.as_pairs(x) {
+            return pack_transposed(pairs.isa(), lying, x.stride / 2, x.rows, slots, y, y_stride);
+        }
+        with_scratch(x.rows * slots, |rounded| {
+            for (i, row) in rounded.chunks_mut(slots).enumerate() {
+                self.round(pairs, x.start + i * x.stride, x.k, row);
+            }
+            pack_transposed(pairs.isa(), rounded, slots, x.rows, slots, y, y_stride);
+        });
+    }
     /// y = `count` elements from `first` on in the lower halves of slots, those from `second` on in the upper ones.
     fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, count: usize, y: Spread);
     /// c += alpha · a · bᵀ with these rows of b, as long as those of a.
@@ -59,37 +76,16 @@ impl<E: Element> Right for &[E] {
         }
     }
 
-    fn pack_transposed(
-        self,
-        isa: Isa,
-        start: usize,
-        stride: usize,
-        [rows, k]: [usize; 2],
-        y: &mut [f32],
-        y_stride: usize,
-    ) {
-        pack_transposed(isa, &self[start..], stride, rows, k, y, y_stride);
+    fn pack_transposed(self, isa: Isa, x: Patch, y: &mut [f32], y_stride: usize) {
+        pack_transposed(isa, &self[x.start..], x.stride, x.rows, x.k, y, y_stride);
     }
 
-    fn pack_pairs_transposed(
-        self,
-        pairs: Pairs,
-        start: usize,
-        stride: usize,
-        [rows, k]: [usize; 2],
-        y: &mut [f32],
-        y_stride: usize,
-    ) {
-        let slots = k.div_ceil(2);
-        if let Some(x) = E::as_pairs(&self[start..], stride, k) {
-            return pack_transposed(pairs.isa(), x, stride / 2, rows, slots, y, y_stride);
-        }
-        with_scratch(rows * slots, |x| {
-            for (i, x) in x.chunks_mut(slots).enumerate() {
-                pairs.round(&self[start + i * stride..][..k], x);
-            }
-            pack_transposed(pairs.isa(), x, slots, rows, slots, y, y_stride);
-        });
+    fn round(self, pairs: Pairs, start: usize, k: usize, y: &mut [f32]) {
+        pairs.round(&self[start..][..k], y);
+    }
+
+    fn as_pairs(&self, x: Patch) -> Option<&[f32]> {
+        E::as_pairs(&self[x.start..], x.stride, x.k)
     }
 
     fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, count: usize, mut y: Spread) {
@@ -124,40 +120,19 @@ impl Right for Coded<'_> {
         });
     }
 
-    fn pack_transposed(
-        self,
-        isa: Isa,
-        start: usize,
-        stride: usize,
-        [rows, k]: [usize; 2],
-        y: &mut [f32],
-        y_stride: usize,
-    ) {
-        with_scratch(rows * k, |x| {
-            for (i, x) in x.chunks_mut(k).enumerate() {
-                expand(isa, self, start + i * stride, x);
+    fn pack_transposed(self, isa: Isa, x: Patch, y: &mut [f32], y_stride: usize) {
+        with_scratch(x.rows * x.k, |expanded| {
+            for (i, row) in expanded.chunks_mut(x.k).enumerate() {
+                expand(isa, self, x.start + i * x.stride, row);
             }
-            pack_transposed(isa, x, k, rows, k, y, y_stride);
+            pack_transposed(isa, expanded, x.k, x.rows, x.k, y, y_stride);
         });
     }
 
-    fn pack_pairs_transposed(
-        self,
-        pairs: Pairs,
-        start: usize,
-        stride: usize,
-        [rows, k]: [usize; 2],
-        y: &mut [f32],
-        y_stride: usize,
-    ) {
-        let slots = k.div_ceil(2);
-        with_scratch(k + rows * slots, |scratch| {
-            let (row, x) = scratch.split_at_mut(k);
-            for (i, x) in x.chunks_mut(slots).enumerate() {
-                expand(pairs.isa(), self, start + i * stride, row);
-                pairs.round(row, x);
-            }
-            pack_transposed(pairs.isa(), x, slots, rows, slots, y, y_stride);
+    fn round(self, pairs: Pairs, start: usize, k: usize, y: &mut [f32]) {
+        with_scratch(k, |row| {
+            expand(pairs.isa(), self, start, row);
+            pairs.round(row, y);
         });
     }
 

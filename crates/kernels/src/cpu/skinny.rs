@@ -2,7 +2,7 @@
 
 use super::matmul::{blocked, cut, Problem, SMALL};
 use super::pool::{with_scratch, Pool};
-use super::right::Right;
+use super::right::{Patch, Right};
 use super::simd::{product, split, Beta, Block, Isa, Rows, Strided, Tall};
 use crate::maths::{Floats, Layout};
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b
     match (layout, problem.b) {
         (Layout::Nt, _) if m <= FEW_ROWS || narrow => dots(isa, pool, problem, a, b, c),
         (Layout::Nn, _) if narrow => with_scratch(n * k, |transposed| {
-            b.pack_transposed(isa, 0, n, [k, n], transposed, k);
+            b.pack_transposed(isa, Patch { start: 0, stride: n, rows: k, k: n }, transposed, k);
             dots(isa, pool, problem, a, &*transposed, c);
         }),
         (Layout::Tn, Floats::Real(b) | Floats::F32(b)) if narrow && n < m => {

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use super::views::{convert, reals};
 use super::Host;
 use crate::backend::Memory;
-use crate::codec::{values_of, Codec};
+use crate::codec::{values_of, Codec, Values};
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
 use crate::pool::Contents;
@@ -20,14 +20,11 @@ fn bytes_fit(op: &'static str, got: usize, wanted: usize) -> Result<()> {
 
 /// Quantises.
 fn encode(codec: Codec, x: &Tensor, out: &mut [u8]) -> Result<()> {
+    let mut encode = |values: &Values| codec.encode(values, x.extent(), out);
     let made = match x.dtype() {
-        DType::Bf16 => codec.encode(&halves(&x.view::<bf16>()), x.extent(), out),
-        DType::F16 => codec.encode(&halves(&x.view::<f16>()), x.extent(), out),
-        _ => {
-            let values = reals::<f32>("cast", x)?;
-            let made = codec.encode(&values_of(&values), x.extent(), out);
-            made
-        }
+        DType::Bf16 => encode(&halves(&x.view::<bf16>())),
+        DType::F16 => encode(&halves(&x.view::<f16>())),
+        _ => encode(&values_of(&reals::<f32>("cast", x)?)),
     };
     if !made {
         return Err(KernelError::dtype("cast", format!("{} is only read, never made", codec.name())));
