@@ -1,5 +1,5 @@
 // One LoRA step in f32 and one with `bf16: true` in turn, both ours.
-import { machine } from "../lib/machine.mjs";
+import { cpu } from "../lib/machine.mjs";
 import { figure, gigabytes } from "../lib/report.mjs";
 import { largestDifference } from "../lib/statistics.mjs";
 import { inTurn, settingsOf, speedRatio } from "../lora-step/variants.mjs";
@@ -8,7 +8,7 @@ export async function run({ rounds = "7", threads = "2", shape = "135m" } = {}) 
   const { f32, bf16 } = await inTurn({ f32: {}, bf16: { bf16: true } }, { rounds, threads, shape });
   const ratio = speedRatio(bf16, f32);
   const difference = largestDifference(bf16.losses, f32.losses);
-  const multiplies = machine().cpu.instructions.includes("avx512_bf16");
+  const multiplies = cpu().instructions.includes("avx512_bf16");
   const [floor, target] = multiplies ? [1.3, 1.6] : [0.95, 1];
   const gradients = Math.min(...bf16.gradNorms, ...f32.gradNorms) > 0;
   return {

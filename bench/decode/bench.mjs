@@ -2,12 +2,14 @@
 // prompts.
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { spawnSync } from "node:child_process";
 import { fetchSmolLM2 } from "../../tools/fetch-smollm2.mjs";
 import { hashFiles, root } from "../../tools/lib.mjs";
 import { pythonEnvironment } from "../../tools/python/setup.mjs";
 import { Child } from "../lib/child.mjs";
+import { gigabytes } from "../lib/report.mjs";
+import { roof as probed } from "../lib/roof.mjs";
 import { summary } from "../lib/statistics.mjs";
+import { command } from "../lib/temper.mjs";
 
 const here = "bench/decode";
 const offline = { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" };
@@ -23,20 +25,8 @@ function inputs(python, gguf) {
   if (existsSync(join(folder, "prompts.json"))) return folder;
   mkdirSync(folder, { recursive: true });
   const words = [script, gguf, folder, String(Math.max(...batches)), String(promptLength)];
-  const { status } = spawnSync(python, words, {
-    cwd: root,
-    env: { ...process.env, ...offline },
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  if (status !== 0) throw new Error("bench: the inputs could not be made");
+  command(python, words, { env: offline });
   return folder;
-}
-
-/** GB/s that so many threads read. */
-function bandwidth(python, threads) {
-  const { status, stdout } = spawnSync(python, [`${here}/bandwidth.py`, threads], { cwd: root, encoding: "utf8" });
-  if (status !== 0) throw new Error("bench: the bandwidth was not measured");
-  return Number(stdout);
 }
 
 function start(python, gguf, folder, threads) {
@@ -91,7 +81,7 @@ export async function run({ rounds = "3", threads = "2" } = {}) {
   const python = pythonEnvironment();
   const gguf = await fetchSmolLM2();
   const folder = inputs(python, gguf);
-  const roof = bandwidth(python, threads);
+  const roof = (await probed(Number(threads))).read;
   const sides = start(python, gguf, folder, threads);
   const told = {};
   for (const [name, side] of Object.entries(sides)) told[name] = await side.answer();
@@ -179,7 +169,7 @@ function describe({ answers, peak, told, roof, threads, rounds }) {
       [
         "peak memory",
         Object.entries(peak)
-          .map(([name, bytes]) => `${name} ${(bytes / 1e9).toFixed(2)} GB`)
+          .map(([name, bytes]) => `${name} ${gigabytes(bytes)}`)
           .join(", "),
       ],
     ],

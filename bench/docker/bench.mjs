@@ -6,6 +6,7 @@ import { warmupStepCount } from "@welltempered/optimizers";
 import { fetchSmolLM2 } from "../../tools/fetch-smollm2.mjs";
 import { hashFiles, root } from "../../tools/lib.mjs";
 import { pythonEnvironment } from "../../tools/python/setup.mjs";
+import { gigabytes } from "../lib/report.mjs";
 import { largestDifference, summary } from "../lib/statistics.mjs";
 import { command, train } from "../lib/temper.mjs";
 import { batchesOf } from "./rows.mjs";
@@ -98,7 +99,7 @@ function describe({ measured, batches, config, threads, whole }) {
       ["time, ours : reference", timeRatio.values.map((x) => x.toFixed(3)).join(" ")],
       [
         "peak memory",
-        `${(ours.peakMemoryBytes / 1e9).toFixed(2)} and ${(reference.peakMemoryBytes / 1e9).toFixed(2)} GB, ratio ${memoryRatio.toFixed(3)}`,
+        `${gigabytes(ours.peakMemoryBytes)} and ${gigabytes(reference.peakMemoryBytes)}, ratio ${memoryRatio.toFixed(3)}`,
       ],
       [
         "loss, last",

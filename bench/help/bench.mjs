@@ -1,11 +1,8 @@
 // How long `temper --help` takes, from start to exit.
 import { spawnSync } from "node:child_process";
 import { performance } from "node:perf_hooks";
-import { join } from "node:path";
-import { root } from "../../tools/lib.mjs";
 import { summary } from "../lib/statistics.mjs";
-
-const temper = join(root, "packages/cli/bin/temper.js");
+import { temper } from "../lib/temper.mjs";
 
 function timed(...args) {
   const started = performance.now();

@@ -14,7 +14,7 @@ function microarchitecture(family, model) {
   return (model >= 0x10 && model < 0x20) || (model >= 0x60 && model < 0x80) || model >= 0xa0 ? "zen4" : "zen3";
 }
 
-function cpu() {
+export function cpu() {
   const text = readFileSync("/proc/cpuinfo", "utf8");
   const [family, model] = [Number(field(text, "cpu family")), Number(field(text, "model"))];
   const flags = new Set(field(text, "flags")?.split(" "));

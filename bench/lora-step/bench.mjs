@@ -1,6 +1,5 @@
 // One LoRA step of ours and one of transformers + peft in turn, on the same weights, adapter and token ids.
 import { existsSync, mkdirSync } from "node:fs";
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { root } from "../../tools/lib.mjs";
@@ -8,6 +7,7 @@ import { pythonEnvironment } from "../../tools/python/setup.mjs";
 import { Child } from "../lib/child.mjs";
 import { figure, gigabytes } from "../lib/report.mjs";
 import { largestDifference, summary } from "../lib/statistics.mjs";
+import { command } from "../lib/temper.mjs";
 import { learningRate, lora, maxGradNorm, shapes } from "./shapes.mjs";
 
 const offline = { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" };
@@ -24,13 +24,7 @@ export function inputs(python, description) {
   const folder = join(root, ".cache/bench", `lora-step-${key}`);
   if (existsSync(join(folder, "ids.json"))) return folder;
   mkdirSync(folder, { recursive: true });
-  const made = spawnSync(python, [`${here}/make_inputs.py`, folder], {
-    cwd: root,
-    input: text,
-    env: { ...process.env, ...offline },
-    stdio: ["pipe", "inherit", "inherit"],
-  });
-  if (made.status !== 0) throw new Error("bench: the inputs could not be made");
+  command(python, [`${here}/make_inputs.py`, folder], { input: text, env: offline });
   return folder;
 }
 

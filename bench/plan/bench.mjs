@@ -1,5 +1,5 @@
 // What `temper plan` says against what `temper train` then takes: peak resident memory and seconds a step.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,10 +7,11 @@ import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { root } from "../../tools/lib.mjs";
 import { peakMemory } from "../lib/child.mjs";
+import { gigabytes } from "../lib/report.mjs";
 import { quantile } from "../lib/statistics.mjs";
+import { command, temper } from "../lib/temper.mjs";
 import { data, model } from "./inputs.mjs";
 
-const temper = join(root, "packages/cli/bin/temper.js");
 const smollm2 = join(root, ".cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
 
 const packed = ["dataset=docker", "packing=true", "cutoff_len=512", "per_device_train_batch_size=2"];
@@ -73,12 +74,7 @@ async function compare(words) {
 }
 
 function plan(words) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [temper, "plan", ...words, "--json"], {
-    cwd: root,
-    encoding: "utf8",
-  });
-  if (status !== 0) throw new Error(`bench: temper plan: ${stderr}`);
-  return JSON.parse(stdout);
+  return JSON.parse(command(process.execPath, [temper, "plan", ...words, "--json"], { quiet: true }));
 }
 
 /** Runs the command and watches its events. */
@@ -110,14 +106,12 @@ async function train(words) {
   }
 }
 
-const gigabytes = (bytes) => (bytes / 1e9).toFixed(2);
-
 function describe(configurations, steps, threads) {
   const ratios = (field) => configurations.map((row) => row[field]);
   const within = (field, share) => ratios(field).every((ratio) => ratio <= 1 + share && ratio >= 1 - share);
   const line = ({ name, predicted, measured, memoryRatio, timeRatio }) => [
     name,
-    `${gigabytes(predicted.peakMemoryBytes)} and ${gigabytes(measured.peakMemoryBytes)} GB, ${memoryRatio.toFixed(2)};  ` +
+    `${gigabytes(predicted.peakMemoryBytes)} and ${gigabytes(measured.peakMemoryBytes)}, ${memoryRatio.toFixed(2)};  ` +
       `${predicted.secondsPerStep.toFixed(2)} and ${measured.secondsPerStep.toFixed(2)} s a step, ${timeRatio.toFixed(2)}`,
   ];
   const median = (field) => quantile(ratios(field), 0.5).toFixed(3);

@@ -1,6 +1,6 @@
 // From the start of `temper train` to its first finished step: SmolLM2-135M as a GGUF and as safetensors.
-import { existsSync, mkdtempSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fetchSmolLM2 } from "../../tools/fetch-smollm2.mjs";
 import { root } from "../../tools/lib.mjs";
 import { summary } from "../lib/statistics.mjs";
@@ -13,10 +13,15 @@ export async function smolLM2Folder(dtype) {
   await fetchSmolLM2();
   const folder = join(root, ".cache/bench", `smollm2-${dtype}`);
   if (existsSync(folder)) return folder;
+  mkdirSync(dirname(folder), { recursive: true });
   const work = mkdtempSync(`${folder}-`);
-  const words = [`export_dir=${work}/model`, `infer_dtype=${dtype}`];
-  command(process.execPath, [temper, "export", yaml, ...words], { quiet: true });
-  renameSync(join(work, "model"), folder);
+  try {
+    const words = [`export_dir=${work}/model`, `infer_dtype=${dtype}`];
+    command(process.execPath, [temper, "export", yaml, ...words], { quiet: true });
+    renameSync(join(work, "model"), folder);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
   return folder;
 }
 

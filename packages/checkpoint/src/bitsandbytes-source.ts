@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { isJsonObject, type JsonObject, nameList, parseJsonObject, printable, UserError } from "@welltempered/formats";
 import { shownPath } from "./io.ts";
-import { type TensorInfo, type WeightSource, weightSource } from "./weight-source.ts";
+import { type TensorInfo, type WeightSource, withJoined } from "./weight-source.ts";
 
 const stateName = /^(.+)\.quant_state\.bitsandbytes__(nf4|fp4)$/;
 const blockSizes = [32, 64, 128, 256, 512, 1024, 2048, 4096];
@@ -55,10 +55,7 @@ export function joinFourBit(source: WeightSource): WeightSource {
   });
   if (states.length === 0) return source;
   const joined = new Map(states.map((state) => [state.weight, new FourBitWeight(source, state)]));
-  const isPart = (name: string): boolean => [...joined.values()].some((weight) => weight.parts.has(name));
-  const rest = source.names().filter((name) => !joined.has(name) && !isPart(name));
-  const plain = rest.map((name) => [name, { ...source.info(name), read: () => source.read(name) }] as const);
-  return weightSource(source.path, new Map([...plain, ...joined]), () => source.close());
+  return withJoined(source, joined, new Set([...joined.values()].flatMap(({ parts }) => [...parts])));
 }
 
 class FourBitWeight implements TensorInfo {

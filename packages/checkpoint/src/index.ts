@@ -28,11 +28,5 @@ export { type ModelFolder, readConfig, readJsonFile, readModelFolder } from "./m
 export { type ModelTokenizer, type OpenModel, openModel } from "./open-model.ts";
 export { openValueHead, valueHeadName } from "./value-head-file.ts";
 export { openSafetensors, type StoredDtype, type TensorInfo, type WeightSource } from "./weight-source.ts";
-export {
-  bitsandbytesWriter,
-  type CodedWeight,
-  type CodedWriter,
-  isLlmInt8,
-  quantizationConfig,
-} from "./write-bitsandbytes.ts";
+export { bitsandbytesWriter, type CodedWeight, type CodedWriter, quantizationConfig } from "./write-bitsandbytes.ts";
 export { type TensorToWrite, writeModelWeights, writeSafetensors } from "./write-safetensors.ts";

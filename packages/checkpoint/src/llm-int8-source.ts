@@ -3,7 +3,7 @@
 import { nameList, printable, UserError } from "@welltempered/formats";
 import type { LlmInt8Codec } from "@welltempered/kernels";
 import { shownPath } from "./io.ts";
-import { type TensorInfo, type WeightSource, weightSource } from "./weight-source.ts";
+import { type TensorInfo, type WeightSource, withJoined } from "./weight-source.ts";
 
 const scalesName = /^(.+)\.SCB$/;
 
@@ -13,9 +13,7 @@ export function joinLlmInt8(source: WeightSource, threshold: number): WeightSour
   if (layers.length === 0) return source;
   const joined = new Map(layers.map((layer) => [`${layer}.weight`, new Int8Weight(source, layer, threshold)]));
   const parts = new Set(layers.flatMap((layer) => [`${layer}.SCB`, `${layer}.weight_format`]));
-  const rest = source.names().filter((name) => !joined.has(name) && !parts.has(name));
-  const plain = rest.map((name) => [name, { ...source.info(name), read: () => source.read(name) }] as const);
-  return weightSource(source.path, new Map([...plain, ...joined]), () => source.close());
+  return withJoined(source, joined, parts);
 }
 
 class Int8Weight implements TensorInfo {

@@ -1,5 +1,12 @@
 // From files into the backend's memory.
-import type { BitsandbytesCodec, DType, GgufCodec, KernelBackend, Slot } from "@welltempered/kernels";
+import {
+  ggufCodecs,
+  type BitsandbytesCodec,
+  type DType,
+  type GgufCodec,
+  type KernelBackend,
+  type Slot,
+} from "@welltempered/kernels";
 import { nameList, UserError } from "@welltempered/formats";
 import { shownPath } from "./io.ts";
 import type { StoredDtype, WeightSource } from "./weight-source.ts";
@@ -7,19 +14,7 @@ import type { StoredDtype, WeightSource } from "./weight-source.ts";
 /** Stored as a tensor dtype of the backend. */
 export const plainDtypes: readonly DType[] = ["f32", "bf16", "f16"];
 /** GGUF blocks, which a weight stays in. */
-export const blockCodecs: readonly GgufCodec[] = [
-  "q4_0",
-  "q4_1",
-  "q5_0",
-  "q5_1",
-  "q8_0",
-  "iq4_nl",
-  "q2_k",
-  "q3_k",
-  "q4_k",
-  "q5_k",
-  "q6_k",
-];
+export const blockCodecs: readonly GgufCodec[] = ggufCodecs;
 
 /** Whether a source has joined the tensor from bitsandbytes' parts. */
 export const isBitsandbytes = (dtype: StoredDtype): dtype is BitsandbytesCodec => /^(nf4|fp4|llm_int8)\//.test(dtype);

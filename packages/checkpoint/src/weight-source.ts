@@ -51,6 +51,17 @@ export function weightSource(path: string, tensors: ReadonlyMap<string, Located>
   };
 }
 
+/** The source with `joined` in place of the tensors of these names and of `parts`. */
+export function withJoined(
+  source: WeightSource,
+  joined: ReadonlyMap<string, Located>,
+  parts: ReadonlySet<string>,
+): WeightSource {
+  const rest = source.names().filter((name) => !joined.has(name) && !parts.has(name));
+  const plain = rest.map((name) => [name, { ...source.info(name), read: () => source.read(name) }] as const);
+  return weightSource(source.path, new Map<string, Located>([...plain, ...joined]), () => source.close());
+}
+
 function missing(path: string, name: string): never {
   throw new UserError(`${shownPath(path)}: holds no tensor ${nameList([name])}; check that it is the right model`);
 }

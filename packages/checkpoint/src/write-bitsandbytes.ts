@@ -24,7 +24,7 @@ export async function bitsandbytesWriter(backend: KernelBackend): Promise<CodedW
     isLlmInt8(weight.codec) ? int8Tensors(backend, weight) : fourBitTensors(backend, weight, dtype, tables);
 }
 
-export const isLlmInt8 = (codec: string): codec is LlmInt8Codec => codec.startsWith("llm_int8/");
+const isLlmInt8 = (codec: string): codec is LlmInt8Codec => codec.startsWith("llm_int8/");
 
 async function int8Tensors(backend: KernelBackend, { name, slot, shape }: CodedWeight): Promise<TensorToWrite[]> {
   const [rows, columns] = shape;
@@ -59,17 +59,18 @@ async function fourBitTensors(
   const elements = shape[0] * shape[1];
   const codes = Math.ceil(elements / 2);
   const { table, block, double, blocks } = partsOf(codec as FourBitCodec, elements);
-  // Scales are a sixteenth of the codes and are kept, as the size of what is said about them depends on their mean.
-  const scales = (await backend.read(slot)).slice(codes);
   const state = { quant_type: table, blocksize: block, dtype, shape };
   const tensors: TensorToWrite[] = [
     { name, dtype: "U8", shape: [codes, 1], bytes: async () => (await backend.read(slot)).subarray(0, codes) },
     { name: `${name}.quant_map`, dtype: "F32", shape: [16], bytes: tables[table] },
   ];
   if (!double) {
-    const absmax = { name: `${name}.absmax`, dtype: "F32", shape: [blocks], bytes: scales } as const;
+    const bytes = async (): Promise<Uint8Array> => (await backend.read(slot)).subarray(codes);
+    const absmax = { name: `${name}.absmax`, dtype: "F32", shape: [blocks], bytes } as const;
     return [...tensors, absmax, stateTensor(name, table, state)];
   }
+  // Scales are about a thirty-second of the codes and are kept, as the size of what is said about them depends on their mean.
+  const scales = (await backend.read(slot)).slice(codes);
   const groups = Math.ceil(blocks / nested);
   const offset = new DataView(scales.buffer, scales.byteOffset).getFloat32(blocks + 4 * groups, true);
   const more = { nested_blocksize: nested, nested_dtype: "float32", nested_offset: offset };

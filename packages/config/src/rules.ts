@@ -33,6 +33,10 @@ const scheduleArguments: Readonly<Record<SchedulerName, readonly string[]>> = {
 const textArguments = ["mode", "threshold_mode", "warmup_type", "decay_type"];
 const flagArguments = ["smooth", "verbose"];
 
+/** Tokens are added, and rows for them. */
+const grows = (v: WrittenConfig): boolean =>
+  v.resizeVocab || v.addTokens.length + v.addSpecialTokens.length > 0 || v.newSpecialTokensConfig !== undefined;
+
 /** Checks the rules between keys. Throws ConfigError naming the key, and its place when it was written. */
 export function checkRules(values: WrittenConfig, purpose: Purpose, positions: Positions): void {
   const rules = [
@@ -53,7 +57,7 @@ function modelRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [noAdapter && v.adapterNameOrPath.length > 0, "adapter_name_or_path", `an adapter with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.finetuningType !== "lora" && v.useRslora, "use_rslora", `use_rslora with finetuning_type: ${v.finetuningType}`, "use finetuning_type: lora"],
     [v.quantizationBit !== undefined && ["full", "freeze"].includes(v.finetuningType), "quantization_bit", `quantization_bit with finetuning_type: ${v.finetuningType}, which trains the weights themselves`, "use finetuning_type: lora"],
-    [v.quantizationBit !== undefined && (v.resizeVocab || v.addTokens.length + v.addSpecialTokens.length > 0), "resize_vocab", "new tokens with quantization_bit", "add the tokens to the unquantised model first"],
+    [v.quantizationBit !== undefined && grows(v), "resize_vocab", "new tokens with quantization_bit", "add the tokens to the unquantised model first"],
     [v.quantizationBit !== undefined && v.trainFromScratch, "quantization_bit", "quantization_bit with train_from_scratch", "remove one of them"],
     [v.quantizationBit !== 8 && v.llmInt8Threshold !== 6, "llm_int8_threshold", "llm_int8_threshold is not used", "set quantization_bit: 8"],
     [attached && v.additionalTarget.length > 0, "additional_target", `additional_target with finetuning_type: ${v.finetuningType}`, "remove it"],
@@ -121,13 +125,12 @@ function runRules(v: WrittenConfig, purpose: Purpose): Rule[] {
 function preferenceRules(v: WrittenConfig): Rule[] {
   const pairs = v.stage === "dpo";
   const compares = pairs && v.prefLoss !== "orpo" && v.prefLoss !== "simpo";
-  const grows = v.resizeVocab || v.addTokens.length + v.addSpecialTokens.length > 0;
   const itself = v.refModel === undefined && v.adapterNameOrPath.length === 0;
   // prettier-ignore
   return [
     [v.dpoLabelSmoothing > 0 && v.prefLoss !== "sigmoid", "dpo_label_smoothing", `dpo_label_smoothing with pref_loss: ${v.prefLoss}`, "use pref_loss: sigmoid"],
     [pairs && (v.neftuneNoiseAlpha ?? 0) > 0, "neftune_noise_alpha", "neftune_noise_alpha with stage: dpo", "remove it: both passes over a pair must see the same"],
-    [pairs && grows && (v.refModel !== undefined || v.finetuningType === "full" || v.finetuningType === "freeze"), "resize_vocab", "new tokens and a reference model beside the trained one", "use an adapter without ref_model"],
+    [pairs && grows(v) && (v.refModel !== undefined || v.finetuningType === "full" || v.finetuningType === "freeze"), "resize_vocab", "new tokens and a reference model beside the trained one", "use an adapter without ref_model"],
     [v.stage !== "sft" && v.stage !== "pt" && (v.packing ?? false), "packing", "packing outside stages sft and pt", "remove it"],
     [pairs && !compares && v.refModel !== undefined, "ref_model", `ref_model with pref_loss: ${v.prefLoss}`, "remove it: this loss has no reference"],
     [!pairs && v.refModel !== undefined, "ref_model", "ref_model outside stage dpo", "remove it"],

@@ -29,6 +29,6 @@ export { CountingBackend } from "./counting/backend.ts";
 export type { Peak } from "./counting/memory.ts";
 export { flopOf } from "./counting/work.ts";
 export type { Attended, Product, Work } from "./counting/work.ts";
-export { bytesOf, isCodec } from "./storage.ts";
+export { bytesOf, ggufCodecs, isCodec } from "./storage.ts";
 export { describeBackends, openBackend } from "./loader.ts";
 export type { BackendOptions, BackendReport, Device } from "./loader.ts";

@@ -18,6 +18,9 @@ const blocks: Readonly<Record<GgufCodec, readonly [weights: number, bytes: numbe
   q6_k: [256, 210],
 };
 
+/** GGUF's block types. */
+export const ggufCodecs = Object.keys(blocks) as readonly GgufCodec[];
+
 /** Absolute maxima that share a scale where they are quantised too. */
 const NESTED = 256;
 

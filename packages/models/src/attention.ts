@@ -1,6 +1,6 @@
 // Grouped-query attention (Ainslie et al. 2023) with rotary positions, over packed rows or a KV cache.
 
-import { Module, type KeyValueStore, type Projection } from "@welltempered/nn";
+import { Module, type KeyValueStore, type Projection, type RmsNorm } from "@welltempered/nn";
 import { attention, rope, type RopeTable, type Tensor } from "@welltempered/tensor";
 import type { DecoderConfig } from "./decoder-config.ts";
 import type { ModuleSource } from "./module-source.ts";
@@ -76,5 +76,22 @@ export class SeparateAttention extends Attention {
 
   protected project(x: Tensor): QueryKeyValue {
     return { q: this.q_proj.forward(x), k: this.k_proj.forward(x), v: this.v_proj.forward(x) };
+  }
+}
+
+/** Queries and keys are normalised before they turn: head by head or all together, as their norms are wide. */
+export class NormedAttention extends SeparateAttention {
+  q_norm: RmsNorm;
+  k_norm: RmsNorm;
+
+  constructor(source: ModuleSource, config: DecoderConfig, settings: AttentionSettings) {
+    super(source, config, settings);
+    this.q_norm = source.norm("q_norm", config.rmsNormEps);
+    this.k_norm = source.norm("k_norm", config.rmsNormEps);
+  }
+
+  protected override project(x: Tensor): QueryKeyValue {
+    const { q, k, v } = super.project(x);
+    return { q: this.q_norm.forward(q), k: this.k_norm.forward(k), v };
   }
 }

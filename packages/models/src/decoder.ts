@@ -85,7 +85,7 @@ export class DecoderLM extends CausalLM {
   decode(embedded: Tensor, rows: PackedRows, cache?: KeyValueStore): Tensor {
     const pass = this.#pass(rows, cache);
     let x = embedded;
-    const again = this.recomputes && this.training && cache === undefined;
+    const again = this.recomputes && cache === undefined;
     for (const layer of this.model.layers) {
       x = again
         ? recompute(this.#engine, [x], ([input = x]) => layer.forward(input, pass))

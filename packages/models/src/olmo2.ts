@@ -3,7 +3,7 @@
 
 import { Residual, type RmsNorm } from "@welltempered/nn";
 import { swiglu, type Tensor } from "@welltempered/tensor";
-import { SeparateAttention, type AttentionSettings, type Pass, type QueryKeyValue } from "./attention.ts";
+import { NormedAttention, type Pass } from "./attention.ts";
 import { readDecoderConfig, type DecoderConfig } from "./decoder-config.ts";
 import { DecoderLayer } from "./decoder-layer.ts";
 import { decoder } from "./decoder.ts";
@@ -13,31 +13,15 @@ import type { Architecture } from "./model.ts";
 import type { ModuleSource } from "./module-source.ts";
 import { attentionTensors, headWidths, mlpTensors, normTensors } from "./tensors.ts";
 
-class Olmo2Attention extends SeparateAttention {
-  q_norm: RmsNorm;
-  k_norm: RmsNorm;
-
-  constructor(source: ModuleSource, config: DecoderConfig, settings: AttentionSettings) {
-    super(source, config, settings);
-    this.q_norm = source.norm("q_norm", config.rmsNormEps);
-    this.k_norm = source.norm("k_norm", config.rmsNormEps);
-  }
-
-  protected override project(x: Tensor): QueryKeyValue {
-    const { q, k, v } = super.project(x);
-    return { q: this.q_norm.forward(q), k: this.k_norm.forward(k), v };
-  }
-}
-
 class Olmo2Layer extends DecoderLayer {
-  self_attn: Olmo2Attention;
+  self_attn: NormedAttention;
   mlp: GatedMlp;
   post_attention_layernorm: RmsNorm;
   post_feedforward_layernorm: RmsNorm;
   attention_residual: Residual = new Residual();
   mlp_residual: Residual = new Residual();
 
-  constructor(source: ModuleSource, { rmsNormEps }: DecoderConfig, attention: Olmo2Attention) {
+  constructor(source: ModuleSource, { rmsNormEps }: DecoderConfig, attention: NormedAttention) {
     super();
     this.self_attn = attention;
     this.mlp = new GatedMlp(source.at("mlp"), swiglu);
@@ -67,6 +51,6 @@ export function olmo2(record: ConfigRecord): Architecture {
       ...normTensors(config.hiddenSize, "post_attention_layernorm", "post_feedforward_layernorm"),
     ],
     layer: (source, index) =>
-      new Olmo2Layer(source, config, new Olmo2Attention(source.at("self_attn"), config, { layer: index })),
+      new Olmo2Layer(source, config, new NormedAttention(source.at("self_attn"), config, { layer: index })),
   });
 }

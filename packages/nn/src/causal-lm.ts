@@ -27,7 +27,7 @@ export abstract class CausalLM extends Module {
   v_head: ValueHead | undefined;
   /** α of NEFTune's noise while training; 0 is none. */
   neftuneAlpha = 0;
-  /** Whether layers are computed again in backward while training, and keep their inputs alone (Chen et al. 2016). */
+  /** Whether layers are computed again in backward, and keep their inputs alone (Chen et al. 2016). */
   recomputes = false;
   /** Whether beginnings that sequences of a micro-batch have in common are computed once, where that is exact. */
   sharesPrefixes = true;

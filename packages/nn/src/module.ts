@@ -69,7 +69,7 @@ export abstract class Module {
   /** Dropout acts while training only. */
   training = false;
 
-  /** Whether its output is random while training. */
+  /** Whether hidden states that come from it are random while training. */
   get stochastic(): boolean {
     return false;
   }

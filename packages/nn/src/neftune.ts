@@ -1,5 +1,5 @@
 import { residualAdd, streamOf, type Tensor } from "@welltempered/tensor";
-import type { PackedRows } from "./rows.ts";
+import { longestOf, type PackedRows } from "./rows.ts";
 
 /**
  * NEFTune (Jain et al. 2023): x + u, u uniform in ±α/√(L·D).  x [N,D] → [N,D]
@@ -7,9 +7,6 @@ import type { PackedRows } from "./rows.ts";
  * although there is no padding here. The numbers depend on seed and step alone.
  */
 export function neftune(x: Tensor, rows: PackedRows, alpha: number): Tensor {
-  const bound = alpha / Math.sqrt(paddedLength(rows) * (x.shape[1] ?? 1));
+  const bound = alpha / Math.sqrt((rows.paddedLength ?? longestOf(rows)) * (x.shape[1] ?? 1));
   return residualAdd(x, x.engine.uniform(x.shape, -bound, bound, streamOf("neftune")));
 }
-
-const paddedLength = ({ paddedLength: given, positions }: PackedRows): number =>
-  given ?? positions.reduce((longest, position) => Math.max(longest, position + 1), 1);

@@ -52,7 +52,7 @@ export interface ConfigFormat<C extends MethodConfig> {
  */
 export interface SharedTensors {
   /** What the file holds, under whole names. */
-  adapterTensors(): readonly (readonly [name: string, parameter: Parameter])[];
+  adapterTensors(): NamedParameters;
   /** Called when all layers are merged. */
   dispose(): void;
 }

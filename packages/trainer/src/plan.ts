@@ -1,6 +1,7 @@
 // How many updates a run makes, as transformers counts them (`Trainer.set_initial_training_values`).
 
 import type { RunConfig } from "@welltempered/config";
+import { epochOrder } from "@welltempered/data";
 
 export interface PlanOptions {
   examples: number;
@@ -31,6 +32,13 @@ export const planFor = (config: RunConfig, examples: number): StepPlan =>
     numTrainEpochs: config.numTrainEpochs,
     maxSteps: config.maxSteps,
   });
+
+/** The examples of an epoch in the order in which a run takes them. */
+export const orderOf = (
+  { dataSeed, seed, disableShuffling }: RunConfig,
+  examples: number,
+  epoch: number,
+): ReturnType<typeof epochOrder> => epochOrder(examples, { seed: dataSeed ?? seed, epoch, shuffle: !disableShuffling });
 
 export function planSteps({ examples, batchSize, accumulation, numTrainEpochs, maxSteps }: PlanOptions): StepPlan {
   const batchesPerEpoch = Math.ceil(examples / batchSize);

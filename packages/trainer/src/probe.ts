@@ -83,7 +83,8 @@ function probeProducts(k: KernelBackend, work: readonly Work[], until: number): 
 function smaller(product: Product): Product {
   const { layout, m, n, k } = product;
   const inner = layout === "tn" ? m : k;
-  const most = Math.max(256, Math.floor(WEIGHT / Math.min(inner, n)));
+  // Whole blocks of every codec.
+  const most = 256 * Math.max(1, Math.floor(WEIGHT / Math.min(inner, n) / 256));
   const [side, columns] = inner > n ? [Math.min(inner, most), n] : [inner, Math.min(n, most)];
   return layout === "tn" ? { ...product, m: side, n: columns } : { ...product, k: side, n: columns };
 }
@@ -145,17 +146,15 @@ function timeAttention(k: KernelBackend, { headDim, queries, keys, longest }: At
   const length = Math.min(512, longest);
   const segments = Math.max(1, Math.floor(512 / length));
   const rows = segments * length;
-  const layout = Int32Array.from({ length: segments }, (_, i) => i * length).reduce<number[]>(
-    (all, start) => [...all, start, length, 1, start, length],
-    [],
-  );
+  const segment = (start: number): number[] => [start, length, 1, start, length];
+  const layout = Int32Array.from(Array.from({ length: segments }, (_, i) => segment(i * length)).flat());
   const [q, key, value, g] = [queries, keys, keys, queries].map((width) => filled(k, "f32", [rows, width])) as [
     Slot,
     Slot,
     Slot,
     Slot,
   ];
-  const places = k.upload("i32", [layout.length], new Uint8Array(Int32Array.from(layout).buffer));
+  const places = k.upload("i32", [layout.length], new Uint8Array(layout.buffer));
   const options = { headDim, scale: headDim ** -0.5, window: 0, softCap: 0 };
   const forward = timed(k, () => k.attention(q, key, value, places, options));
   const [o, lse] = k.attention(q, key, value, places, options);

@@ -39,12 +39,10 @@ it.each([
   ["LoRA with dropout", ["lora_dropout=0.1"]],
   ["DoRA, which computes its weight again by itself", ["use_dora=true", "lora_dropout=0.1"]],
   ["virtual tokens", ["finetuning_type=prompt_tuning", "num_virtual_tokens=3"]],
-  ["bf16", ["bf16=true"]],
 ])("the same bytes: %s", async (name, words) => {
   const plain = await trained(`${name} plain`, words);
   const again = await trained(`${name} again`, [...words, "gradient_checkpointing=true"]);
-  expect(again.equals(plain)).toBe(name !== "bf16");
-  expect(again.length).toBe(plain.length);
+  expect(again.equals(plain)).toBe(true);
 });
 
 it("keeps the inputs of layers alone", () => {
@@ -58,7 +56,7 @@ it("keeps the inputs of layers alone", () => {
   };
   const model = architectureOf({ ...sizes, model_type: "llama" }).build(engine, initialWeights(engine, 0.2, 1));
   for (const [, parameter] of model.namedParameters()) parameter.trainable = true;
-  model.setTraining(true);
+  model.setTraining(false); // As in stage dpo.
   const rows = packRows([Int32Array.from({ length: 100 }, (_, index) => index % 40)]);
   const labels = engine.tensor(rows.tokens);
   const held = (recomputes: boolean): number =>

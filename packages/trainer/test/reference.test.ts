@@ -3,6 +3,8 @@ import { loadConfig } from "@welltempered/config";
 import { runTraining } from "@welltempered/trainer";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { codecOf } from "../src/session/quantize.ts";
+import { referenceConfig } from "../src/session/reference.ts";
 
 const fixtures = new URL("../../../fixtures/qlora/", import.meta.url).pathname;
 
@@ -32,4 +34,11 @@ it.each<[string, string[], RegExp]>([
     word.replaceAll(/(=|,)(model|quantized|adapter)\b/g, (_all, mark: string, name: string) => mark + fixtures + name),
   );
   expect(await refusal(...placed)).toMatch(message);
+});
+
+it("its bits are bitsandbytes', whatever codes the model itself is in", () => {
+  const words = ["model_name_or_path=m", "ref_model=r", "stage=dpo", "do_train=true", "dataset=d", "output_dir=o"];
+  const keys = ["quantization_method=eetq", "quantization_bit=8", "ref_model_quantization_bit=4"];
+  const { config } = loadConfig([...words, ...keys], "train");
+  expect([codecOf(config), codecOf(referenceConfig(config))]).toEqual(["eetq", "nf4/64/double"]);
 });

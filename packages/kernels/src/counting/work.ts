@@ -40,14 +40,19 @@ export const sizeOf = (shape: Shape): number => shape.reduce((product, extent) =
 /** How many pairs of query and key meet in an `AttentionLayout`. */
 export function attendedPairs(layout: Int32Array, window: number): number {
   let pairs = 0;
+  for (const [queries, keys] of segmentsOf(layout)) pairs += seenKeys(keys - queries + 1, queries, window);
+  return pairs;
+}
+
+/** Queries and keys of each segment of an `AttentionLayout`. */
+function* segmentsOf(layout: Int32Array): Generator<[queries: number, keys: number]> {
   for (let at = 0; at + 2 < layout.length;) {
-    const [length = 0, ranges = 0] = [layout[at + 1], layout[at + 2]];
+    const [queries = 0, ranges = 0] = [layout[at + 1], layout[at + 2]];
     let keys = 0;
     for (let range = 0; range < ranges; range++) keys += layout[at + 4 + 2 * range] ?? 0;
-    pairs += seenKeys(keys - length + 1, length, window);
+    yield [queries, keys];
     at += 3 + 2 * ranges;
   }
-  return pairs;
 }
 
 /** Σ over `queries` queries of min(first + i, window). */
@@ -85,12 +90,6 @@ export function attentionScratch(rows: number, width: number, heads: number, lon
 /** Keys of the longest segment. */
 export function longestKeys(layout: Int32Array): number {
   let longest = 0;
-  for (let at = 0; at + 2 < layout.length;) {
-    const ranges = layout[at + 2] ?? 0;
-    let keys = 0;
-    for (let range = 0; range < ranges; range++) keys += layout[at + 4 + 2 * range] ?? 0;
-    longest = Math.max(longest, keys);
-    at += 3 + 2 * ranges;
-  }
+  for (const [, keys] of segmentsOf(layout)) longest = Math.max(longest, keys);
   return longest;
 }

@@ -3,6 +3,7 @@ import { add, matmul, mul, residualAdd, scale, sub, type Tensor } from "@welltem
 import type { NamedParameters } from "../method.ts";
 import { weightCopy } from "../weight.ts";
 import { LoraLinear, type LoraLayerOptions } from "./layer.ts";
+import type { Principal } from "./pissa.ts";
 
 /**
  * DoRA (Liu et al. 2024): y = (m ⊘ n) ⊙ V x,  V = W + s · B A,  n = ‖V‖ of each row, a constant to the gradient (its
@@ -33,8 +34,8 @@ export class DoraLinear extends LoraLinear {
     return [...super.adapterTensors(), ["lora_magnitude_vector", this.lora_magnitude_vector]];
   }
 
-  protected override converted(): NamedParameters {
-    return [...super.converted(), ["lora_magnitude_vector", this.lora_magnitude_vector]];
+  protected override converted(principal: Principal): NamedParameters {
+    return [...super.converted(principal), ["lora_magnitude_vector", this.lora_magnitude_vector]];
   }
 
   /** `baseProduct` of a projection that may add a bias. */

@@ -86,12 +86,13 @@ export class LoraLinear extends Projection implements AdapterLayer {
   }
 
   get fileTensors(): (() => NamedParameters) | undefined {
-    return this.principal === undefined ? undefined : () => this.converted();
+    const { principal } = this;
+    return principal && (() => this.converted(principal));
   }
 
   /** As LoRA of twice the rank, which fits the whole base. */
-  protected converted(): NamedParameters {
-    const [a, b] = this.principal?.joined(this.lora_A, this.lora_B) ?? [this.lora_A, this.lora_B];
+  protected converted(principal: Principal): NamedParameters {
+    const [a, b] = principal.joined(this.lora_A, this.lora_B);
     return [
       ["lora_A.weight", a],
       ["lora_B.weight", b],

@@ -1,4 +1,4 @@
-import { Parameter, Projection, type Linear } from "@welltempered/nn";
+import { numbersFrom, Parameter, Projection, type Linear } from "@welltempered/nn";
 import {
   dropout,
   linear,
@@ -87,7 +87,7 @@ export class VeraLinear extends Projection implements AdapterLayer {
     const { tensor } = this.vera_B;
     const rows = this.outFeatures;
     if (tensor.shape[0] === rows) return tensor;
-    return takeRows(tensor, tensor.engine.tensor(Int32Array.from({ length: rows }, (_, row) => row)));
+    return takeRows(tensor, tensor.engine.tensor(numbersFrom(0, rows)));
   }
 
   adapterTensors(): [name: string, parameter: Parameter][] {

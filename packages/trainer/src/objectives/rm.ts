@@ -1,5 +1,5 @@
 import { collatePairs, type Example, type PairBatch } from "@welltempered/data";
-import type { CausalLM, PackedRows } from "@welltempered/nn";
+import { numbersFrom, type CausalLM, type PackedRows } from "@welltempered/nn";
 import { bradleyTerryLoss, type Scores } from "@welltempered/rlhf";
 import { mean, sub, sum, takeRows, type Tensor } from "@welltempered/tensor";
 import type { Batch, LossResult, Objective } from "../objective.ts";
@@ -29,8 +29,7 @@ export function lossOf(scores: Scores): LossResult {
 export function pairScores(model: CausalLM, rows: PackedRows): Scores {
   const scores = sequenceScores(model, rows);
   const pairs = scores.size / 2;
-  const side = (first: number): Tensor =>
-    takeRows(scores, scores.engine.tensor(Int32Array.from({ length: pairs }, (_, pair) => first + pair)));
+  const side = (first: number): Tensor => takeRows(scores, scores.engine.tensor(numbersFrom(first, pairs)));
   return { chosen: side(0), rejected: side(pairs) };
 }
 

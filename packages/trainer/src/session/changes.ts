@@ -46,8 +46,16 @@ function candidates(config: RunConfig): Change[] {
     whole && { settings: "finetuning_type: lora", apply: { finetuningType: "lora" } },
     !whole &&
       !config.trainFromScratch &&
+      !config.resizeVocab &&
+      config.addTokens.length + config.addSpecialTokens.length === 0 &&
+      Object.keys(config.newSpecialTokensConfig).length === 0 &&
       config.quantizationBit === undefined && { settings: "quantization_bit: 4", apply: { quantizationBit: 4 } },
     !config.bf16 && { settings: "bf16: true", apply: { bf16: true } },
+    !config.gradientCheckpointing &&
+      config.finetuningType !== "prefix_tuning" && {
+        settings: "gradient_checkpointing: true",
+        apply: { gradientCheckpointing: true },
+      },
     batch > 1 && {
       settings: `per_device_train_batch_size: ${halved}, gradient_accumulation_steps: ${doubled}`,
       apply: { perDeviceTrainBatchSize: halved, gradientAccumulationSteps: doubled },

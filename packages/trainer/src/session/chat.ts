@@ -4,7 +4,7 @@ import type { RunConfig } from "@welltempered/config";
 import type { Message } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { generate } from "@welltempered/generate";
-import { Engine } from "@welltempered/tensor";
+import { openEngine } from "./engine.ts";
 import { loadModel, openBase } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { generateOptions } from "./predict.ts";
@@ -21,10 +21,7 @@ export interface ChatSession {
 /** Loads the model of a configuration for a conversation. @throws {UserError} */
 export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSession> {
   const base = openBase(config);
-  const engine = Engine.open({
-    device: config.device,
-    ...(config.threads === undefined ? {} : { threads: config.threads }),
-  });
+  const engine = openEngine(config);
   const text = await loadText(base, config, emit);
   const { model } = loadModel(resizeVocab(base, text, config, emit), {
     engine,

@@ -2,15 +2,15 @@
 // they hold and what they cost. The one model of memory: `temper train` refuses by it what `temper plan` shows.
 
 import type { RunConfig } from "@welltempered/config";
-import { epochOrder, type Example, type TokenizedDataset } from "@welltempered/data";
+import { type Example, type TokenizedDataset } from "@welltempered/data";
 import { CountingBackend, type Peak, type Work } from "@welltempered/kernels";
 import { Engine } from "@welltempered/tensor";
 import type { Batch, Objective } from "../objective.ts";
 import { objectives } from "../objectives/registry.ts";
-import { planFor } from "../plan.ts";
+import { orderOf, planFor } from "../plan.ts";
 import { createSums } from "../sums.ts";
 import { update } from "../update.ts";
-import { loadModel, openBase, unread } from "./load-model.ts";
+import { loadModel, openBase, parameterCounts, unread } from "./load-model.ts";
 import { makeOptimizer } from "./optimizer.ts";
 import { loadReference, openReference } from "./reference.ts";
 import type { Base, RunText } from "./vocabulary.ts";
@@ -18,8 +18,7 @@ import type { Base, RunText } from "./vocabulary.ts";
 export interface DryRunOptions {
   /** With rows for all tokens. */
   base: Base;
-  /** Undefined where the model has no tokenizer to ask. */
-  text: RunText | undefined;
+  text: RunText;
   examples: TokenizedDataset;
   config: RunConfig;
   /** Micro-batches whose work is told; 0: memory alone. */
@@ -43,7 +42,7 @@ export interface DryRun {
   update: Work[];
 }
 
-export interface MicroBatch {
+interface MicroBatch {
   work: Work[];
   /** Tokens that are not padding. */
   tokens: number;
@@ -57,11 +56,10 @@ export async function dryRun({ base, text, examples, config, samples = 0 }: DryR
   const enter = (phase: Phase): void => void (backend.memory.phase = phase);
   enter("weights");
   const tokenize = (words: string): readonly number[] =>
-    text?.tokenizer.encode(words, { addSpecialTokens: true, allowSpecial: true }) ?? [];
+    text.tokenizer.encode(words, { addSpecialTokens: true, allowSpecial: true });
   const loaded = loadModel(unread(base), { engine, config, needed: 0, emit: () => {}, tokenize });
   const opened = openReference(config);
   const reference = loadReference(opened && unread(opened), loaded, config, engine, (of) => unread(openBase(of)));
-  opened?.weights.close();
   enter("optimizer");
   const optimizer = makeOptimizer(engine, loaded.model, config);
   const objective = objectives[config.stage]({ config, reference: reference?.pass });
@@ -87,7 +85,7 @@ export async function dryRun({ base, text, examples, config, samples = 0 }: DryR
   for (const { members } of batches.slice(-1)) {
     const largest = collate(members);
     // Where batches accumulate, all but the first meet gradients.
-    await step(config.gradientAccumulationSteps > 1 ? [largest, largest] : [largest]);
+    await step(config.gradientAccumulationSteps > 1 && batches.length > 1 ? [largest, largest] : [largest]);
   }
   const { peak, mostBytes: liveBytes } = backend.memory;
   const { scratch } = recorder;
@@ -97,14 +95,11 @@ export async function dryRun({ base, text, examples, config, samples = 0 }: DryR
     await step([collate(members)]);
     told.push({ work: recorder.batch, tokens });
   }
-  const sizes = [...loaded.model.namedParameters()].map(([, { size, trainable }]) => ({ size, trainable }));
-  const count = (of: typeof sizes): number => of.reduce((sum, { size }) => sum + size, 0);
   return {
     peak,
     liveBytes,
     scratch,
-    trainableParameters: count(sizes.filter(({ trainable }) => trainable)),
-    allParameters: count(sizes),
+    ...parameterCounts(loaded.model),
     microBatches: told,
     update: recorder.update,
   };
@@ -155,8 +150,7 @@ interface Members {
 function microBatches(examples: TokenizedDataset, config: RunConfig): Members[] {
   const { perDeviceTrainBatchSize: size, gradientAccumulationSteps: accumulation } = config;
   const { totalSteps, batchesPerEpoch } = planFor(config, examples.length);
-  const seed = config.dataSeed ?? config.seed;
-  const order = [...epochOrder(examples.length, { seed, epoch: 0, shuffle: !config.disableShuffling })];
+  const order = [...orderOf(config, examples.length, 0)];
   const tokensOf = (at: number): number => examples.get(at).inputIds.length;
   return Array.from({ length: Math.min(batchesPerEpoch, totalSteps * accumulation) }, (_, batch) => {
     const members = order.slice(batch * size, (batch + 1) * size);

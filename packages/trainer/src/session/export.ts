@@ -4,8 +4,8 @@ import { checkWritable } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
-import { Engine } from "@welltempered/tensor";
 import { existsSync, readdirSync } from "node:fs";
+import { openEngine } from "./engine.ts";
 import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
@@ -23,10 +23,7 @@ export async function runExport(config: RunConfig, emit: Emit): Promise<void> {
   checkMergeable(config.adapterNameOrPath);
   const base = openBase(config);
   const codec = exportCodec(config, base.weights);
-  const engine = Engine.open({
-    device: config.device,
-    ...(config.threads === undefined ? {} : { threads: config.threads }),
-  });
+  const engine = openEngine(config);
   const text = await loadText(base, config, emit);
   const loaded = loadModel(resizeVocab(base, text, config, emit), {
     engine,

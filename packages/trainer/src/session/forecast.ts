@@ -3,11 +3,11 @@
 import type { RunConfig } from "@welltempered/config";
 import { datasetOf, isOfPairs, singleExample, type Example, type TokenizedDataset } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
-import { Engine } from "@welltempered/tensor";
 import { costOf, secondsOf, stepCost, type Cost } from "../cost.ts";
 import { availableMemory } from "../memory.ts";
 import { planFor } from "../plan.ts";
 import { probe } from "../probe.ts";
+import { openEngine } from "./engine.ts";
 import { changesOf } from "./changes.ts";
 import { dryRun, spread, type DryRun, type Phase } from "./dry-run.ts";
 import { openBase } from "./load-model.ts";
@@ -61,7 +61,14 @@ export async function runPlan(config: RunConfig, emit: Emit): Promise<Forecast> 
     const changes =
       memory.peak <= available
         ? []
-        : await changesOf(config, (changed) => peakOf(changed, base, text, program), memory);
+        : await changesOf(
+            config,
+            (changed) => {
+              const same = changed.cutoffLen === config.cutoffLen;
+              return peakOf(changed, base, text, program, same ? sample.examples : undefined);
+            },
+            memory,
+          );
     const { total } = sample;
     return {
       model: { path: config.modelNameOrPath, parameters: dry.allParameters, trainable: dry.trainableParameters },
@@ -111,9 +118,16 @@ const asPair = (example: Example, length: number): Example => ({
   positions: example.positions.map((at) => at % length),
 });
 
-async function peakOf(config: RunConfig, base: Base, text: RunText, program: number): Promise<number> {
+/** Of a changed configuration; `known` are the examples where the change leaves them as they are. */
+async function peakOf(
+  config: RunConfig,
+  base: Base,
+  text: RunText,
+  program: number,
+  known?: TokenizedDataset,
+): Promise<number> {
   const resized = resizeVocab(base, text, config, () => {});
-  const { examples } = sampleOf(config, text, resized, () => {});
+  const examples = known ?? sampleOf(config, text, resized, () => {}).examples;
   return memoryOf(await dryRun({ base: resized, text, examples, config }), program).peak;
 }
 
@@ -134,11 +148,7 @@ function memoryOf({ peak, scratch, trainableParameters }: DryRun, program: numbe
 }
 
 function timesOf(config: RunConfig, dry: DryRun, { examples, total }: Sample): Pick<Forecast, "time" | "machine"> {
-  const { backend } = Engine.open({
-    device: config.device,
-    ...(config.threads === undefined ? {} : { threads: config.threads }),
-    matmulPrecision: config.bf16 ? "bf16" : "f32",
-  });
+  const { backend } = openEngine(config, config.bf16);
   const rates = probe(backend, [...dry.microBatches.flatMap(({ work }) => work), ...dry.update]);
   const { batchesPerEpoch, stepsPerEpoch, totalSteps } = planFor(config, total ?? examples.length);
   const perStep = batchesPerEpoch / stepsPerEpoch;

@@ -82,13 +82,22 @@ function openScratch(path: string): OpenModel {
     read: none,
     close: () => undefined,
   };
+  // Fresh weights are in nobody's codes.
+  const { quantization_config: _, ...config } = readConfig(path);
   return {
     path,
-    config: readConfig(path),
+    config: config as OpenModel["config"],
     generationConfig: undefined,
     tokenizer: { kind: "folder", path, files: new Map() },
     weights,
   };
+}
+
+/** How many numbers a model has, and how many of them train. */
+export function parameterCounts(model: CausalLM): { trainableParameters: number; allParameters: number } {
+  const all = [...model.namedParameters()].map(([, parameter]) => parameter);
+  const count = (of: typeof all): number => of.reduce((sum, { size }) => sum + size, 0);
+  return { trainableParameters: count(all.filter(({ trainable }) => trainable)), allParameters: count(all) };
 }
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */

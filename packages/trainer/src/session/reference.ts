@@ -67,12 +67,13 @@ function checkVocabulary({ refModel }: RunConfig, found = 0, wanted = 0): void {
 }
 
 /** `ref_model` with its own adapters and codec, or the model itself without any. */
-const referenceConfig = (config: RunConfig): RunConfig => ({
+export const referenceConfig = (config: RunConfig): RunConfig => ({
   ...config,
   modelNameOrPath: config.refModel ?? config.modelNameOrPath,
   trainFromScratch: config.trainFromScratch && config.refModel === undefined,
   finetuningType: "lora",
   quantizationBit: config.refModelQuantizationBit,
+  quantizationMethod: "bnb",
   adapterNameOrPath: config.refModelAdapters,
   createNewAdapter: false,
 });

@@ -4,8 +4,8 @@ import type { RunConfig } from "@welltempered/config";
 import { encodeAnswer, type Message } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { packRows } from "@welltempered/nn";
-import { Engine } from "@welltempered/tensor";
 import { sequenceScores } from "../objectives/rm.ts";
+import { openEngine } from "./engine.ts";
 import { loadModel, openBase } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { resizeVocab } from "./vocabulary.ts";
@@ -22,10 +22,7 @@ export interface RewardModel {
 export async function openRewardModel(config: RunConfig, emit: Emit): Promise<RewardModel> {
   const settings: RunConfig = { ...config, stage: "rm", doTrain: false };
   const base = openBase(settings);
-  const engine = Engine.open({
-    device: config.device,
-    ...(config.threads === undefined ? {} : { threads: config.threads }),
-  });
+  const engine = openEngine(config);
   const text = await loadText(base, settings, emit);
   const { model } = loadModel(resizeVocab(base, text, settings, emit), {
     engine,

@@ -4,7 +4,6 @@ import { lockFolder, removeLeftovers } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import {
   describeExample,
-  epochOrder,
   isOfPairs,
   pairSides,
   type AlignedRow,
@@ -21,7 +20,7 @@ import { parseFault, type Fault } from "../fault.ts";
 import { fit, type EndReason } from "../fit.ts";
 import { objectives } from "../objectives/registry.ts";
 import type { Batch, Objective } from "../objective.ts";
-import { intervalOf, planFor, type StepPlan } from "../plan.ts";
+import { intervalOf, orderOf, planFor, type StepPlan } from "../plan.ts";
 import { freshState, type RunFacts, type RunState } from "../state.ts";
 import {
   checkpointToResume,
@@ -33,7 +32,8 @@ import {
   type Resume,
 } from "./checkpoint.ts";
 import { identityOf } from "./identity.ts";
-import { loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { openEngine } from "./engine.ts";
+import { loadModel, openBase, parameterCounts, type LoadedModel } from "./load-model.ts";
 import { dryRun, type DryRunOptions } from "./dry-run.ts";
 import { makeOptimizer } from "./optimizer.ts";
 import { loadReference, openReference } from "./reference.ts";
@@ -77,12 +77,7 @@ export async function runTraining(config: RunConfig, emit: Emit, stop: () => boo
   const resume = checkpointToResume(config, emit);
   const base = openBase(config);
   const referenceBase = openReference(config);
-  const engine = Engine.open({
-    device: config.device,
-    ...(config.threads === undefined ? {} : { threads: config.threads }),
-    matmulPrecision: config.bf16 ? "bf16" : "f32",
-  });
-  engine.narrowSaved = config.bf16;
+  const engine = openEngine(config, config.bf16);
   engine.rng.seed = config.seed;
   try {
     const text = await loadText(base, config, emit);
@@ -174,8 +169,7 @@ async function train(
       objective,
       examples,
       evalExamples,
-      order: (epoch) =>
-        epochOrder(examples.length, { seed: config.dataSeed ?? config.seed, epoch, shuffle: !config.disableShuffling }),
+      order: (epoch) => orderOf(config, examples.length, epoch),
       plan,
       optimizer,
       learningRate,
@@ -239,7 +233,6 @@ function announce(
 ): void {
   for (const { example, ...name } of shownExamples(examples.get(0), config))
     emit({ type: "example", ...name, ...describeExample(example, text.tokenizer) });
-  const sizes = [...loaded.model.namedParameters()].map(([, { size, trainable }]) => ({ size, trainable }));
   emit({
     type: "run-start",
     stage: config.stage,
@@ -249,8 +242,7 @@ function announce(
     epochs: plan.epochs,
     totalSteps: plan.totalSteps,
     startStep: state.step,
-    trainableParameters: sizes.reduce((sum, { size, trainable }) => sum + (trainable ? size : 0), 0),
-    allParameters: sizes.reduce((sum, { size }) => sum + size, 0),
+    ...parameterCounts(loaded.model),
   });
 }
 
