@@ -78,6 +78,21 @@ def assert_merged(ours: dict[str, torch.Tensor], theirs) -> None:
         assert (weight - reference[name]).abs().max() <= 1e-6 * reference[name].abs().max(), name
 
 
+def check_trained_adapter(folder: Path, **settings) -> None:
+    """Trains one with dropout; peft loads it without a warning, and both merges are the same."""
+    from peft import PeftModel
+
+    model, saves = folder / "model", folder / "saves"
+    save_tiny(model)
+    temper("train", str(train_config(model, folder, **{"lora_dropout": 0.1, **settings})), cwd=folder)
+    base = base_of(model)
+    plain = logits_of(base, ROWS)
+    theirs = PeftModel.from_pretrained(base, saves).eval()
+    assert (logits_of(theirs, ROWS)[0] - plain[0]).abs().max() > 1e-3, "the adapter does nothing: its keys did not match"
+    assert_close(our_logits(model, ROWS, folder, adapter=saves), logits_of(theirs, ROWS), 1e-5)
+    assert_merged(exported(model, saves, folder / "merged"), theirs)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_curve_and_the_final_adapter_are_pefts(method: str, tmp_path: Path, monkeypatch) -> None:
     from peft import PeftModel
@@ -94,18 +109,8 @@ def test_the_curve_and_the_final_adapter_are_pefts(method: str, tmp_path: Path, 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_our_adapter_loads_and_merges_in_peft(method: str, tmp_path: Path) -> None:
-    from peft import PeftModel
-
     _, settings = METHODS[method]
-    model, saves = tmp_path / "model", tmp_path / "saves"
-    save_tiny(model)
-    temper("train", str(train_config(model, tmp_path, **{"lora_dropout": 0.1, **settings})), cwd=tmp_path)
-    base = base_of(model)
-    plain = logits_of(base, ROWS)
-    theirs = PeftModel.from_pretrained(base, saves).eval()
-    assert (logits_of(theirs, ROWS)[0] - plain[0]).abs().max() > 1e-3, "the adapter does nothing: its keys did not match"
-    assert_close(our_logits(model, ROWS, tmp_path, adapter=saves), logits_of(theirs, ROWS), 1e-5)
-    assert_merged(exported(model, saves, tmp_path / "merged"), theirs)
+    check_trained_adapter(tmp_path, **settings)
     shown(method, "f32", "loads in peft")
 
 

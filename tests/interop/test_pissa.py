@@ -8,11 +8,11 @@ import pytest
 import test_curves
 import torch
 from cells import shown
-from conftest import DTYPES, our_logits, save_in_both, save_tiny, temper
+from conftest import DTYPES, our_logits, save_in_both
 from safetensors.torch import load_file, save_file
-from test_adapters import ROWS, assert_close, logits_of, train_config
+from test_adapters import ROWS, assert_close, logits_of
 from test_curves import compare, our_run, reference_run, relative
-from test_low_rank import assert_merged, base_of, exported, lora
+from test_low_rank import assert_merged, base_of, check_trained_adapter, exported, lora
 
 METHODS = {
     "pissa": {},
@@ -83,17 +83,7 @@ def test_the_curve_and_the_converted_adapter_are_pefts(method: str, tmp_path: Pa
 
 @pytest.mark.parametrize("method", METHODS)
 def test_our_adapter_loads_and_merges_in_peft(method: str, tmp_path: Path) -> None:
-    from peft import PeftModel
-
-    model, saves = tmp_path / "model", tmp_path / "saves"
-    save_tiny(model)
-    settings = {"lora_dropout": 0.1, "pissa_init": True, "pissa_iter": 4, "loraplus_lr_ratio": 4, "additional_target": "lm_head", **METHODS[method]}
-    temper("train", str(train_config(model, tmp_path, **settings)), cwd=tmp_path)
-    base = base_of(model)
-    plain = logits_of(base, ROWS)
-    theirs = PeftModel.from_pretrained(base, saves).eval()
-    assert (logits_of(theirs, ROWS)[0] - plain[0]).abs().max() > 1e-3, "the adapter does nothing: its keys did not match"
-    assert_close(our_logits(model, ROWS, tmp_path, adapter=saves), logits_of(theirs, ROWS), 1e-5)
-    assert_merged(exported(model, saves, tmp_path / "merged"), theirs)
+    settings = {"pissa_init": True, "pissa_iter": 4, "loraplus_lr_ratio": 4, "additional_target": "lm_head", **METHODS[method]}
+    check_trained_adapter(tmp_path, **settings)
     if method == "pissa":
         shown(method, "f32", "loads in peft", "merges")
