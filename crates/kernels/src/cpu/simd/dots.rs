@@ -36,7 +36,7 @@ super::kernel! {
 fn all<S: Simd, E: Element>(s: S, alpha: f32, a: Rows<f32>, b: Rows<E>, c: &mut Block) {
     assert_eq!(a.length, b.length);
     let (m, n) = (c.rows(), c.columns());
-    let step = if m == 1 { 8 } else { 4 };
+    let step = if m < 4 { 8 } else { 4 };
     if m > n {
         for i in (0..m).step_by(4) {
             for j in (0..n).step_by(step) {
@@ -52,7 +52,7 @@ fn all<S: Simd, E: Element>(s: S, alpha: f32, a: Rows<f32>, b: Rows<E>, c: &mut 
     }
 }
 
-/// Up to 4 × 4 (1 × 8 for a single row) products at a place of c.
+/// Up to 4 × 4 products at a place of c, 1 × 8 where there are fewer rows.
 #[inline(always)]
 fn group<S: Simd, E: Element>(
     s: S,
@@ -63,14 +63,17 @@ fn group<S: Simd, E: Element>(
     [i, j]: [usize; 2],
     left: [usize; 2],
 ) {
-    if c.rows() == 1 && left[1] >= 8 {
-        return cell::<S, E, 1, 8>(s, alpha, a, b, c, [i, j]);
+    if c.rows() < 4 && left[1] >= 8 {
+        for i in i..i + left[0] {
+            cell::<S, E, 1, 8>(s, alpha, a, b, c, [i, j]);
+        }
+        return;
     }
     if left[0] >= 4 && left[1] >= 4 {
         return cell::<S, E, 4, 4>(s, alpha, a, b, c, [i, j]);
     }
     for i in i..i + left[0].min(4) {
-        for j in j..j + left[1].min(if c.rows() == 1 { 8 } else { 4 }) {
+        for j in j..j + left[1].min(if c.rows() < 4 { 8 } else { 4 }) {
             cell::<S, E, 1, 1>(s, alpha, a, b, c, [i, j]);
         }
     }

@@ -10,6 +10,7 @@ mod block;
 mod dots;
 mod int8;
 mod lanes;
+mod lend;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_pairs.rs")]
 mod pairs;
 mod portable;
@@ -26,6 +27,7 @@ pub use int8::products;
 pub use lanes::{
     exp, largest, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update, update2,
 };
+pub use lend::{lend, Lent};
 pub use pairs::Pairs;
 pub use portable::Portable;
 pub use tile::{product, Beta, Strided, Tall};

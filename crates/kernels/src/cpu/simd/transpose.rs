@@ -16,6 +16,10 @@ pub trait Element: Copy + Send + Sync {
     fn as_pairs(_x: &[Self], _stride: usize, _k: usize) -> Option<&[f32]> {
         None
     }
+    /// The same elements where they are f32.
+    fn as_f32(_x: &[Self]) -> Option<&[f32]> {
+        None
+    }
 }
 
 impl Element for f32 {
@@ -33,6 +37,9 @@ impl Element for f32 {
     unsafe fn load<S: Simd>(s: S, p: *const f32) -> S::V {
         // SAFETY: the caller's promise.
         unsafe { s.load_at(p) }
+    }
+    fn as_f32(x: &[f32]) -> Option<&[f32]> {
+        Some(x)
     }
 }
 
