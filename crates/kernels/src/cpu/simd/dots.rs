@@ -1,6 +1,7 @@
 //! c += alpha · a · bᵀ by dot products along the rows of both: for few rows of a, or few of b, where packing costs
 //! more than it saves. Rows of b are read once, at the speed of memory.
 
+use super::prefetch::prefetch_at;
 use super::{Block, Element, Simd};
 
 /// Rows of `length` numbers, `stride` apart.
@@ -91,6 +92,7 @@ fn cell<S: Simd, E: Element, const A: usize, const B: usize>(
 ) {
     let k = a.length;
     let full = k / S::LANES * S::LANES;
+    let (next, ahead) = (B * b.stride, A == 1 && j + B < c.columns());
     let a: [&[f32]; A] = std::array::from_fn(|x| a.row(i + x));
     let b: [&[E]; B] = std::array::from_fn(|x| b.row(j + x));
     let mut sums = [[s.zero(); B]; A];
@@ -101,6 +103,9 @@ fn cell<S: Simd, E: Element, const A: usize, const B: usize>(
             *left = unsafe { s.load_at(a.as_ptr().add(p)) };
         }
         for y in 0..B {
+            if ahead {
+                prefetch_at(b[y].as_ptr().wrapping_add(next + p));
+            }
             // SAFETY: as above.
             let right = unsafe { E::load(s, b[y].as_ptr().add(p)) };
             for x in 0..A {

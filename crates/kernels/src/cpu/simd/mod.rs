@@ -14,6 +14,7 @@ mod lend;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_pairs.rs")]
 mod pairs;
 mod portable;
+mod prefetch;
 mod tile;
 mod transpose;
 
@@ -30,6 +31,7 @@ pub use lanes::{
 pub use lend::{lend, Lent};
 pub use pairs::Pairs;
 pub use portable::Portable;
+pub use prefetch::prefetch;
 pub use tile::{product, Beta, Strided, Tall};
 pub use transpose::{pack_transposed, Element};
 
