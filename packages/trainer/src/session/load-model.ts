@@ -6,6 +6,7 @@ import {
   openModel,
   readAdapterFolder,
   readConfig,
+  Scratch,
   type OpenModel,
   type WeightSource,
 } from "@welltempered/checkpoint";
@@ -118,10 +119,11 @@ export function loadModel(base: Base, options: LoadOptions): LoadedModel {
   const trained = trainedWeights(config, [...expected.keys()]);
   checkMemory(options.needed ?? weighed(base, options), availableMemory(), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
+  const scratch = new Scratch();
   const source = config.trainFromScratch
     ? initialWeights(engine, range, architecture.freshNorm)
     : (name: string, shape: Shape): Tensor => {
-        const weight = engine.adopt(loadWeight(engine.backend, weights, name, shape, codec));
+        const weight = engine.adopt(loadWeight(engine.backend, weights, name, shape, codec, scratch));
         return holdsInBf16(config) && shape.length === 2 ? narrow(weight) : weight;
       };
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
