@@ -2,7 +2,7 @@
 
 use super::expand::expand;
 use super::pool::with_scratch;
-use super::simd::{pack_transposed, prefetch, Block, Element, Isa, Pairs, Rows};
+use super::simd::{pack_transposed, Block, Element, Isa, Pairs, Rows};
 use crate::codec::Coded;
 use std::ops::Range;
 
@@ -40,8 +40,6 @@ pub trait Right: Copy + Send + Sync {
             f(x);
         });
     }
-    /// Asks memory for elements `part` of these rows, where they are used as they lie.
-    fn fetch(self, _k: usize, _rows: Range<usize>, _part: Range<usize>) {}
     /// As `with_rows`, each row in ⌈k/2⌉ slots of two in bf16.
     fn with_pairs(self, pairs: Pairs, k: usize, rows: Range<usize>, f: impl FnOnce(&[f32])) {
         let x = Patch { start: rows.start * k, stride: k, rows: rows.len(), k };
@@ -89,12 +87,6 @@ impl<E: Element> Right for &[E] {
 
     fn expand(self, isa: Isa, start: usize, y: &mut [f32]) {
         E::widen(isa, &self[start..][..y.len()], y);
-    }
-
-    fn fetch(self, k: usize, rows: Range<usize>, part: Range<usize>) {
-        for row in rows {
-            prefetch(&self[row * k..][part.clone()]);
-        }
     }
 
     fn with_rows(self, isa: Isa, k: usize, rows: Range<usize>, f: impl FnOnce(&[f32])) {

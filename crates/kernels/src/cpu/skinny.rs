@@ -15,8 +15,6 @@ const SOME_ROWS: usize = 24;
 const BATCH_ROWS: usize = 32;
 /// Rows of b that meet the packed rows of a at a time: what they are expanded to stays in a first-level cache.
 const STRIP: usize = 12;
-/// Slots of the depth after which more of the next rows is asked for: as much as may be under way at a time.
-const AHEAD: usize = 64;
 
 /// Does the product if its shape is one of these.
 pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) -> bool {
@@ -72,38 +70,27 @@ fn dots<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: 
 /// a · bᵀ as (b · aᵀ)ᵀ: rows of b are the rows of the register tile, a in panels its columns.
 fn turned<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     let Problem { m, n, k, alpha, pairs, .. } = *problem;
-    let group = if pairs.is_some() { 2 } else { 1 };
-    let slots = k.div_ceil(group);
+    let slots = if pairs.is_some() { k.div_ceil(2) } else { k };
     with_scratch(m * slots, |panel| {
         let all = Patch { start: 0, stride: k, rows: m, k };
         match pairs {
             Some(pairs) => a.pack_pairs_transposed(pairs, all, panel, m),
             None => a.pack_transposed(isa, all, panel, m),
         }
-        let panel = &*panel;
+        let panel = Tall { data: panel, stride: m };
         let columns = cut(n, parts(pool, problem), STRIP);
         pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {
             let mut products = [0.0; STRIP * BATCH_ROWS];
-            let end = columns.end;
             for (start, rows) in (0..).step_by(STRIP).zip(strips(columns)) {
                 let products = &mut products[..rows.len() * m];
-                let next = rows.end..end.min(rows.end + STRIP);
-                let mut multiply = |left: &[f32]| {
-                    for part in (0..slots).step_by(AHEAD).map(|from| from..slots.min(from + AHEAD)) {
-                        b.fetch(k, next.clone(), part.start * group..k.min(part.end * group));
-                        let beta = if part.start == 0 { Beta::Overwrite } else { Beta::Add };
-                        let left = Strided { data: &left[part.start..], row: slots, column: 1 };
-                        let right = Tall { data: &panel[part.start * m..], stride: m };
-                        let place = &mut Block::new(products, m);
-                        match pairs {
-                            Some(pairs) => pairs.product(alpha, part.len(), left, right, place, beta),
-                            None => product(isa, alpha, part.len(), left, right, place, beta),
-                        }
-                    }
-                };
+                let mut place = Block::new(products, m);
                 match pairs {
-                    Some(pairs) => b.with_pairs(pairs, k, rows.clone(), &mut multiply),
-                    None => b.with_rows(isa, k, rows.clone(), &mut multiply),
+                    Some(pairs) => b.with_pairs(pairs, k, rows.clone(), |b| {
+                        pairs.product(alpha, slots, walked(b, slots), panel, &mut place, Beta::Overwrite);
+                    }),
+                    None => b.with_rows(isa, k, rows.clone(), |b| {
+                        product(isa, alpha, slots, walked(b, slots), panel, &mut place, Beta::Overwrite);
+                    }),
                 }
                 for i in 0..m {
                     let c = &mut c.row(i)[start..start + rows.len()];
@@ -112,6 +99,11 @@ fn turned<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c
             }
         });
     });
+}
+
+/// Rows of b as they lie: the next strip follows at once.
+fn walked(b: &[f32], slots: usize) -> Strided<'_> {
+    Strided { data: b, row: slots, column: 1, walked: true }
 }
 
 fn strips(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
@@ -123,8 +115,8 @@ fn strips(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 fn direct(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[f32], c: &mut [f32]) {
     let Problem { m, n, k, alpha, .. } = *problem;
     let a = match problem.layout {
-        Layout::Tn => Strided { data: a, row: 1, column: m },
-        _ => Strided { data: a, row: k, column: 1 },
+        Layout::Tn => Strided { data: a, row: 1, column: m, walked: false },
+        _ => Strided { data: a, row: k, column: 1, walked: false },
     };
     let columns = cut(n, parts(pool, problem), 2 * isa.lanes());
     pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {

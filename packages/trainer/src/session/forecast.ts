@@ -20,9 +20,9 @@ const ROWS = 2000;
 const SAMPLES = 8;
 /** Bytes of the second isolate in which `temper train` computes: an estimate. */
 const WORKER = 30e6;
-/** What glibc keeps of the blocks it was given back, of every run and as a share of what comes and goes: estimates. */
-const KEPT = 40e6;
-const KEPT_SHARE = 0.25;
+/** What glibc keeps of blocks it was given back: all that comes and goes up to so many bytes, and a share of it. Estimates. */
+const KEPT = 60e6;
+const KEPT_SHARE = 0.15;
 
 export interface Forecast {
   model: { path: string; parameters: number; trainable: number };
@@ -139,7 +139,8 @@ function memoryOf({ peak, scratch, trainableParameters }: DryRun, program: numbe
   const held = (phase: Phase): number => peak.phases.get(phase) ?? 0;
   const trained = 4 * trainableParameters;
   const [activations, gradients] = [held("activations"), held("gradients")];
-  const kernels = scratch + KEPT + KEPT_SHARE * (activations + gradients);
+  const passing = activations + gradients;
+  const kernels = scratch + Math.min(KEPT, passing) + KEPT_SHARE * passing;
   return {
     weights: held("weights") - trained,
     trained,

@@ -31,7 +31,6 @@ pub use lanes::{
 pub use lend::{lend, Lent};
 pub use pairs::Pairs;
 pub use portable::Portable;
-pub use prefetch::prefetch;
 pub use tile::{product, Beta, Strided, Tall};
 pub use transpose::{pack_transposed, Element};
 

@@ -1,16 +1,9 @@
 //! Memory that is wanted soon. The CPU foresees a long walk by itself, not where the next of many short rows begins.
 
-const LINE: usize = 64;
+/// Slots of four bytes in a cache line.
+pub const SLOTS: usize = 16;
 
-/// Asks for `x` without waiting for it.
-#[inline(always)]
-pub fn prefetch<E>(x: &[E]) {
-    for at in (0..size_of_val(x)).step_by(LINE) {
-        prefetch_at(x.as_ptr().cast::<u8>().wrapping_add(at));
-    }
-}
-
-/// Asks for the cache line of an address, whatever lies there.
+/// Asks for the cache line of an address, whatever lies there, without waiting for it.
 #[inline(always)]
 pub fn prefetch_at<E>(p: *const E) {
     #[cfg(target_arch = "x86_64")]
