@@ -5,11 +5,15 @@ import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type ByteSource, printable, UserError } from "@welltempered/formats";
 
+/** Longer reads get memory of their own: what lies here stays until V8 collects it, and nothing urges it to. */
+const LARGEST = 2 ** 25;
+
 /** Memory that one read after the other goes into: bytes in it last until the next. Fresh memory costs as much as reading. */
 export class Scratch {
   #bytes = new Uint8Array();
 
   take(path: string, length: number): Uint8Array {
+    if (length > LARGEST) return allocate(path, length);
     if (this.#bytes.length < length) this.#bytes = allocate(path, length);
     return this.#bytes.subarray(0, length);
   }
