@@ -11,8 +11,9 @@ const domain = ["nn", "models", "peft", "optimizers", "data", "checkpoint", "tok
 
 /** Package → what it may depend on. */
 export const allowed = {
-  kernels: ["kernels-napi"],
+  kernels: ["kernels-napi", "kernels-wasm"],
   "kernels-napi": ["rust-kernels"],
+  "kernels-wasm": ["rust-kernels"],
   "rust-kernels": [],
   formats: [],
   events: [],

@@ -2,17 +2,18 @@
 
 use std::cell::RefCell;
 
-use kernels::backend::{Attention, Backend, Codes, Control, Head, Needs};
-use kernels::dtype::DType;
+use kernels::backend::{Attention, Backend, Codes, Needs};
 use kernels::error::{KernelError, Result as Checked};
+use kernels::glue::{activation_kind, binary_kind, control, dtype, extent, head, layout, number, numbers, shape, slot};
+use kernels::glue::{slots, unary_kind};
 use kernels::host::Host;
-use kernels::maths::{Activation, Adafactor, AdamW, Binary, Layout, Lion, Sgd, Unary};
+use kernels::maths::{Adafactor, AdamW, Lion, Sgd};
 use kernels::store::Slot;
 use kernels::svd::Method;
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
-use crate::numbers::{extent, key, number, numbers, shape, slot, slots, RngKey};
+use crate::numbers::{key, RngKey};
 
 #[napi(object)]
 pub struct AdamWOptions {
@@ -61,48 +62,6 @@ pub struct SgdOptions {
     pub momentum: f64,
     pub nesterov: bool,
     pub weight_decay: f64,
-}
-
-fn dtype(op: &'static str, name: &str) -> Checked<DType> {
-    DType::from_name(name).ok_or_else(|| KernelError::dtype(op, format!("there is no dtype {name:?}")))
-}
-
-fn layout(name: &str) -> Checked<Layout> {
-    match name {
-        "nn" => Ok(Layout::Nn),
-        "nt" => Ok(Layout::Nt),
-        "tn" => Ok(Layout::Tn),
-        _ => Err(KernelError::argument("matmul", format!("there is no layout {name:?}; use nn, nt or tn"))),
-    }
-}
-
-fn binary_kind(name: &str) -> Checked<Binary> {
-    match name {
-        "add" => Ok(Binary::Add),
-        "sub" => Ok(Binary::Sub),
-        "mul" => Ok(Binary::Mul),
-        _ => Err(KernelError::argument("binary", format!("there is no kind {name:?}; use add, sub or mul"))),
-    }
-}
-
-fn activation_kind(op: &'static str, name: &str) -> Checked<Activation> {
-    match name {
-        "relu" => Ok(Activation::Relu),
-        "silu" => Ok(Activation::Silu),
-        "tanh" => Ok(Activation::Tanh),
-        _ => Err(KernelError::argument(op, format!("there is no kind {name:?}; use relu, silu or tanh"))),
-    }
-}
-
-fn unary_kind(name: &str) -> Checked<Unary> {
-    match name {
-        "exp" => Ok(Unary::Exp),
-        "logSigmoid" => Ok(Unary::LogSigmoid),
-        "logOneMinusExp" => Ok(Unary::LogOneMinusExp),
-        "sqrt" => Ok(Unary::Sqrt),
-        "step" => Ok(Unary::Step),
-        _ => Err(KernelError::argument("unary", format!("there is no kind {name:?}"))),
-    }
 }
 
 /// At most this many threads; more is a slip of the hand.
@@ -653,14 +612,6 @@ fn attention_inputs(op: &'static str, inputs: [f64; 4], options: &AttentionOptio
         window: extent(op, "window", options.window)?,
         soft_cap: options.soft_cap,
     })
-}
-
-fn head(op: &'static str, h: f64, w: f64, labels: f64, soft_cap: f64) -> Checked<Head> {
-    Ok(Head { h: slot(op, h)?, w: slot(op, w)?, labels: slot(op, labels)?, soft_cap })
-}
-
-fn control(op: &'static str, step: f64, scale: f64, skip: f64) -> Checked<Control> {
-    Ok(Control { step: slot(op, step)?, scale: slot(op, scale)?, skip: slot(op, skip)? })
 }
 
 fn coded(op: &'static str, moments: &CodedMoments) -> Checked<[Vec<Slot>; 2]> {

@@ -40,16 +40,28 @@ describe("openBackend", () => {
       }),
     );
     const { backends, library } = describeBackends();
-    expect(backends.map(({ available }) => available)).toEqual([false, false]);
-    expect(library).toEqual([{ path: "/nowhere/kernels.node", problem: expect.any(String) }]);
+    expect(backends[0]).toMatchObject({ name: "cpu", available: false, choice: "not taken: not there" });
+    expect(library[0]).toEqual({ path: "/nowhere/kernels.node", problem: expect.any(String) });
+    // Where the module is there, it serves instead.
+    if (backends[1]?.available) expect(openBackend().name).toBe("wasm");
+    else expect(() => openBackend()).toThrow(expect.objectContaining({ code: "NO_BACKEND" }));
   });
 
   it("describes every backend of this machine", () => {
     const { backends, library } = describeBackends();
     expect(backends.map(({ name, available }) => [name, available])).toEqual([
       ["cpu", true],
+      ["wasm", expect.any(Boolean)],
       ["reference", true],
     ]);
-    expect(library.at(-1)).not.toHaveProperty("problem");
+    expect(backends[0]?.choice).toBe("taken: the fastest here");
+    expect(backends[2]?.choice).toBe("not taken: cpu is the fastest here");
+    expect(library.at(-2)).not.toHaveProperty("problem");
+    process.env["TEMPER_DEVICE"] = "reference";
+    const forced = describeBackends().backends;
+    expect([forced[0]?.choice, forced[2]?.choice]).toEqual([
+      "not taken: TEMPER_DEVICE=reference",
+      "taken: TEMPER_DEVICE=reference",
+    ]);
   });
 });
