@@ -245,9 +245,7 @@ impl WasmBackend {
     ) -> Result<Vec<JsValue>> {
         let op = "attentionBackward";
         let inputs = attention_inputs(op, [q, k, v, layout], options);
-        self.on(op, |b| {
-            b.attention_backward(slot(op, g)?, inputs?, slot(op, o)?, slot(op, lse)?).map(list)
-        })
+        self.on(op, |b| b.attention_backward(slot(op, g)?, inputs?, slot(op, o)?, slot(op, lse)?).map(list))
     }
 
     pub fn swiglu(&self, gate: f64, up: f64) -> Result<f64> {

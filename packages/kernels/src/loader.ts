@@ -34,7 +34,7 @@ export interface BackendReport {
   choice: string;
 }
 
-/** Fastest first: "auto" takes the first that opens, but "reference" only where it is asked for. */
+/** Fastest first. A faster machine is a kind before these, an opener, and a line in `fastest`. */
 const KINDS = ["cpu", "wasm", "reference"] as const;
 type Kind = (typeof KINDS)[number];
 const DEVICES: readonly string[] = ["auto", ...KINDS];

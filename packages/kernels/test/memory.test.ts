@@ -71,7 +71,8 @@ describe.each(devices)("memory of the %s backend", (device) => {
 
   it("reports memory that the machine does not have", () => {
     // No axis of a machine of 32 bits is as long as these.
-    const [none, impossible] = device === "wasm" ? ["INVALID_ARGUMENT", "INVALID_ARGUMENT"] : ["OUT_OF_MEMORY", "INVALID_SHAPE"];
+    const [none, impossible] =
+      device === "wasm" ? ["INVALID_ARGUMENT", "INVALID_ARGUMENT"] : ["OUT_OF_MEMORY", "INVALID_SHAPE"];
     expect(() => k.alloc("f32", [2 ** 45])).toThrow(expect.objectContaining({ code: none }));
     expect(() => k.alloc("f32", [2 ** 40, 2 ** 40])).toThrow(expect.objectContaining({ code: impossible }));
     expect([k.liveTensors(), k.liveBytes()]).toEqual([0, 0]);
