@@ -30,8 +30,8 @@ const benches = {
   start,
   plan,
   roof,
-  help,
   wasm,
+  help,
 };
 
 const { values, positionals } = parseArgs({
