@@ -13,6 +13,7 @@ const tools = join(cache, "wasm-tools");
 const crate = join(root, "crates/kernels-wasm");
 const place = join(root, "packages/kernels/wasm");
 const built = join(root, "target/wasm-pkg");
+const products = ["kernels_wasm.js", "kernels_wasm_bg.wasm"];
 const debian = { compiler: "/usr/bin/rustc", packages: ["rustc-web", "rust-web-src"] };
 
 const inside = (folder) =>
@@ -102,7 +103,7 @@ function pack({ env, args }) {
     },
   });
   mkdirSync(place, { recursive: true });
-  for (const name of ["kernels_wasm.js", "kernels_wasm_bg.wasm"]) copyFileSync(join(built, name), join(place, name));
+  for (const name of products) copyFileSync(join(built, name), join(place, name));
 }
 
 /** Builds where a source changed. Returns why it could not, or undefined. */
@@ -112,8 +113,7 @@ export function buildWasm() {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === key) return undefined;
   const found = route();
   if (found.reason !== undefined) {
-    rmSync(join(place, "kernels_wasm.js"), { force: true });
-    rmSync(stamp, { force: true });
+    for (const name of [...products, ".built"]) rmSync(join(place, name), { force: true });
     return found.reason;
   }
   once(stamp, key, () => pack(found));

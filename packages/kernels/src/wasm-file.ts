@@ -19,7 +19,7 @@ export function findWasm(): { glue: WasmGlue | undefined; attempt: LibraryAttemp
     ready ??= load();
     return { glue: ready, attempt: { path: MODULE } };
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    const missing = ["ENOENT", "MODULE_NOT_FOUND"].includes((error as NodeJS.ErrnoException).code ?? "");
     const problem = missing ? "not built; `node tools/build-wasm.mjs` says why" : String(error).split("\n")[0];
     return { glue: undefined, attempt: { path: MODULE, problem: problem ?? "" } };
   }
