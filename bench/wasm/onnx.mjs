@@ -17,17 +17,20 @@ export async function onnxruntime() {
 }
 
 const varint = (n) => (n < 128 ? [n] : [(n & 127) | 128, ...varint(n >>> 7)]);
-const number = (field, n) => [...varint(field << 3), ...varint(n)];
-const bytes = (field, content) => [...varint((field << 3) | 2), ...varint(content.length), ...content];
-const text = (field, word) => bytes(field, [...Buffer.from(word)]);
+const number = (field, n) => Buffer.from([...varint(field << 3), ...varint(n)]);
+const message = (field, ...parts) => {
+  const content = Buffer.concat(parts);
+  return Buffer.concat([Buffer.from([...varint((field << 3) | 2), ...varint(content.length)]), content]);
+};
+const text = (field, word) => message(field, Buffer.from(word));
 
-/** c [m,n] = a [m,k] · b [k,n] in f32. */
-export function productModel([m, n, k]) {
-  const shape = (extents) => extents.flatMap((extent) => bytes(1, number(1, extent)));
-  const value = (field, name, extents) =>
-    bytes(field, [...text(1, name), ...bytes(2, bytes(1, [...number(1, 1), ...bytes(2, shape(extents))]))]);
-  const node = [...text(1, "a"), ...text(1, "b"), ...text(2, "c"), ...text(4, "MatMul")];
-  const values = [...value(11, "a", [m, k]), ...value(11, "b", [k, n]), ...value(12, "c", [m, n])];
-  const graph = [...bytes(1, node), ...text(2, "product"), ...values];
-  return Uint8Array.from([...number(1, 8), ...bytes(7, graph), ...bytes(8, number(2, 13))]);
+/** c [m,n] = a [m,k] · b [k,n] in f32; b is part of the model, so that it may be packed ahead. */
+export function productModel([m, n, k], b) {
+  const extents = (shape) => shape.map((extent) => message(1, number(1, extent)));
+  const value = (field, name, shape) =>
+    message(field, text(1, name), message(2, message(1, number(1, 1), message(2, ...extents(shape)))));
+  const node = message(1, text(1, "a"), text(1, "b"), text(2, "c"), text(4, "MatMul"));
+  const weight = message(5, number(1, k), number(1, n), number(2, 1), text(8, "b"), message(9, Buffer.from(b.buffer)));
+  const graph = message(7, node, text(2, "product"), weight, value(11, "a", [m, k]), value(12, "c", [m, n]));
+  return Buffer.concat([number(1, 8), graph, message(8, number(2, 13))]);
 }

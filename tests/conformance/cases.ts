@@ -232,11 +232,11 @@ const decompositions: Make[] = [
     const [n, d] = [1 + draw.pick(ROWS), draw.pick(COLUMNS)];
     const x = draw.floats([n, d]);
     const rank = 1 + draw.below(Math.min(n, d, 16));
-    // u·vt has no signs: those of a pair of vectors are as they come.
+    // A pair of vectors may come with both signs turned: their squares and their product do not tell.
     const run: Case["run"] = (k, t) =>
       [-1, 2].flatMap((iterations) => {
         const [u, s, vt] = k.svd(x(k, t), rank, iterations, key);
-        return [s, k.matmul("nn", u, vt, 1)];
+        return [k.binary("mul", u, u), s, k.binary("mul", vt, vt), k.matmul("nn", u, vt, 1)];
       });
     return { name: `svd [${n},${d}] of rank ${rank}`, run };
   },

@@ -70,31 +70,28 @@ describe.each(present)("the $name backend", ({ name, available, detail }) => {
   const one = openBackend({ device, threads: 1 });
   const two = openBackend({ device, threads: 2 });
 
-  it.each(cases)("$name: within 4 × the error of naive f32, the same bits on 1 and 2 threads", async (test) => {
-    const [seen, called] = [new Set<string>(), new Set<string>()];
-    const [truth, naive] = [await outputs(noting(reference, seen), test, "f64"), await outputs(reference, test, "f32")];
-    const [ours, threaded] = [await outputs(noting(one, called), test, "f32"), await outputs(two, test, "f32")];
-    expect(ours.length).toBe(truth.length);
-    for (const [i, expected] of truth.entries()) {
-      const got = ours[i] as Float32Array;
-      expect(got.length).toBe(expected.length);
-      const bound = 4 * largest(naive[i] as Float32Array, expected) + floor(expected);
-      expect(largest(got, expected), `output ${i}`).toBeLessThanOrEqual(bound);
-      const again = threaded[i] as Float32Array;
-      expect(Buffer.compare(Buffer.from(got.buffer), Buffer.from(again.buffer)), `output ${i} on 2 threads`).toBe(0);
-    }
-    pass("reference", seen);
-    pass(name, called);
-  });
-
-  it("has in docs/backends.md what its cases showed", () => {
-    if (process.env["TEMPER_CELLS"] !== undefined) return;
-    const text = readFileSync(new URL("../../docs/backends.md", import.meta.url), "utf8");
-    const rows = text.split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
-    const column = rows.find((row) => row[1] === "op")?.indexOf(name) ?? -1;
-    const listed = rows.filter((row) => row[column] === "✓").map((row) => row[1]);
-    expect([...(passed.get(name) ?? [])].sort(), "run node tools/backends.mjs").toEqual(listed.sort());
-  });
+  it.each(cases)(
+    "$name: within 4 × the error of naive f32, the same bits again, on more threads where there are",
+    async (test) => {
+      const [seen, called] = [new Set<string>(), new Set<string>()];
+      const [truth, naive] = [
+        await outputs(noting(reference, seen), test, "f64"),
+        await outputs(reference, test, "f32"),
+      ];
+      const [ours, threaded] = [await outputs(noting(one, called), test, "f32"), await outputs(two, test, "f32")];
+      expect(ours.length).toBe(truth.length);
+      for (const [i, expected] of truth.entries()) {
+        const got = ours[i] as Float32Array;
+        expect(got.length).toBe(expected.length);
+        const bound = 4 * largest(naive[i] as Float32Array, expected) + floor(expected);
+        expect(largest(got, expected), `output ${i}`).toBeLessThanOrEqual(bound);
+        const again = threaded[i] as Float32Array;
+        expect(Buffer.compare(Buffer.from(got.buffer), Buffer.from(again.buffer)), `output ${i} on 2 threads`).toBe(0);
+      }
+      pass("reference", seen);
+      pass(name, called);
+    },
+  );
 
   it("draws the same random numbers, bit for bit, and drops the same elements", async () => {
     for (const test of cases.filter((test) => /^(uniform|dropout)/.test(test.name))) {
@@ -102,4 +99,17 @@ describe.each(present)("the $name backend", ({ name, available, detail }) => {
       expect(ours).toEqual(theirs);
     }
   });
+});
+
+// The table is being made where cells are asked for.
+it.skipIf(process.env["TEMPER_CELLS"] !== undefined)("docs/backends.md says what the cases showed, and no more", () => {
+  const text = readFileSync(new URL("../../docs/backends.md", import.meta.url), "utf8");
+  const rows = text.split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
+  const titles = rows.find((row) => row[1] === "op") ?? [];
+  const absent = present.filter(({ available }) => !available).map(({ name }) => name);
+  for (const [column, title] of titles.entries()) {
+    if (column < 2 || title === "" || absent.includes(title)) continue;
+    const listed = rows.filter((row) => row[column] === "✓").map((row) => row[1]);
+    expect(listed.sort(), `${title}: run node tools/backends.mjs`).toEqual([...(passed.get(title) ?? [])].sort());
+  }
 });
