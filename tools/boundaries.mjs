@@ -31,6 +31,7 @@ export const allowed = {
   trainer: ["rlhf", "generate", ...domain, ...runtime],
   cli: ["trainer", "generate", ...domain, ...runtime],
   welltempered: ["cli", "trainer", "rlhf", "generate", ...domain, ...runtime],
+  "example-browser": ["trainer", "config", "events", "kernels"],
   bench: ["welltempered", "cli", "trainer", "rlhf", "generate", ...domain, ...runtime],
   tests: ["welltempered", "cli", "trainer", "rlhf", "generate", ...domain, ...runtime],
 };

@@ -16,6 +16,7 @@ try {
     "package.json",
     ...globSync("packages/*/package.json"),
     "bench/package.json",
+    "examples/browser/package.json",
     "tests/package.json",
   ];
   const key = hashFiles(manifests.map((path) => join(root, path)));

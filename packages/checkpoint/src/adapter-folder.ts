@@ -1,42 +1,20 @@
 // Adapter folders: adapter_config.json, the weights and README.md as peft 0.21 or `adapters` 1.3 writes them. What the
 // config means, and how tensors are named, is the peft package's business.
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { type JsonObject, UserError, writeJson } from "@welltempered/formats";
-import { writeFileAtomic } from "./atomic-file.ts";
-import { makeFolder, shownPath } from "./io.ts";
-import { checkFolder, fileInside, readJsonFile } from "./model-folder.ts";
-import { type TensorToWrite, writeSafetensors } from "./write-safetensors.ts";
-import { openSafetensors, type WeightSource } from "./weight-source.ts";
+import { type JsonObject, writeJson } from "@welltempered/formats";
+import { safetensorsBytes, type TensorToWrite } from "./safetensors-parts.ts";
+import type { WeightSource } from "./weight-source.ts";
 
-const configName = "adapter_config.json";
+export const configName = "adapter_config.json";
 /** Name of the weights, a library. */
 export const adapterWeights = { peft: "adapter_model.safetensors", adapters: "adapter.safetensors" } as const;
+/** LlamaFactory's name of a reward model's head. */
+export const valueHeadName = "value_head.safetensors";
 
 export interface AdapterFolder {
   path: string;
   /** adapter_config.json, objects without a prototype. */
   config: JsonObject;
   weights: WeightSource;
-}
-
-/** Opens an adapter folder made by peft or by this project; throws a one-line UserError. Close `weights` when done. */
-export function readAdapterFolder(path: string): AdapterFolder {
-  checkFolder(path);
-  const configFile = fileInside(path, configName);
-  if (!configFile) throw new UserError(`${shownPath(path)}: holds no ${configName}; give a folder with a PEFT adapter`);
-  const config = readJsonFile(configFile);
-  const library = typeof config["peft_type"] === "string" ? "peft" : "adapters";
-  if (library === "adapters" && (typeof config["config"] !== "object" || config["config"] === null))
-    throw new UserError(`${shownPath(configFile)}:peft_type: is missing; give the config of a PEFT adapter`);
-  const weightsName = adapterWeights[library];
-  const weightsFile = fileInside(path, weightsName);
-  if (weightsFile) return { path, config, weights: openSafetensors(weightsFile) };
-  const pickle = library === "peft" ? "adapter_model.bin" : "pytorch_adapter.bin";
-  const isPickle = existsSync(join(path, pickle));
-  throw new UserError(
-    `${shownPath(path)}: holds ${isPickle ? `only ${pickle}, and pickle is not read; convert to safetensors` : `no ${weightsName}; give the whole adapter`}`,
-  );
 }
 
 export interface AdapterToWrite {
@@ -49,15 +27,19 @@ export interface AdapterToWrite {
   readme?: string;
 }
 
-/** Writes an adapter folder that `PeftModel.from_pretrained`, or `load_adapter` of `adapters`, loads; each file is whole or not there, the config comes last. */
-export async function writeAdapterFolder(
-  folder: string,
-  { library = "peft", config, tensors, readme }: AdapterToWrite,
-): Promise<void> {
-  await makeFolder(folder);
-  await writeSafetensors(join(folder, adapterWeights[library]), tensors);
-  if (readme !== undefined) await writeFileAtomic(join(folder, "README.md"), readme);
-  await writeFileAtomic(join(folder, configName), adapterConfigText(config));
+/** The files that `writeAdapterFolder` writes, by name. */
+export async function adapterFiles({
+  library = "peft",
+  config,
+  tensors,
+  readme,
+}: AdapterToWrite): Promise<Map<string, Uint8Array>> {
+  const encoder = new TextEncoder();
+  return new Map([
+    [adapterWeights[library], await safetensorsBytes(tensors)],
+    ...(readme === undefined ? [] : [["README.md", encoder.encode(readme)] as const]),
+    [configName, encoder.encode(adapterConfigText(config))],
+  ]);
 }
 
 const floatFields = new Set([

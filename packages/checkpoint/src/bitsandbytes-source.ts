@@ -2,7 +2,7 @@
 // a JSON text of what they are) become one tensor in the codec.
 import { createHash } from "node:crypto";
 import { isJsonObject, type JsonObject, nameList, parseJsonObject, printable, UserError } from "@welltempered/formats";
-import { shownPath } from "./io.ts";
+import { shownPath } from "./input.ts";
 import { type TensorInfo, type WeightSource, withJoined } from "./weight-source.ts";
 
 const stateName = /^(.+)\.quant_state\.bitsandbytes__(nf4|fp4)$/;

@@ -13,7 +13,8 @@ import {
   unpermuteRows,
   UserError,
 } from "@welltempered/formats";
-import { type InputFile, openInput, type Scratch, shownPath } from "./io.ts";
+import { type InputFile, type Scratch, shownPath } from "./input.ts";
+import { openInput } from "./io.ts";
 import { blockCodecs, plainDtypes } from "./load-tensor.ts";
 import { type WeightSource, weightSource } from "./weight-source.ts";
 

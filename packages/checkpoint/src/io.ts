@@ -3,34 +3,8 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type ByteSource, printable, UserError } from "@welltempered/formats";
-
-/** Longer reads get memory of their own: what lies here stays until V8 collects it, and nothing urges it to. */
-const LARGEST = 2 ** 25;
-
-/** Memory that one read after the other goes into: bytes in it last until the next. Fresh memory costs as much as reading. */
-export class Scratch {
-  #bytes = new Uint8Array();
-
-  take(path: string, length: number): Uint8Array {
-    if (length > LARGEST) return allocate(path, length);
-    if (this.#bytes.length < length) this.#bytes = allocate(path, length);
-    return this.#bytes.subarray(0, length);
-  }
-}
-
-/** An open regular file. */
-export interface InputFile extends ByteSource {
-  readonly path: string;
-  /** Into memory of its own unless `scratch` is given. */
-  read(offset: number, length: number, scratch?: Scratch): Uint8Array;
-  close(): void;
-}
-
-/** A path as messages show it. */
-export function shownPath(path: string): string {
-  return printable(path, 120);
-}
+import { UserError } from "@welltempered/formats";
+import { allocate, type InputFile, type Scratch, shownPath } from "./input.ts";
 
 const reasons = new Map<string, [what: string, hint: string, exitCode: 2 | 3]>([
   ["ENOENT", ["does not exist", "check the path", 2]],
@@ -117,15 +91,6 @@ function readRange({ fd, path, size }: Readable, offset: number, length: number,
     at += count;
   }
   return bytes;
-}
-
-// Buffer.allocUnsafeSlow: own memory, at offset 0, not zeroed.
-function allocate(path: string, length: number): Uint8Array<ArrayBuffer> {
-  try {
-    return Buffer.allocUnsafeSlow(length);
-  } catch {
-    throw new UserError(`${shownPath(path)}: ${length} bytes could not be had at once; free some memory`, 3);
-  }
 }
 
 /** All bytes of a regular file of at most `maxBytes`. */

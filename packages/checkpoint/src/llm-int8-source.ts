@@ -2,7 +2,7 @@
 // layout become one tensor in the codec.
 import { nameList, printable, UserError } from "@welltempered/formats";
 import type { LlmInt8Codec } from "@welltempered/kernels";
-import { shownPath } from "./io.ts";
+import { shownPath } from "./input.ts";
 import { type TensorInfo, type WeightSource, withJoined } from "./weight-source.ts";
 
 const scalesName = /^(.+)\.SCB$/;

@@ -8,7 +8,7 @@ import {
   type Slot,
 } from "@welltempered/kernels";
 import { nameList, UserError } from "@welltempered/formats";
-import { type Scratch, shownPath } from "./io.ts";
+import { type Scratch, shownPath } from "./input.ts";
 import type { StoredDtype, WeightSource } from "./weight-source.ts";
 
 /** Stored as a tensor dtype of the backend. */

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { isJsonObject, parseJson, UserError, writeJson } from "@welltempered/formats";
 import { isAlive } from "./atomic-folder.ts";
 import { temporaryName } from "./atomic-file.ts";
-import { ioError, shownPath } from "./io.ts";
+import { shownPath } from "./input.ts";
+import { ioError } from "./io.ts";
 
 export interface FolderLock {
   /** Gives the folder back; also done when the process exits. */

@@ -5,7 +5,8 @@ import { readdir } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { isJsonObject, type JsonObject, type JsonValue, printable, UserError, writeJson } from "@welltempered/formats";
 import { writeFileAtomic } from "./atomic-file.ts";
-import { openInput, readWhole, shownPath } from "./io.ts";
+import { shownPath } from "./input.ts";
+import { openInput, readWhole } from "./io.ts";
 import { readJsonFile } from "./model-folder.ts";
 
 export const manifestName = "manifest.json";

@@ -3,8 +3,10 @@
 import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
 import { isJsonObject, type JsonObject, nameList, parseJsonObject, printable, UserError } from "@welltempered/formats";
-import { ioError, readWhole, shownPath } from "./io.ts";
-import { openSafetensors, type WeightSource } from "./weight-source.ts";
+import { shownPath } from "./input.ts";
+import { ioError, readWhole } from "./io.ts";
+import { openSafetensors } from "./open-safetensors.ts";
+import type { WeightSource } from "./weight-source.ts";
 
 const maxConfig = 10_000_000;
 const maxIndex = 100_000_000;

@@ -2,18 +2,20 @@ import { statSync } from "node:fs";
 import { type GgufTokenizer, type JsonObject, UserError } from "@welltempered/formats";
 import { joinFourBit, readQuantizationConfig } from "./bitsandbytes-source.ts";
 import { openGguf } from "./gguf-source.ts";
-import { ioError, shownPath } from "./io.ts";
+import { shownPath } from "./input.ts";
+import { ioError } from "./io.ts";
 import { joinLlmInt8 } from "./llm-int8-source.ts";
 import { readModelFolder } from "./model-folder.ts";
 import type { WeightSource } from "./weight-source.ts";
 
-/** Where a model's tokenizer is. */
+/** Where a model's tokenizer is: paths of its files in a folder, their texts, or a GGUF file. */
 export type ModelTokenizer =
   | { kind: "folder"; path: string; files: ReadonlyMap<string, string> }
+  | { kind: "files"; path: string; files: Readonly<Record<string, string>> }
   | { kind: "gguf"; path: string; tokenizer: GgufTokenizer }
   | { kind: "none" };
 
-/** A model on disk, whatever its form. */
+/** A model, whatever its form. */
 export interface OpenModel {
   path: string;
   /** Hugging Face's config.json, objects without a prototype. */

@@ -1,11 +1,12 @@
 // The head of a reward model beside its adapter or its weights, in the file that LlamaFactory keeps it in.
 import { UserError } from "@welltempered/formats";
 import { statSync } from "node:fs";
-import { shownPath } from "./io.ts";
+import { shownPath } from "./input.ts";
 import { fileInside } from "./model-folder.ts";
-import { openSafetensors, type WeightSource } from "./weight-source.ts";
+import { valueHeadName } from "./adapter-folder.ts";
+import { openSafetensors } from "./open-safetensors.ts";
+import type { WeightSource } from "./weight-source.ts";
 
-export const valueHeadName = "value_head.safetensors";
 const pickle = "value_head.bin";
 
 /** The head of a model or adapter folder, undefined where there is none; throws a one-line UserError. Close it when done. */

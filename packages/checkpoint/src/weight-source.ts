@@ -6,7 +6,7 @@ import {
   safetensorsHeaderLength,
   UserError,
 } from "@welltempered/formats";
-import { type InputFile, openInput, type Scratch, shownPath } from "./io.ts";
+import { type InputFile, type Scratch, shownPath } from "./input.ts";
 
 /** How a tensor lies in its file: a dtype of safetensors or a block type of GGUF, in lower case ("f32", "bf16", "q4_1"). */
 export type StoredDtype = string;
@@ -73,32 +73,24 @@ interface Opened {
   header: SafetensorsHeader;
 }
 
-/** Opens a safetensors file and checks its header; `shown` names it in messages. */
-function openHeader(path: string, shown: string): Opened {
-  const file = openInput(path);
-  try {
-    const start = file.read(0, Math.min(8, file.size));
-    const length = safetensorsHeaderLength(start, file.size, shown);
-    return { file, header: parseSafetensorsHeader(file.read(0, 8 + length), file.size, shown) };
-  } catch (error) {
-    file.close();
-    throw error;
-  }
+function readHeader(file: InputFile): Opened {
+  const shown = shownPath(file.path);
+  const start = file.read(0, Math.min(8, file.size));
+  const length = safetensorsHeaderLength(start, file.size, shown);
+  return { file, header: parseSafetensorsHeader(file.read(0, 8 + length), file.size, shown) };
 }
 
-/** Tensors of one safetensors file, or of several that must not share a name. */
-export function openSafetensors(path: string, files: readonly string[] = [path]): WeightSource {
-  const opened: Opened[] = [];
+/** Tensors of safetensors files that must not share a name; asks for the next file where those before are right, and closes all. */
+export function safetensorsSource(path: string, files: Iterable<InputFile>): WeightSource {
+  const opened: InputFile[] = [];
   const close = (): void => {
-    for (const { file } of opened) file.close();
+    for (const file of opened) file.close();
   };
   try {
     const tensors = new Map<string, Located>();
-    for (const part of files) {
-      const shown = shownPath(part);
-      const one = openHeader(part, shown);
-      opened.push(one);
-      addTensors(tensors, one, part);
+    for (const file of files) {
+      opened.push(file);
+      addTensors(tensors, readHeader(file));
     }
     return weightSource(path, tensors, close);
   } catch (error) {
@@ -107,14 +99,14 @@ export function openSafetensors(path: string, files: readonly string[] = [path])
   }
 }
 
-function addTensors(tensors: Map<string, Located>, { file, header }: Opened, path: string): void {
+function addTensors(tensors: Map<string, Located>, { file, header }: Opened): void {
   const twice = [...header.tensors.keys()].filter((name) => tensors.has(name));
   if (twice.length > 0)
     throw new UserError(
-      `${shownPath(path)}: ${twice.length} tensors are in another shard too: ${nameList(twice)}; fetch the model again`,
+      `${shownPath(file.path)}: ${twice.length} tensors are in another shard too: ${nameList(twice)}; fetch the model again`,
     );
   for (const [name, { dtype, shape, begin, end }] of header.tensors) {
     const read = (scratch?: Scratch): Uint8Array => file.read(begin, end - begin, scratch);
-    tensors.set(name, { dtype: dtype.toLowerCase(), shape, file: path, read });
+    tensors.set(name, { dtype: dtype.toLowerCase(), shape, file: file.path, read });
   }
 }

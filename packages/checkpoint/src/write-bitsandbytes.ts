@@ -1,7 +1,7 @@
 // Weights in bitsandbytes' codes, as the tensors and the quantization_config that transformers 5.18 saves.
 import { writeJson } from "@welltempered/formats";
 import type { BitsandbytesCodec, FourBitCodec, KernelBackend, LlmInt8Codec, Slot } from "@welltempered/kernels";
-import type { TensorToWrite } from "./write-safetensors.ts";
+import type { TensorToWrite } from "./safetensors-parts.ts";
 
 /** Scales a block of double quantisation. */
 const nested = 256;

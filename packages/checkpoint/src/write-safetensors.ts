@@ -1,23 +1,9 @@
 // safetensors files as the reference crate writes them, streamed: one tensor in memory at a time.
 import { join } from "node:path";
-import {
-  layoutSafetensors,
-  nameList,
-  safetensorsByteSize,
-  type SafetensorsSpec,
-  writeJson,
-} from "@welltempered/formats";
+import { safetensorsByteSize, writeJson } from "@welltempered/formats";
 import { replaceFile, writeAll, writeFileAtomic } from "./atomic-file.ts";
-import { CheckpointError } from "./errors.ts";
 import { makeFolder } from "./io.ts";
-
-export interface TensorToWrite extends SafetensorsSpec {
-  /** Little-endian, row-major; a function is called when the tensor's turn comes. */
-  bytes: Uint8Array | (() => Promise<Uint8Array>);
-}
-
-/** What transformers and peft put into the header. */
-const ptMetadata = { format: "pt" };
+import { checkNames, ptMetadata, safetensorsParts, type TensorToWrite } from "./safetensors-parts.ts";
 
 /** Writes one file, whole or not at all. */
 export async function writeSafetensors(
@@ -25,30 +11,11 @@ export async function writeSafetensors(
   tensors: readonly TensorToWrite[],
   metadata: Readonly<Record<string, string>> = ptMetadata,
 ): Promise<void> {
-  checkNames(tensors);
-  const { header, order } = layoutSafetensors(tensors, metadata);
+  const parts = safetensorsParts(tensors, metadata);
   await replaceFile(path, async (handle) => {
-    let at = await writeAll(handle, header, 0);
-    for (const tensor of order) at = await writeAll(handle, await bytesOf(tensor), at);
+    let at = 0;
+    for await (const part of parts) at = await writeAll(handle, part, at);
   });
-}
-
-function checkNames(tensors: readonly TensorToWrite[]): void {
-  const names = tensors.map(({ name }) => name);
-  if (new Set(names).size === names.length) return;
-  const twice = names.filter((name, at) => names.indexOf(name) !== at);
-  throw new CheckpointError("DUPLICATE_NAME", `tensors are given twice: ${nameList(twice)}`, "write each once");
-}
-
-async function bytesOf({ name, dtype, shape, bytes }: TensorToWrite): Promise<Uint8Array> {
-  const content = typeof bytes === "function" ? await bytes() : bytes;
-  const size = safetensorsByteSize(dtype, shape);
-  if (content.length === size) return content;
-  throw new CheckpointError(
-    "WRONG_BYTES",
-    `tensor ${nameList([name])}: ${content.length} bytes for ${dtype} [${shape.join(", ")}], which takes ${size}`,
-    "give the bytes of that dtype and shape",
-  );
 }
 
 /**

@@ -1,7 +1,7 @@
 // Reads a configuration file into entries with positions. YAML 1.2; JSON is a subset of it, so one reader serves both.
 // Nothing that a flat list of settings needs is missing, and nothing that can surprise is allowed: no aliases, merges,
 // tags, second documents or deep nesting.
-import { readFileSync, statSync } from "node:fs";
+import { readText } from "#read-text";
 import { CST, Composer, LineCounter, Parser, isAlias, isMap, isScalar, isSeq } from "yaml";
 import type { Document, Pair, ParsedNode } from "yaml";
 import { ConfigError, shown } from "./errors.ts";
@@ -14,7 +14,6 @@ export interface Entry {
   valueAt: string;
 }
 
-const maxBytes = 1 << 20;
 const maxDepth = 32;
 
 /** Reads a `.yaml`, `.yml` or `.json` file. Throws ConfigError with `file:line:column`. */
@@ -40,27 +39,6 @@ export function parseConfigText(text: string, path: string): Entry[] {
 }
 
 type Fail = (offset: number, what: string, hint: string) => never;
-
-function readText(path: string): string {
-  let bytes: Buffer;
-  try {
-    const stat = statSync(path);
-    if (!stat.isFile()) throw new ConfigError("unreadable", path, "not a file", "give a .yaml, .yml or .json file");
-    if (stat.size > maxBytes)
-      throw new ConfigError("unreadable", path, `${stat.size} bytes is too large`, `stay below ${maxBytes} bytes`);
-    bytes = readFileSync(path);
-  } catch (error) {
-    if (error instanceof ConfigError) throw error;
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
-    const what = code === "ENOENT" ? "no such file" : `cannot be read (${code})`;
-    throw new ConfigError("unreadable", path, what, "check the path of the configuration");
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new ConfigError("syntax", path, "not UTF-8 text", "save the file as UTF-8");
-  }
-}
 
 function compose(text: string, lines: LineCounter, fail: Fail): Document.Parsed | undefined {
   const composer = new Composer({ prettyErrors: false, uniqueKeys: true, merge: false, logLevel: "silent" });

@@ -1,5 +1,5 @@
 export { ConfigError, type ConfigErrorCode } from "./errors.ts";
-export { loadConfig, makeConfig, type LoadedConfig } from "./load.ts";
+export { configFromText, loadConfig, makeConfig, type LoadedConfig } from "./load.ts";
 export type { Purpose } from "./rules.ts";
 export { help, jsonSchema, keyGroups, type SupportedKey } from "./table.ts";
 export type { KeySpec } from "./kinds.ts";

@@ -1,6 +1,6 @@
 import { readArguments } from "./arguments.ts";
 import { checkEntries } from "./check.ts";
-import type { Entry } from "./file.ts";
+import { parseConfigText, type Entry } from "./file.ts";
 import { checkRules, resolve, type Purpose } from "./rules.ts";
 import type { RunConfig } from "./run-config.ts";
 
@@ -20,9 +20,21 @@ export function loadConfig(words: readonly string[], purpose: Purpose = "train")
 
 /** The same from an object with the YAML's keys. */
 export function makeConfig(settings: Readonly<Record<string, unknown>>, purpose: Purpose = "train"): LoadedConfig {
-  const entries = Object.entries(settings).map(([key, value]) => ({ key, value, keyAt: "", valueAt: "" }));
-  return fromEntries(entries, purpose);
+  return fromEntries(entriesOf(settings), purpose);
 }
+
+/** The same from the text of a YAML file; `settings` come after it and win. `path` names it in messages. */
+export function configFromText(
+  text: string,
+  path: string,
+  settings: Readonly<Record<string, unknown>> = {},
+  purpose: Purpose = "train",
+): LoadedConfig {
+  return fromEntries([...parseConfigText(text, path), ...entriesOf(settings)], purpose);
+}
+
+const entriesOf = (settings: Readonly<Record<string, unknown>>): Entry[] =>
+  Object.entries(settings).map(([key, value]) => ({ key, value, keyAt: "", valueAt: "" }));
 
 function fromEntries(entries: readonly Entry[], purpose: Purpose): LoadedConfig {
   const { values, positions, warnings } = checkEntries(entries);

@@ -14,6 +14,7 @@ export * from "./contract.ts";
 export type WasmSource = ArrayBuffer | ArrayBufferView | WasmModule | URL | string | Response | Promise<Response>;
 
 let ready: WasmGlue | undefined;
+let memory: { readonly buffer: ArrayBuffer } | undefined;
 
 async function compiled(source: WasmSource): Promise<WasmModule> {
   if (source instanceof webAssembly.Module) return source;
@@ -30,9 +31,12 @@ export async function loadWasm(
 ): Promise<void> {
   const module = await compiled(source);
   const glue = await import("../wasm/kernels_wasm.js");
-  glue.initSync({ module });
+  ({ memory } = glue.initSync({ module }));
   ready = glue;
 }
+
+/** Bytes of the module's memory, which grows and never shrinks; 0 before `loadWasm`. */
+export const memoryBytes = (): number => memory?.buffer.byteLength ?? 0;
 
 /** Opens a backend of the module; one thread whatever is asked. Throws NO_BACKEND before `loadWasm`. */
 export function openBackend({ device = "auto" }: { device?: string; threads?: number } = {}): KernelBackend {

@@ -12,7 +12,7 @@ export interface WasmGlue {
   openBackend(kind: string): NativeLibrary;
   /** What the latest panic said. */
   lastPanic(): string | undefined;
-  initSync(from: { module: ArrayBuffer | ArrayBufferView | WasmModule }): unknown;
+  initSync(from: { module: ArrayBuffer | ArrayBufferView | WasmModule }): { memory: { readonly buffer: ArrayBuffer } };
 }
 
 /** A panic or a lack of memory ends in a trap: the module's own error says nothing, the panic's message does. */

@@ -1,14 +1,5 @@
-export { fit, type EndReason, type FitOptions, type FitResult, type FitSettings } from "./fit.ts";
-export { evaluate, type EvaluateOptions } from "./evaluate.ts";
-export type { Batch, ExampleSet, LossResult, Objective, ObjectiveContext } from "./objective.ts";
-export { dpoObjective, type DpoBatch, type DpoOptions, type ReferencePass } from "./objectives/dpo.ts";
-export { pretrain } from "./objectives/pretrain.ts";
-export { type RewardBatch, rewardModel, sequenceScores } from "./objectives/rm.ts";
-export { sft } from "./objectives/sft.ts";
-export { planSteps, type PlanOptions, type StepPlan } from "./plan.ts";
-export { freshState, type LogEntry, type RunState } from "./state.ts";
-export type { AfterBackward } from "./update.ts";
-export { openChat, type ChatSession } from "./session/chat.ts";
+export * from "./everywhere.ts";
+export { openChat } from "./session/chat.ts";
 export { runExport } from "./session/export.ts";
 export { loadModel, openBase, type LoadedModel } from "./session/load-model.ts";
 export { openRewardModel, type RewardModel } from "./session/score.ts";

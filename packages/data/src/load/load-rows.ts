@@ -1,14 +1,14 @@
 import { DataError } from "../errors.ts";
 import { isOfPairs, type AlignedRow, type DataStage } from "../messages.ts";
-import { findDatasets } from "../registry/registry.ts";
+import type { DataFolder } from "../read/folder.ts";
+import { datasetsIn } from "../registry/registry.ts";
 import { type MixStrategy, mixDatasets } from "./mix.ts";
 import { readDataset } from "./read-dataset.ts";
 import { splitDataset } from "./split.ts";
 
 /** Which rows a run trains and evaluates on; names are LlamaFactory's, in camelCase. */
-export interface LoadOptions {
+export interface RowOptions {
   stage: DataStage;
-  datasetDir: string;
   dataset: readonly string[];
   evalDataset: readonly string[];
   maxSamples?: number;
@@ -36,7 +36,7 @@ export interface LoadedRows {
   badRows: BadRows;
 }
 
-function checkOptions(options: LoadOptions): void {
+function checkOptions(options: RowOptions): void {
   const hint = "remove one of them";
   if (options.valSize > 1e-6 && options.evalDataset.length > 0) {
     throw new DataError("option", "val_size", "cannot be combined with eval_dataset", hint);
@@ -50,8 +50,9 @@ function checkOptions(options: LoadOptions): void {
 }
 
 function readNamed(
+  folder: DataFolder,
   names: readonly string[],
-  options: LoadOptions,
+  options: RowOptions,
   needsResponse: boolean,
   badRows: BadRows,
 ): Map<string, AlignedRow[]> {
@@ -59,7 +60,7 @@ function readNamed(
     badRows.count++;
     badRows.first ??= error.message;
   };
-  const entries = findDatasets(names, options.datasetDir, isOfPairs(options.stage));
+  const entries = datasetsIn(folder, names, isOfPairs(options.stage));
   const { seed, maxSamples } = options;
   const settings = {
     needsResponse,
@@ -67,26 +68,26 @@ function readNamed(
     seed,
     onBadRow: options.skipBadRows ? onBadRow : undefined,
   };
-  return new Map(entries.map((entry) => [entry.name, readDataset(entry, settings)]));
+  return new Map(entries.map((entry) => [entry.name, readDataset(folder, entry, settings)]));
 }
 
-function mix(named: ReadonlyMap<string, AlignedRow[]>, options: LoadOptions): AlignedRow[] {
+function mix(named: ReadonlyMap<string, AlignedRow[]>, options: RowOptions): AlignedRow[] {
   const { mixStrategy: strategy, interleaveProbs: probabilities, seed } = options;
   return mixDatasets([...named.values()], { strategy, probabilities, seed });
 }
 
 /** Reads, mixes and splits the datasets of a run; throws a DataError that names file, line and key. */
-export function loadRows(options: LoadOptions): LoadedRows {
+export function loadRowsFrom(folder: DataFolder, options: RowOptions): LoadedRows {
   checkOptions(options);
   const badRows: BadRows = { count: 0, first: undefined };
   const isSupervised = options.stage !== "pt";
   const { dataset, evalDataset } = options;
-  const all = dataset.length === 0 ? [] : mix(readNamed(dataset, options, isSupervised, badRows), options);
+  const all = dataset.length === 0 ? [] : mix(readNamed(folder, dataset, options, isSupervised, badRows), options);
   const { train, validation } = splitDataset(all, options.valSize, options.seed);
   if (evalDataset.length === 0) {
     return { train, evaluation: new Map(validation.length > 0 ? [["", validation]] : []), badRows };
   }
-  const named = readNamed(evalDataset, options, isSupervised && !options.predict, badRows);
+  const named = readNamed(folder, evalDataset, options, isSupervised && !options.predict, badRows);
   return {
     train,
     evaluation: options.evalOnEachDataset ? named : new Map([["", mix(named, options)]]),

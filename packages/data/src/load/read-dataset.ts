@@ -2,7 +2,8 @@ import { convertRow } from "../convert/convert.ts";
 import { DataError, quote } from "../errors.ts";
 import type { AlignedRow } from "../messages.ts";
 import { Pcg64 } from "../random/pcg64.ts";
-import { type BadRowHandler, isBadRow, readRows, type SourceRow } from "../read/rows.ts";
+import { type BadRowHandler, isBadRow, rowsOf, type SourceRow } from "../read/rows.ts";
+import type { DataFolder } from "../read/folder.ts";
 import type { DatasetEntry } from "../registry/attributes.ts";
 
 export interface ReadDatasetOptions {
@@ -26,10 +27,10 @@ function convertOrKeepPlace(source: SourceRow, entry: DatasetEntry, options: Rea
   }
 }
 
-function readAll(entry: DatasetEntry, limit: number, options: ReadDatasetOptions): AlignedRow[] {
+function readAll(folder: DataFolder, entry: DatasetEntry, limit: number, options: ReadDatasetOptions): AlignedRow[] {
   const rows: AlignedRow[] = [];
   for (const file of entry.files) {
-    for (const source of readRows(file, options.onBadRow)) {
+    for (const source of rowsOf(folder.chunks(file), file, options.onBadRow)) {
       if (rows.length >= limit) return rows;
       rows.push(convertOrKeepPlace(source, entry, options));
     }
@@ -46,7 +47,7 @@ function sample(rows: readonly AlignedRow[], count: number, seed: number): Align
 }
 
 /** The rows of one dataset as messages: `num_samples` drawn, then the first `max_samples`; throws if there are none. */
-export function readDataset(entry: DatasetEntry, options: ReadDatasetOptions): AlignedRow[] {
+export function readDataset(folder: DataFolder, entry: DatasetEntry, options: ReadDatasetOptions): AlignedRow[] {
   const { response } = entry.columns;
   if (options.needsResponse && entry.formatting === "alpaca" && !entry.ranking && response === undefined) {
     throw new DataError(
@@ -57,7 +58,7 @@ export function readDataset(entry: DatasetEntry, options: ReadDatasetOptions): A
     );
   }
   const limit = options.maxSamples ?? Infinity;
-  const rows = readAll(entry, entry.numSamples === undefined ? limit : Infinity, options);
+  const rows = readAll(folder, entry, entry.numSamples === undefined ? limit : Infinity, options);
   if (rows.every((row) => row.prompt.length === 0)) {
     throw new DataError(
       "empty",

@@ -1,7 +1,6 @@
 import { FormatsError, isJsonObject, type JsonObject, parseJson } from "@welltempered/formats";
 
 import { DataError, kindOf } from "../errors.ts";
-import { readChunks } from "./source.ts";
 import { type RowText, splitRows } from "./split-rows.ts";
 
 const MAX_DEPTH = 128;
@@ -42,9 +41,9 @@ export function isBadRow(error: unknown): error is DataError | FormatsError {
 }
 
 /** Rows of a `.json` (array, or one object a line) or `.jsonl` file, read as a stream; bad ones throw or go to `onBadRow`. */
-export function* readRows(path: string, onBadRow?: BadRowHandler): Generator<SourceRow> {
+export function* rowsOf(chunks: Generator<Uint8Array>, path: string, onBadRow?: BadRowHandler): Generator<SourceRow> {
   let row = 0;
-  for (const text of splitRows(readChunks(path), path)) {
+  for (const text of splitRows(chunks, path)) {
     try {
       const value = parseRow(text, path);
       if (value === undefined) continue;

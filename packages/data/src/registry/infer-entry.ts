@@ -1,8 +1,8 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "@welltempered/formats";
 
 import { DataError, quote } from "../errors.ts";
-import { resolveFiles } from "../read/files.ts";
-import { readRows } from "../read/rows.ts";
+import type { DataFolder } from "../read/folder.ts";
+import { rowsOf } from "../read/rows.ts";
 import { type Columns, type DatasetEntry, DEFAULT_COLUMNS, DEFAULT_TAGS, OPENAI_TAGS } from "./attributes.ts";
 
 type Layout = Pick<DatasetEntry, "formatting" | "columns" | "tags">;
@@ -47,9 +47,10 @@ function rankingColumns(row: JsonObject, place: string): Columns {
 }
 
 /** Reads the layout of a file named directly, without `dataset_info.json`, off its first row. */
-export function inferEntry(path: string, ranking: boolean): DatasetEntry {
-  const files = resolveFiles(path);
-  for (const { value, place } of readRows(files[0] ?? path)) {
+export function inferEntry(path: string, folder: DataFolder, ranking: boolean): DatasetEntry {
+  const files = folder.filesNamed(path);
+  const name = files[0] ?? path;
+  for (const { value, place } of rowsOf(folder.chunks(name), name)) {
     const layout = messagesLayout(value) ?? alpacaLayout(value);
     if (layout) {
       const columns = ranking ? { ...layout.columns, ...rankingColumns(value, place) } : layout.columns;

@@ -1,11 +1,8 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-
 import { isJsonObject, type JsonObject, type JsonValue, parseJsonObject } from "@welltempered/formats";
 
 import { DataError, kindOf, quote } from "../errors.ts";
+import type { DataFolder } from "../read/folder.ts";
 
-const FILE_NAME = "dataset_info.json";
 const MAX_BYTES = 16 << 20;
 
 /** A parsed `dataset_info.json` that can say on which line a key stands. */
@@ -15,29 +12,9 @@ export interface InfoFile {
   datasets: JsonObject;
 }
 
-function readText(path: string): string | undefined {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    if (error instanceof TypeError) throw new DataError("syntax", path, "is not UTF-8 text", "save it as UTF-8");
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw new DataError("file", path, `cannot be read (${code})`, "check dataset_dir");
-  }
-}
-
-/** Reads `dataset_dir/dataset_info.json`; undefined if there is none. */
-export function readInfoFile(datasetDir: string): InfoFile | undefined {
-  if (datasetDir === "ONLINE" || datasetDir.startsWith("REMOTE:")) {
-    throw new DataError(
-      "option",
-      "dataset_dir",
-      `${quote(datasetDir)}: datasets are not downloaded`,
-      "give a local folder",
-    );
-  }
-  const path = join(datasetDir, FILE_NAME);
-  const text = readText(path);
+/** `dataset_info.json` of a folder; undefined if there is none. */
+export function readInfoFile(folder: DataFolder): InfoFile | undefined {
+  const [path, text] = [folder.infoPath, folder.infoText()];
   if (text === undefined) return undefined;
   return {
     path,

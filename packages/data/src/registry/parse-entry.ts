@@ -1,6 +1,4 @@
-import { join, isAbsolute } from "node:path";
-
-import { resolveFiles } from "../read/files.ts";
+import type { DataFolder } from "../read/folder.ts";
 import {
   type Columns,
   type DatasetEntry,
@@ -56,11 +54,11 @@ function checkFileName(entry: InfoObject, name: string): void {
     throw entry.error("file_name", "is a script, which is never run", "give a .json or .jsonl file");
 }
 
-function filesOf(entry: InfoObject, datasetDir: string): string[] {
+function filesOf(entry: InfoObject, folder: DataFolder): string[] {
   const name = entry.string("file_name");
   if (name === undefined) throw entry.error("file_name", "is missing", "name a file in dataset_dir");
   checkFileName(entry, name);
-  return resolveFiles(isAbsolute(name) ? name : join(datasetDir, name));
+  return folder.files(name);
 }
 
 function formattingOf(entry: InfoObject): Formatting {
@@ -129,7 +127,7 @@ function checkColumns(entry: InfoObject, formatting: Formatting, columns: Column
 }
 
 /** Checks one entry of `dataset_info.json` for a stage that wants rankings or none, and finds its files. */
-export function parseEntry(entry: InfoObject, name: string, datasetDir: string, wantsRanking: boolean): DatasetEntry {
+export function parseEntry(entry: InfoObject, name: string, folder: DataFolder, wantsRanking: boolean): DatasetEntry {
   refuseRemote(entry);
   refuseUnknownKeys(entry, ENTRY_KEYS);
   const ranking = rankingOf(entry, wantsRanking);
@@ -141,7 +139,7 @@ export function parseEntry(entry: InfoObject, name: string, datasetDir: string, 
   const tags = tagsOf(entry);
   checkColumns(entry, formatting, columns, ranking);
   const numSamples = entry.count("num_samples");
-  const files = filesOf(entry, datasetDir);
+  const files = filesOf(entry, folder);
   const thinkingNote = formatting === "openai";
   return {
     name,

@@ -1,7 +1,5 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-
 import { DataError, quote } from "../errors.ts";
+import type { DataFolder } from "../read/folder.ts";
 import type { DatasetEntry } from "./attributes.ts";
 import { inferEntry } from "./infer-entry.ts";
 import { findEntry, type InfoFile, readInfoFile } from "./info-file.ts";
@@ -11,18 +9,10 @@ function isPath(name: string): boolean {
   return /\.jsonl?$/i.test(name) && !name.includes("\0");
 }
 
-function directPath(name: string, datasetDir: string): string {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name)) {
-    throw new DataError("option", "dataset", `${quote(name)} is a URL; nothing is downloaded`, "give a local file");
-  }
-  const beside = join(datasetDir, name);
-  return !existsSync(name) && existsSync(beside) ? beside : name;
-}
-
-function unknown(name: string, datasetDir: string, info: InfoFile | undefined): DataError {
+function unknown(name: string, infoPath: string, info: InfoFile | undefined): DataError {
   if (!info) {
     const hint = `write one, or name a .json or .jsonl file instead of ${quote(name)}`;
-    return new DataError("registry", join(datasetDir, "dataset_info.json"), "no such file", hint);
+    return new DataError("registry", infoPath, "no such file", hint);
   }
   const known = Object.keys(info.datasets).slice(0, 5).map(quote).join(", ");
   return new DataError(
@@ -34,12 +24,12 @@ function unknown(name: string, datasetDir: string, info: InfoFile | undefined): 
 }
 
 /** The datasets of a run: names from `dataset_info.json`, or paths of `.json`/`.jsonl` files; all rankings, or none. */
-export function findDatasets(names: readonly string[], datasetDir: string, ranking = false): DatasetEntry[] {
-  const info = readInfoFile(datasetDir);
+export function datasetsIn(folder: DataFolder, names: readonly string[], ranking = false): DatasetEntry[] {
+  const info = readInfoFile(folder);
   return names.map((name) => {
     const entry = info && findEntry(info, name);
-    if (entry) return parseEntry(entry, name, datasetDir, ranking);
-    if (isPath(name)) return inferEntry(directPath(name, datasetDir), ranking);
-    throw unknown(name, datasetDir, info);
+    if (entry) return parseEntry(entry, name, folder, ranking);
+    if (isPath(name)) return inferEntry(name, folder, ranking);
+    throw unknown(name, folder.infoPath, info);
   });
 }

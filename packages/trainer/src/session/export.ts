@@ -10,7 +10,8 @@ import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-mo
 import { loadText } from "./load-text.ts";
 import { prepareRunFolder } from "./run-folder.ts";
 import { exportCodec, quantizeAgain, tellDequantized, tellExpanded } from "./quantize.ts";
-import { saveModel, type SavedDtype } from "./save-model.ts";
+import type { SavedDtype } from "./adapter-to-write.ts";
+import { saveModel } from "./save-model.ts";
 import { tellValueHeadLeft } from "./value-head.ts";
 import { resizeVocab } from "./vocabulary.ts";
 

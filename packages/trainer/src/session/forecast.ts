@@ -4,7 +4,7 @@ import type { RunConfig } from "@welltempered/config";
 import { datasetOf, isOfPairs, singleExample, type Example, type TokenizedDataset } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { costOf, secondsOf, stepCost, type Cost } from "../cost.ts";
-import { availableMemory } from "../memory.ts";
+import { availableMemory } from "#node";
 import { planFor } from "../plan.ts";
 import { probe } from "../probe.ts";
 import { openEngine } from "./engine.ts";

@@ -31,8 +31,8 @@ import {
 } from "@welltempered/peft";
 import { CountingBackend } from "@welltempered/kernels";
 import { cast, Engine, type Shape, type Tensor } from "@welltempered/tensor";
-import { join } from "node:path";
-import { availableMemory, checkMemory } from "../memory.ts";
+import { availableMemory } from "#node";
+import { checkMemory } from "../memory.ts";
 import { addValueHead, checkValueHead } from "./value-head.ts";
 import { checkQuantizable, codecOf, loadWeight, tellDequantized } from "./quantize.ts";
 import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
@@ -63,7 +63,14 @@ export interface LoadOptions {
 
 /** Opens the model that the configuration names. Close `weights` when done. */
 export function openBase(config: RunConfig): Base {
-  const opened = config.trainFromScratch ? openScratch(config.modelNameOrPath) : openModel(config.modelNameOrPath);
+  return baseOf(
+    config.trainFromScratch ? openScratch(config.modelNameOrPath) : openModel(config.modelNameOrPath),
+    config,
+  );
+}
+
+/** A model that is open already, as the configuration has it. */
+export function baseOf(opened: OpenModel, config: RunConfig): Base {
   const record = scaledRope(opened.config, config);
   return {
     ...opened,
@@ -375,7 +382,7 @@ function named<T>(body: () => T, where: string): T {
     return body();
   } catch (error) {
     if (error instanceof ModelConfigError)
-      throw new UserError(`${join(where, "config.json")}: ${error.message}; correct the file or use another model`);
+      throw new UserError(`${where}/config.json: ${error.message}; correct the file or use another model`);
     if (error instanceof AdapterError)
       throw new UserError(`${where}: ${error.message}; correct it or use another adapter`);
     throw error;

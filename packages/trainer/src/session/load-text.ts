@@ -3,11 +3,13 @@
 import type { OpenModel } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import {
+  diskFolder,
   getTemplate,
-  loadRows,
+  loadRowsFrom,
   tokenizePrompts,
   tokenizeRows,
   type AlignedRow,
+  type DataFolder,
   type LoadedRows,
   type PromptExample,
   type TemplateChoice,
@@ -16,8 +18,8 @@ import {
 } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
-import { createGgufTokenizer, type Tokenizer } from "@welltempered/tokenizer";
-import { loadTokenizer } from "@welltempered/tokenizer/node";
+import { createGgufTokenizer, createTokenizer, type Tokenizer } from "@welltempered/tokenizer";
+import { loadTokenizer } from "#node";
 import { withNewTokens, type RunText } from "./vocabulary.ts";
 
 /** The model's tokenizer, with the tokens of the configuration and the template's. @throws {UserError} where the model cannot embed them */
@@ -57,15 +59,19 @@ function checkEmbeddings({ template, tokenizer }: TemplateChoice, rows: number):
 
 async function tokenizerOf({ path, tokenizer }: OpenModel): Promise<Tokenizer> {
   if (tokenizer.kind === "folder") return loadTokenizer(tokenizer.path);
+  if (tokenizer.kind === "files") return createTokenizer(tokenizer.files, tokenizer.path);
   if (tokenizer.kind === "gguf") return createGgufTokenizer(tokenizer.tokenizer, tokenizer.path);
   throw new UserError(`${path}: has no tokenizer; add its tokenizer.json`);
 }
 
 /** Rows of the configured data sets, before tokenisation. */
-export function loadTexts(config: RunConfig, emit: Emit): LoadedRows {
-  const loaded = loadRows({
+export function loadTexts(
+  config: RunConfig,
+  emit: Emit,
+  folder: DataFolder = diskFolder(config.datasetDir),
+): LoadedRows {
+  const loaded = loadRowsFrom(folder, {
     stage: config.stage,
-    datasetDir: config.datasetDir,
     dataset: config.doTrain || config.valSize > 0 ? config.dataset : [],
     evalDataset: config.doEval || config.doPredict ? config.evalDataset : [],
     ...(config.maxSamples === undefined ? {} : { maxSamples: config.maxSamples }),

@@ -1,7 +1,16 @@
 import type { RunConfig } from "@welltempered/config";
 import { Embedding, type CausalLM } from "@welltempered/nn";
-import { decayGroups, loraPlusGroups, optimizers, type Optimizer } from "@welltempered/optimizers";
+import {
+  createLearningRate,
+  decayGroups,
+  loraPlusGroups,
+  optimizers,
+  warmupStepCount,
+  type LearningRate,
+  type Optimizer,
+} from "@welltempered/optimizers";
 import type { Engine } from "@welltempered/tensor";
+import type { StepPlan } from "../plan.ts";
 
 /** `optim` over what trains in the model. */
 export function makeOptimizer(engine: Engine, model: CausalLM, config: RunConfig): Optimizer {
@@ -27,6 +36,16 @@ export function makeOptimizer(engine: Engine, model: CausalLM, config: RunConfig
     case "adamw_torch":
       return optimizers.adamw_torch(engine, groups, adam);
   }
+}
+
+/** The learning rate of each step, as the configuration schedules it. */
+export function scheduleFor(config: RunConfig, { totalSteps }: StepPlan): LearningRate {
+  const warmupSteps = warmupStepCount(config.warmupSteps, config.warmupRatio, totalSteps);
+  return createLearningRate(
+    config.lrSchedulerType,
+    { warmupSteps, totalSteps, learningRate: config.learningRate },
+    config.lrSchedulerKwargs,
+  );
 }
 
 /** Weights of embeddings, which Hugging Face keeps out of 8 bits and LlamaFactory with LoRA+ does not. */

@@ -14,16 +14,14 @@ import {
 } from "@welltempered/checkpoint";
 import type { RunConfig } from "@welltempered/config";
 import type { BitsandbytesCodec } from "@welltempered/kernels";
-import type { CausalLM, Parameter } from "@welltempered/nn";
+import type { CausalLM } from "@welltempered/nn";
 import type { Adapter } from "@welltempered/peft";
-import type { DType, Engine } from "@welltempered/tensor";
+import type { Engine } from "@welltempered/tensor";
 import type { Tokenizer } from "@welltempered/tokenizer";
 import { join } from "node:path";
+import { toWrite, torchNames, withAdapterFiles, writtenTensors, type SavedDtype } from "./adapter-to-write.ts";
 import type { LoadedModel } from "./load-model.ts";
 import { languageParameters, saveValueHead } from "./value-head.ts";
-
-const torchNames = { f32: "float32", bf16: "bfloat16", f16: "float16" } as const;
-export type SavedDtype = keyof typeof torchNames;
 
 /** The trained adapter, or all weights where everything was trained; with the value head and the tokenizer's files. */
 export async function saveTrained(
@@ -42,27 +40,9 @@ export async function saveTrained(
     return;
   }
   const { adapter } = loaded;
-  const { library } = adapter;
-  const method = config.useDora ? "DoRA" : config.useRslora ? "rsLoRA" : loaded.adapter.config.peftType;
-  const body = `An adapter (${method}) of ${config.modelNameOrPath}, trained on ${config.dataset.join(", ")} with welltempered.`;
-  const readme = modelCard({
-    baseModel: config.modelNameOrPath,
-    tags: ["welltempered", loaded.adapter.config.peftType.toLowerCase()],
-    library,
-    title: "Adapter",
-    body,
-  });
-  const written = (parameters: Iterable<readonly [string, Parameter]>): TensorToWrite[] =>
-    [...parameters].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
-  const trained = new Set([...adapter.tensors()].map(([, parameter]) => parameter));
-  const saved = adapter.fileTensors();
-  const tensors = written(saved);
-  try {
-    await writeAdapterFolder(folder, { library, config: adapter.toJson(config.modelNameOrPath), tensors, readme });
-  } finally {
-    for (const [, parameter] of saved) if (!trained.has(parameter)) parameter.dispose();
-  }
-  if (adapter.isDerived) await writeSafetensors(join(folder, trainedFile(adapter)), written(adapter.tensors()));
+  await withAdapterFiles({ engine, adapter, config }, (files) => writeAdapterFolder(folder, files));
+  if (adapter.isDerived)
+    await writeSafetensors(join(folder, trainedFile(adapter)), writtenTensors(engine, adapter.tensors()));
   await saveValueHead(folder, engine, loaded.model);
   await saveTokenizer(folder, tokenizer);
 }
@@ -163,25 +143,4 @@ function generationConfig(
     _from_model_config: true,
     ...Object.fromEntries(Object.entries(ids).filter(([, value]) => value !== undefined && value !== null)),
   };
-}
-
-function toWrite(engine: Engine, name: string, parameter: Parameter, dtype: SavedDtype): TensorToWrite {
-  return {
-    name,
-    dtype: dtype.toUpperCase() as TensorToWrite["dtype"],
-    shape: [...parameter.shape],
-    bytes: () => bytesOf(engine, parameter, dtype),
-  };
-}
-
-/** Little-endian bytes in the dtype asked for; rounded to nearest even. */
-async function bytesOf(engine: Engine, parameter: Parameter, dtype: DType): Promise<Uint8Array> {
-  const { slot, dtype: own } = parameter.tensor;
-  if (own === dtype) return engine.backend.read(slot);
-  const converted = engine.backend.cast(slot, dtype);
-  try {
-    return await engine.backend.read(converted);
-  } finally {
-    engine.backend.free(converted);
-  }
 }

@@ -13,7 +13,6 @@ import {
 } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
-import { createLearningRate, warmupStepCount, type LearningRate } from "@welltempered/optimizers";
 import { Engine } from "@welltempered/tensor";
 import { evaluate } from "../evaluate.ts";
 import { parseFault, type Fault } from "../fault.ts";
@@ -35,7 +34,7 @@ import { identityOf } from "./identity.ts";
 import { openEngine } from "./engine.ts";
 import { loadModel, openBase, parameterCounts, type LoadedModel } from "./load-model.ts";
 import { dryRun, type DryRunOptions } from "./dry-run.ts";
-import { makeOptimizer } from "./optimizer.ts";
+import { makeOptimizer, scheduleFor } from "./optimizer.ts";
 import { loadReference, openReference } from "./reference.ts";
 import { evaluationRows, loadText, loadTexts, tokenize } from "./load-text.ts";
 import { predict } from "./predict.ts";
@@ -214,15 +213,6 @@ function factsOf(config: RunConfig, { totalSteps, epochs }: StepPlan): RunFacts 
     saveSteps: intervalOf(config.saveSteps, totalSteps),
     trainBatchSize: config.perDeviceTrainBatchSize,
   };
-}
-
-function scheduleFor(config: RunConfig, { totalSteps }: StepPlan): LearningRate {
-  const warmupSteps = warmupStepCount(config.warmupSteps, config.warmupRatio, totalSteps);
-  return createLearningRate(
-    config.lrSchedulerType,
-    { warmupSteps, totalSteps, learningRate: config.learningRate },
-    config.lrSchedulerKwargs,
-  );
 }
 
 function announce(

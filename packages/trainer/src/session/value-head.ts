@@ -7,7 +7,6 @@ import { UserError } from "@welltempered/formats";
 import type { ConfigRecord } from "@welltempered/models";
 import { ValueHead, type CausalLM, type Parameter } from "@welltempered/nn";
 import { cast, type Engine } from "@welltempered/tensor";
-import { join } from "node:path";
 
 /** Where a head is that was trained before. */
 const folderOf = ({ adapterNameOrPath, modelNameOrPath }: RunConfig): string =>
@@ -66,7 +65,7 @@ export async function saveValueHead(folder: string, engine: Engine, { v_head: he
     shape: [...shape],
     bytes: () => engine.backend.read(tensor.slot),
   }));
-  await writeSafetensors(join(folder, valueHeadName), tensors);
+  await writeSafetensors(`${folder}/${valueHeadName}`, tensors);
 }
 
 /** Fills the head of a model that has one from a folder that holds one. */
