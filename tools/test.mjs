@@ -2,6 +2,8 @@
 import { readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { chromiumMissing } from "./browser.mjs";
+import { buildWasm } from "./build-wasm.mjs";
 import { fetchSmolLM2 } from "./fetch-smollm2.mjs";
 import { run } from "./lib.mjs";
 import { pythonEnvironment, pythonMissing } from "./python/setup.mjs";
@@ -51,9 +53,11 @@ function rust() {
   return { passed: sum(text, /(\d+) passed;/g), failed: status !== 0 && failed === 0 ? 1 : failed };
 }
 
-function typescript() {
+function vitest(...words) {
   const file = join(tmpdir(), `welltempered-vitest-${process.pid}.json`);
-  run("node_modules/.bin/vitest", ["run", "--reporter=json", `--outputFile.json=${file}`], { allowFailure: true });
+  run("node_modules/.bin/vitest", ["run", ...words, "--reporter=json", `--outputFile.json=${file}`], {
+    allowFailure: true,
+  });
   const report = JSON.parse(readFileSync(file, "utf8"));
   rmSync(file, { force: true });
   const broken = report.testResults.filter(
@@ -74,10 +78,7 @@ function typescript() {
 
 async function interop() {
   const reason = pythonMissing();
-  if (reason !== undefined) {
-    console.error(`the Python interop suite is skipped: ${reason}`);
-    return ci ? { failed: 1 } : { skipped: 1 };
-  }
+  if (reason !== undefined) return missing("Python interop", reason);
   const python = pythonEnvironment();
   const { status, stdout } = run(python, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/interop"], {
     quiet: true,
@@ -94,6 +95,17 @@ async function interop() {
   return { passed: sum(stdout, /(\d+) passed/g), failed: status !== 0 && failed === 0 ? 1 : failed };
 }
 
+/** A suite that needs what a machine may lack is skipped where it does, and failed in CI. */
+function missing(what, reason) {
+  console.error(`the ${what} suite is skipped: ${reason}`);
+  return ci ? { failed: 1 } : { skipped: 1 };
+}
+
+function browser() {
+  const reason = buildWasm() ?? chromiumMissing();
+  return reason === undefined ? vitest("--config", "tests/browser/vitest.config.ts") : missing("browser", reason);
+}
+
 await check("set-up", process.execPath, ["tools/setup.mjs"]);
 await check("oxlint", "node_modules/.bin/oxlint", ["--deny-warnings"]);
 await check("oxfmt", "node_modules/.bin/oxfmt", ["--check"]);
@@ -101,8 +113,9 @@ await check("rustfmt", "cargo", ["fmt", "--all", "--check"]);
 await check("clippy", "cargo", ["clippy", "--workspace", "--lib", "--tests", "--quiet", "--", "-D", "warnings"]);
 await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
 await suite("Rust", rust);
-await suite("TypeScript", typescript);
+await suite("TypeScript", () => vitest());
 await suite("Python interop", interop);
+await suite("Browser", browser);
 
 console.log(
   `${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ""}`,

@@ -1,4 +1,5 @@
 // What a page may import: every package but the command line, bundled for a browser, asks nothing of Node.
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "vite";
@@ -52,6 +53,14 @@ describe.skipIf(!existsSync(wasm))("the packages in a browser", () => {
   it("import nothing of Node", async () => {
     const text = packages.map((name) => `export * as ${name} from "@welltempered/${name}";`).join("\n");
     expect(await nodeImports(text, ["browser", "module", "import", "default"])).toEqual([]);
+  });
+
+  it("have types there, which the page of examples/browser is checked against", () => {
+    const { status, stdout } = spawnSync("node_modules/.bin/tsc", ["-p", "examples/browser"], {
+      cwd: fileURLToPath(new URL("../../", import.meta.url)),
+      encoding: "utf8",
+    });
+    expect(status, stdout).toBe(0);
   });
 
   it("are watched: the entry for Node is found out", async () => {

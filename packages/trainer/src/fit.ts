@@ -41,8 +41,8 @@ export interface FitOptions<E, B extends Batch> {
   /** Where the run is; changed in place. A fresh one starts from the beginning. */
   state: RunState;
   emit: Emit;
-  /** Asked once a step: true ends the run after a save. */
-  shouldStop(): boolean;
+  /** Asked once a step: true ends the run after a save. A page answers when it has looked at its messages. */
+  shouldStop(): boolean | Promise<boolean>;
   /** Writes a checkpoint of the state. */
   save(state: RunState): Promise<void>;
   afterBackward?: readonly AfterBackward[];
@@ -144,7 +144,7 @@ async function step<E, B extends Batch>(run: Run<E, B>, window: readonly B[]): P
   if (due.log) await log(run);
   const epochEnd = state.step % plan.stepsPerEpoch === 0 || state.step >= plan.totalSteps;
   state.owes = { evaluate: due.evaluate, save: due.save, epochEnd };
-  if (run.shouldStop()) await stop(run);
+  if (await run.shouldStop()) await stop(run);
   else await settle(run);
 }
 

@@ -34,10 +34,12 @@ export interface TunerOptions {
 /** A model with a new adapter, and the rows to train it on and to ask it about. */
 export interface Tuner {
   readonly rows: { train: readonly AlignedRow[]; held: readonly AlignedRow[] };
+  /** The backend that computes, in words. */
+  readonly device: string;
   readonly plan: StepPlan;
   readonly parameters: ReturnType<typeof parameterCounts>;
   /** Trains the adapter by the plan; `stop` is asked after each step. Once a tuner. */
-  train(stop: () => boolean): Promise<FitResult>;
+  train(stop: () => boolean | Promise<boolean>): Promise<FitResult>;
   /** What the model answers to the held-out rows now. */
   answers(): Promise<Prediction[]>;
   /** A conversation with the model as it is now. */
@@ -67,6 +69,7 @@ export async function openTuner({ config, model: modelFiles, data, emit }: Tuner
   const plan = planFor(config, examples.length);
   return {
     rows: { train: texts.train, held },
+    device: `${engine.backend.name}: ${engine.backend.description}`,
     plan,
     parameters: parameterCounts(model),
     answers: () => answers({ config, emit, text, model }, tokenizePredict(held, text, config)),
