@@ -1,27 +1,17 @@
 use super::views::reals;
-use super::{check, in_compute_dtype, Compute, Host};
+use super::{check, in_dtype, Compute, Host};
 use crate::backend::Decompositions;
 use crate::error::{KernelError, Result};
 use crate::maths::Real;
 use crate::store::{Slot, Tensor};
 use crate::svd::{leading, Leading, Method};
 
-/// Far more than any decomposition needs to converge.
-const MAX_ITERATIONS: usize = 1 << 16;
-
 impl Decompositions for Host {
     fn svd(&mut self, x: Slot, rank: usize, method: Method) -> Result<[Slot; 3]> {
         let op = "svd";
         let x = self.get(op, x)?;
-        let (rows, columns) = check::matrix(op, "x", &x)?;
-        if !(1..=rows.min(columns)).contains(&rank) {
-            let message = format!("rank {rank} of {:?} must be in 1 … {}", x.shape(), rows.min(columns));
-            return Err(KernelError::argument(op, message));
-        }
-        if let Method::Randomized { iterations: MAX_ITERATIONS.., .. } = method {
-            return Err(KernelError::argument(op, format!("iterations must be below {MAX_ITERATIONS}")));
-        }
-        in_compute_dtype!(self, op, [], weight & x, svd_in(&x, [rows, columns], rank, method))
+        let (dtype, shape) = check::svd(&x, rank, method)?;
+        in_dtype!(self, dtype, svd_in(&x, shape, rank, method))
     }
 }
 
