@@ -4,6 +4,7 @@ import { describeBackends, openBackend } from "@welltempered/kernels";
 import type { Device, KernelBackend, Slot } from "@welltempered/kernels";
 import { describe, expect, it } from "vitest";
 
+import "./emulator.ts";
 import { cases } from "./cases.ts";
 import type { Case } from "./cases.ts";
 

@@ -9,6 +9,7 @@ use kernels::host::Host;
 use kernels::maths::{Activation, Adafactor, AdamW, Binary, Layout, Lion, Sgd, Unary};
 use kernels::store::Slot;
 use kernels::svd::Method;
+use kernels_cuda::{Cuda, Options};
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
@@ -108,6 +109,14 @@ fn unary_kind(name: &str) -> Checked<Unary> {
 /// At most this many threads; more is a slip of the hand.
 const MAX_THREADS: usize = 1024;
 
+/// Which of several GPUs: TEMPER_CUDA_DEVICE, else the first.
+fn ordinal() -> Checked<i32> {
+    let Some(value) = std::env::var_os("TEMPER_CUDA_DEVICE").filter(|value| !value.is_empty()) else { return Ok(0) };
+    value.to_str().and_then(|value| value.parse().ok()).ok_or_else(|| {
+        KernelError::argument("openBackend", format!("TEMPER_CUDA_DEVICE must be a whole number, got {value:?}"))
+    })
+}
+
 fn open(kind: &str, threads: f64, precision: &str) -> Checked<Box<dyn Backend>> {
     let op = "openBackend";
     let threads = extent(op, "threads", threads)?;
@@ -121,8 +130,9 @@ fn open(kind: &str, threads: f64, precision: &str) -> Checked<Box<dyn Backend>> 
     };
     match kind {
         "cpu" => Ok(Box::new(Host::cpu(threads, bf16_products))),
+        "cuda" => Ok(Box::new(Cuda::open(Options { ordinal: ordinal()?, bf16_products })?)),
         "reference" => Ok(Box::new(Host::reference())),
-        _ => Err(KernelError::argument(op, format!("there is no backend {kind:?}; use cpu or reference"))),
+        _ => Err(KernelError::argument(op, format!("there is no backend {kind:?}; use cpu, cuda or reference"))),
     }
 }
 

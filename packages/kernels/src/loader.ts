@@ -7,7 +7,7 @@ import type { LibraryAttempt } from "./library.ts";
 import { NativeBackend } from "./native.ts";
 
 /** "auto" is the fastest that this machine has. */
-export type Device = "auto" | "cpu" | "reference";
+export type Device = "auto" | "cuda" | "cpu" | "reference";
 
 export type MatmulPrecision = "f32" | "bf16";
 
@@ -30,7 +30,7 @@ export interface BackendReport {
   detail: string;
 }
 
-const KINDS = ["cpu", "reference"] as const;
+const KINDS = ["cuda", "cpu", "reference"] as const;
 const DEVICES: readonly string[] = ["auto", ...KINDS];
 
 function chosenDevice(device: Device | undefined): string {

@@ -1,0 +1,241 @@
+// A libcuda.so.1 whose one device is this CPU. Everything happens at once and in order; every handle is counted, writes
+// past the end of memory are found when it is freed, and tests ask for failures by the functions at the end.
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "shim/registry.h"
+
+using Answer = int;
+using Address = unsigned long long;
+using Handle = void*;
+#define DRIVER extern "C" __attribute__((visibility("default"))) Answer
+
+enum : Answer {
+  SUCCESS = 0,
+  INVALID_VALUE = 1,
+  OUT_OF_MEMORY = 2,
+  NO_DEVICE = 100,
+  INVALID_DEVICE = 101,
+  INVALID_PTX = 218,
+  NOT_FOUND = 500,
+  ILLEGAL_ADDRESS = 700,
+  LAUNCH_FAILED = 719,
+};
+
+static const size_t TOTAL = size_t{1} << 33;
+static const unsigned char GUARD = 0xA5;
+static const size_t GUARDED = 64;
+
+struct Counts {
+  long memory = 0, bytes = 0, pinned = 0, streams = 0, events = 0, modules = 0, contexts = 0;
+};
+static Counts counts;
+static std::map<Address, size_t> memory;
+// How many more allocations and launches succeed; below 0: all.
+static long allocations_left = -1, launches_left = -1, calls_left = -1;
+static bool lost = false;
+static size_t total = TOTAL;
+
+static int setting(const char* name, int otherwise) {
+  const char* value = getenv(name);
+  return value && *value ? atoi(value) : otherwise;
+}
+
+// One call of a device that may be lost in mid-step: whether it answers.
+static bool answers() {
+  if (calls_left > 0 && --calls_left == 0) lost = true;
+  return !lost;
+}
+#define ALIVE \
+  if (!answers()) return ILLEGAL_ADDRESS
+
+DRIVER cuInit(unsigned) { return setting("CUDA_ON_CPU_DEVICES", 1) ? SUCCESS : NO_DEVICE; }
+DRIVER cuDriverGetVersion(int* version) {
+  *version = setting("CUDA_ON_CPU_DRIVER", 13000);
+  return SUCCESS;
+}
+DRIVER cuDeviceGetCount(int* count) {
+  *count = 1;
+  return SUCCESS;
+}
+DRIVER cuDeviceGet(int* device, int ordinal) {
+  *device = ordinal;
+  return ordinal == 0 ? SUCCESS : INVALID_DEVICE;
+}
+DRIVER cuDeviceGetName(char* name, int length, int) {
+  snprintf(name, length, "emulated on the CPU");
+  return SUCCESS;
+}
+DRIVER cuDeviceTotalMem_v2(size_t* bytes, int) {
+  *bytes = TOTAL;
+  return SUCCESS;
+}
+DRIVER cuDeviceGetAttribute(int* value, int attribute, int) {
+  int capability = setting("CUDA_ON_CPU_CAPABILITY", 90);
+  switch (attribute) {
+    case 75: *value = capability / 10; break;
+    case 76: *value = capability % 10; break;
+    case 97: *value = 227 << 10; break;
+    case 115: *value = 1; break;
+    default: *value = 0;
+  }
+  return SUCCESS;
+}
+DRIVER cuDevicePrimaryCtxRetain(Handle* context, int) {
+  counts.contexts++;
+  *context = reinterpret_cast<Handle>(1);
+  return SUCCESS;
+}
+DRIVER cuDevicePrimaryCtxRelease_v2(int) {
+  counts.contexts--;
+  return SUCCESS;
+}
+DRIVER cuCtxSetCurrent(Handle) { return SUCCESS; }
+DRIVER cuDeviceGetDefaultMemPool(Handle* pool, int) {
+  *pool = reinterpret_cast<Handle>(2);
+  return SUCCESS;
+}
+DRIVER cuMemPoolSetAttribute(Handle, int, void*) { return SUCCESS; }
+DRIVER cuMemPoolTrimTo(Handle, size_t) { return SUCCESS; }
+DRIVER cuMemGetInfo_v2(size_t* free, size_t* all) {
+  *free = total - counts.bytes;
+  *all = TOTAL;
+  return SUCCESS;
+}
+
+DRIVER cuMemAllocAsync(Address* address, size_t bytes, Handle) {
+  ALIVE;
+  if (allocations_left == 0 || counts.bytes + bytes > total) return OUT_OF_MEMORY;
+  if (allocations_left > 0) allocations_left--;
+  auto* fresh = static_cast<unsigned char*>(aligned_alloc(256, (bytes + GUARDED + 255) / 256 * 256));
+  if (!fresh) return OUT_OF_MEMORY;
+  // NaN in every float, so that what a kernel leaves out shows.
+  memset(fresh, 0xFF, bytes);
+  memset(fresh + bytes, GUARD, GUARDED);
+  *address = reinterpret_cast<Address>(fresh);
+  memory[*address] = bytes;
+  counts.memory++;
+  counts.bytes += bytes;
+  return SUCCESS;
+}
+DRIVER cuMemFreeAsync(Address address, Handle) {
+  auto found = memory.find(address);
+  if (found == memory.end()) return INVALID_VALUE;
+  auto* bytes = reinterpret_cast<unsigned char*>(address);
+  for (size_t i = 0; i < GUARDED; i++) {
+    if (bytes[found->second + i] == GUARD) continue;
+    fprintf(stderr, "cuda-on-cpu: a kernel wrote past the end of %zu bytes\n", found->second);
+    abort();
+  }
+  counts.memory--;
+  counts.bytes -= found->second;
+  memory.erase(found);
+  free(bytes);
+  return lost ? ILLEGAL_ADDRESS : SUCCESS;
+}
+DRIVER cuMemHostAlloc(void** address, size_t bytes, unsigned) {
+  ALIVE;
+  *address = malloc(bytes);
+  counts.pinned++;
+  return SUCCESS;
+}
+DRIVER cuMemFreeHost(void* address) {
+  free(address);
+  counts.pinned--;
+  return SUCCESS;
+}
+DRIVER cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, Handle) {
+  ALIVE;
+  memcpy(reinterpret_cast<void*>(to), from, bytes);
+  return SUCCESS;
+}
+DRIVER cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, Handle) {
+  ALIVE;
+  memcpy(to, reinterpret_cast<void*>(from), bytes);
+  return SUCCESS;
+}
+DRIVER cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, Handle) {
+  ALIVE;
+  memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+  return SUCCESS;
+}
+DRIVER cuMemsetD8Async(Address at, unsigned char value, size_t bytes, Handle) {
+  ALIVE;
+  memset(reinterpret_cast<void*>(at), value, bytes);
+  return SUCCESS;
+}
+
+DRIVER cuStreamCreate(Handle* stream, unsigned) {
+  counts.streams++;
+  *stream = reinterpret_cast<Handle>(3);
+  return SUCCESS;
+}
+DRIVER cuStreamDestroy_v2(Handle) {
+  counts.streams--;
+  return SUCCESS;
+}
+DRIVER cuStreamSynchronize(Handle) {
+  ALIVE;
+  return SUCCESS;
+}
+DRIVER cuEventCreate(Handle* event, unsigned) {
+  ALIVE;
+  counts.events++;
+  *event = reinterpret_cast<Handle>(4);
+  return SUCCESS;
+}
+DRIVER cuEventRecord(Handle, Handle) {
+  ALIVE;
+  return SUCCESS;
+}
+DRIVER cuEventQuery(Handle) { return lost ? ILLEGAL_ADDRESS : SUCCESS; }
+DRIVER cuEventSynchronize(Handle) { return lost ? ILLEGAL_ADDRESS : SUCCESS; }
+DRIVER cuEventDestroy_v2(Handle) {
+  counts.events--;
+  return SUCCESS;
+}
+
+// The image is what compiler.cpp made: the hash of a source.
+DRIVER cuModuleLoadData(Handle* module, const void* image) {
+  ALIVE;
+  unsigned long long source = 0;
+  if (sscanf(static_cast<const char*>(image), "emulated %llx", &source) != 1) return INVALID_PTX;
+  if (!emulator::known(source)) return INVALID_PTX;
+  counts.modules++;
+  *module = new uint64_t(source);
+  return SUCCESS;
+}
+DRIVER cuModuleUnload(Handle module) {
+  counts.modules--;
+  delete static_cast<uint64_t*>(module);
+  return SUCCESS;
+}
+DRIVER cuModuleGetFunction(Handle* function, Handle module, const char* name) {
+  *function = reinterpret_cast<Handle>(emulator::find(*static_cast<uint64_t*>(module), name));
+  return *function ? SUCCESS : NOT_FOUND;
+}
+DRIVER cuFuncSetAttribute(Handle, int, int) { return SUCCESS; }
+DRIVER cuLaunchKernel(
+    Handle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
+    Handle, void** arguments, void**) {
+  ALIVE;
+  if (launches_left == 0) return LAUNCH_FAILED;
+  if (launches_left > 0) launches_left--;
+  if (gx * gy * gz == 0 || gy > 65535 || gz > 65535 || bx * by * bz == 0 || bx * by * bz > 1024) return INVALID_VALUE;
+  if (shared > 227 << 10) return INVALID_VALUE;
+  reinterpret_cast<emulator::Entry>(function)(dim3(gx, gy, gz), dim3(bx, by, bz), shared, arguments);
+  return SUCCESS;
+}
+
+// ── for tests ────────────────────────────────────────────────────────────────────────────────────────────────────────
+extern "C" __attribute__((visibility("default"))) void emulator_fail(long allocations, long launches, long calls) {
+  allocations_left = allocations;
+  launches_left = launches;
+  calls_left = calls;
+  lost = false;
+}
+extern "C" __attribute__((visibility("default"))) void emulator_memory(size_t bytes) { total = bytes ? bytes : TOTAL; }
+// Memory, bytes, pinned buffers, streams, events, modules and contexts that are alive.
+extern "C" __attribute__((visibility("default"))) void emulator_counts(long* out) { memcpy(out, &counts, sizeof counts); }
