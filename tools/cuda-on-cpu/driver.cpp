@@ -1,5 +1,10 @@
-// A libcuda.so.1 whose one device is this CPU. Everything happens at once and in order; every handle is counted, writes
-// past the end of memory are found when it is freed, and tests ask for failures by the functions at the end.
+// A libcuda.so.1 whose one device is this CPU. Everything happens at once and in order; every handle is counted, and writes
+// past the end of memory are found when it is freed. Tests ask for failures and read the counts in the file that
+// CUDA_ON_CPU_CONTROL names (`Control`).
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -28,15 +33,27 @@ static const size_t TOTAL = size_t{1} << 33;
 static const unsigned char GUARD = 0xA5;
 static const size_t GUARDED = 64;
 
-struct Counts {
-  long memory = 0, bytes = 0, pinned = 0, streams = 0, events = 0, modules = 0, contexts = 0;
+// Numbers of eight bytes each, in this order.
+struct Control {
+  // How many more allocations, launches and calls of any kind succeed; below 0: all. After the last of the calls the
+  // device is lost.
+  int64_t allocations = -1, launches = -1, calls = -1, lost = 0;
+  // What is alive.
+  int64_t memory = 0, bytes = 0, pinned = 0, streams = 0, events = 0, modules = 0, contexts = 0;
 };
-static Counts counts;
+
+static Control* open_control() {
+  static Control own;
+  const char* path = getenv("CUDA_ON_CPU_CONTROL");
+  int file = path && *path ? open(path, O_RDWR) : -1;
+  if (file < 0) return &own;
+  void* shared = mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  close(file);
+  return shared == MAP_FAILED ? &own : static_cast<Control*>(shared);
+}
+
+static Control& control = *open_control();
 static std::map<Address, size_t> memory;
-// How many more allocations and launches succeed; below 0: all.
-static long allocations_left = -1, launches_left = -1, calls_left = -1;
-static bool lost = false;
-static size_t total = TOTAL;
 
 static int setting(const char* name, int otherwise) {
   const char* value = getenv(name);
@@ -45,8 +62,9 @@ static int setting(const char* name, int otherwise) {
 
 // One call of a device that may be lost in mid-step: whether it answers.
 static bool answers() {
-  if (calls_left > 0 && --calls_left == 0) lost = true;
-  return !lost;
+  if (control.calls == 0) control.lost = 1;
+  if (control.calls > 0) control.calls--;
+  return !control.lost;
 }
 #define ALIVE \
   if (!answers()) return ILLEGAL_ADDRESS
@@ -84,12 +102,12 @@ DRIVER cuDeviceGetAttribute(int* value, int attribute, int) {
   return SUCCESS;
 }
 DRIVER cuDevicePrimaryCtxRetain(Handle* context, int) {
-  counts.contexts++;
+  control.contexts++;
   *context = reinterpret_cast<Handle>(1);
   return SUCCESS;
 }
 DRIVER cuDevicePrimaryCtxRelease_v2(int) {
-  counts.contexts--;
+  control.contexts--;
   return SUCCESS;
 }
 DRIVER cuCtxSetCurrent(Handle) { return SUCCESS; }
@@ -100,15 +118,15 @@ DRIVER cuDeviceGetDefaultMemPool(Handle* pool, int) {
 DRIVER cuMemPoolSetAttribute(Handle, int, void*) { return SUCCESS; }
 DRIVER cuMemPoolTrimTo(Handle, size_t) { return SUCCESS; }
 DRIVER cuMemGetInfo_v2(size_t* free, size_t* all) {
-  *free = total - counts.bytes;
+  *free = TOTAL - control.bytes;
   *all = TOTAL;
   return SUCCESS;
 }
 
 DRIVER cuMemAllocAsync(Address* address, size_t bytes, Handle) {
   ALIVE;
-  if (allocations_left == 0 || counts.bytes + bytes > total) return OUT_OF_MEMORY;
-  if (allocations_left > 0) allocations_left--;
+  if (control.allocations == 0 || control.bytes + bytes > TOTAL) return OUT_OF_MEMORY;
+  if (control.allocations > 0) control.allocations--;
   auto* fresh = static_cast<unsigned char*>(aligned_alloc(256, (bytes + GUARDED + 255) / 256 * 256));
   if (!fresh) return OUT_OF_MEMORY;
   // NaN in every float, so that what a kernel leaves out shows.
@@ -116,8 +134,8 @@ DRIVER cuMemAllocAsync(Address* address, size_t bytes, Handle) {
   memset(fresh + bytes, GUARD, GUARDED);
   *address = reinterpret_cast<Address>(fresh);
   memory[*address] = bytes;
-  counts.memory++;
-  counts.bytes += bytes;
+  control.memory++;
+  control.bytes += bytes;
   return SUCCESS;
 }
 DRIVER cuMemFreeAsync(Address address, Handle) {
@@ -129,21 +147,21 @@ DRIVER cuMemFreeAsync(Address address, Handle) {
     fprintf(stderr, "cuda-on-cpu: a kernel wrote past the end of %zu bytes\n", found->second);
     abort();
   }
-  counts.memory--;
-  counts.bytes -= found->second;
+  control.memory--;
+  control.bytes -= found->second;
   memory.erase(found);
   free(bytes);
-  return lost ? ILLEGAL_ADDRESS : SUCCESS;
+  return control.lost ? ILLEGAL_ADDRESS : SUCCESS;
 }
 DRIVER cuMemHostAlloc(void** address, size_t bytes, unsigned) {
   ALIVE;
   *address = malloc(bytes);
-  counts.pinned++;
+  control.pinned++;
   return SUCCESS;
 }
 DRIVER cuMemFreeHost(void* address) {
   free(address);
-  counts.pinned--;
+  control.pinned--;
   return SUCCESS;
 }
 DRIVER cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, Handle) {
@@ -168,12 +186,12 @@ DRIVER cuMemsetD8Async(Address at, unsigned char value, size_t bytes, Handle) {
 }
 
 DRIVER cuStreamCreate(Handle* stream, unsigned) {
-  counts.streams++;
+  control.streams++;
   *stream = reinterpret_cast<Handle>(3);
   return SUCCESS;
 }
 DRIVER cuStreamDestroy_v2(Handle) {
-  counts.streams--;
+  control.streams--;
   return SUCCESS;
 }
 DRIVER cuStreamSynchronize(Handle) {
@@ -182,7 +200,7 @@ DRIVER cuStreamSynchronize(Handle) {
 }
 DRIVER cuEventCreate(Handle* event, unsigned) {
   ALIVE;
-  counts.events++;
+  control.events++;
   *event = reinterpret_cast<Handle>(4);
   return SUCCESS;
 }
@@ -190,10 +208,10 @@ DRIVER cuEventRecord(Handle, Handle) {
   ALIVE;
   return SUCCESS;
 }
-DRIVER cuEventQuery(Handle) { return lost ? ILLEGAL_ADDRESS : SUCCESS; }
-DRIVER cuEventSynchronize(Handle) { return lost ? ILLEGAL_ADDRESS : SUCCESS; }
+DRIVER cuEventQuery(Handle) { return control.lost ? ILLEGAL_ADDRESS : SUCCESS; }
+DRIVER cuEventSynchronize(Handle) { return control.lost ? ILLEGAL_ADDRESS : SUCCESS; }
 DRIVER cuEventDestroy_v2(Handle) {
-  counts.events--;
+  control.events--;
   return SUCCESS;
 }
 
@@ -203,12 +221,12 @@ DRIVER cuModuleLoadData(Handle* module, const void* image) {
   unsigned long long source = 0;
   if (sscanf(static_cast<const char*>(image), "emulated %llx", &source) != 1) return INVALID_PTX;
   if (!emulator::known(source)) return INVALID_PTX;
-  counts.modules++;
+  control.modules++;
   *module = new uint64_t(source);
   return SUCCESS;
 }
 DRIVER cuModuleUnload(Handle module) {
-  counts.modules--;
+  control.modules--;
   delete static_cast<uint64_t*>(module);
   return SUCCESS;
 }
@@ -221,21 +239,10 @@ DRIVER cuLaunchKernel(
     Handle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
     Handle, void** arguments, void**) {
   ALIVE;
-  if (launches_left == 0) return LAUNCH_FAILED;
-  if (launches_left > 0) launches_left--;
+  if (control.launches == 0) return LAUNCH_FAILED;
+  if (control.launches > 0) control.launches--;
   if (gx * gy * gz == 0 || gy > 65535 || gz > 65535 || bx * by * bz == 0 || bx * by * bz > 1024) return INVALID_VALUE;
   if (shared > 227 << 10) return INVALID_VALUE;
   reinterpret_cast<emulator::Entry>(function)(dim3(gx, gy, gz), dim3(bx, by, bz), shared, arguments);
   return SUCCESS;
 }
-
-// ── for tests ────────────────────────────────────────────────────────────────────────────────────────────────────────
-extern "C" __attribute__((visibility("default"))) void emulator_fail(long allocations, long launches, long calls) {
-  allocations_left = allocations;
-  launches_left = launches;
-  calls_left = calls;
-  lost = false;
-}
-extern "C" __attribute__((visibility("default"))) void emulator_memory(size_t bytes) { total = bytes ? bytes : TOTAL; }
-// Memory, bytes, pinned buffers, streams, events, modules and contexts that are alive.
-extern "C" __attribute__((visibility("default"))) void emulator_counts(long* out) { memcpy(out, &counts, sizeof counts); }

@@ -117,7 +117,9 @@ describe("TEMPER_DEVICE", () => {
   });
 
   it("may not be an unknown word", () => {
-    expect(() => withDevice(config, "gpu")).toThrow('TEMPER_DEVICE: "gpu" is unknown; use one of auto, cpu, reference');
+    expect(() => withDevice(config, "gpu")).toThrow(
+      'TEMPER_DEVICE: "gpu" is unknown; use one of auto, cuda, cpu, reference',
+    );
   });
 });
 

@@ -44,12 +44,24 @@ function chosenDevice(device: Device | undefined): string {
 export function openBackend(options: BackendOptions = {}): KernelBackend {
   const device = chosenDevice(options.device);
   const addon = requireLibrary();
+  const { threads = availableParallelism(), matmulPrecision = "f32" } = options;
+  const open = (kind: string): KernelBackend => {
+    try {
+      return new NativeBackend(addon.openBackend(kind, threads, matmulPrecision));
+    } catch (error) {
+      throw toKernelError("openBackend", error);
+    }
+  };
+  return device === "auto" ? openFastest(open) : open(device);
+}
+
+/** A GPU where one can be used, else the CPU; `describeBackends` tells why it was not taken. */
+function openFastest(open: (kind: string) => KernelBackend): KernelBackend {
   try {
-    const kind = device === "auto" ? "cpu" : device;
-    const { threads = availableParallelism(), matmulPrecision = "f32" } = options;
-    return new NativeBackend(addon.openBackend(kind, threads, matmulPrecision));
+    return open("cuda");
   } catch (error) {
-    throw toKernelError("openBackend", error);
+    if (error instanceof KernelError && error.code === "NO_BACKEND") return open("cpu");
+    throw error;
   }
 }
 

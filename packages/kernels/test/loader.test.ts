@@ -8,8 +8,10 @@ describe("openBackend", () => {
     delete process.env["TEMPER_KERNELS_PATH"];
   });
 
-  it("picks the cpu by itself and obeys TEMPER_DEVICE, which an option beats", () => {
-    expect(openBackend().name).toBe("cpu");
+  const gpu = describeBackends().backends.some(({ name, available }) => name === "cuda" && available);
+
+  it("picks the fastest by itself and obeys TEMPER_DEVICE, which an option beats", () => {
+    expect(openBackend().name).toBe(gpu ? "cuda" : "cpu");
     process.env["TEMPER_DEVICE"] = "reference";
     expect(openBackend().name).toBe("reference");
     expect(openBackend({ device: "cpu" }).name).toBe("cpu");
@@ -40,13 +42,14 @@ describe("openBackend", () => {
       }),
     );
     const { backends, library } = describeBackends();
-    expect(backends.map(({ available }) => available)).toEqual([false, false]);
+    expect(backends.map(({ available }) => available)).toEqual([false, false, false]);
     expect(library).toEqual([{ path: "/nowhere/kernels.node", problem: expect.any(String) }]);
   });
 
   it("describes every backend of this machine", () => {
     const { backends, library } = describeBackends();
     expect(backends.map(({ name, available }) => [name, available])).toEqual([
+      ["cuda", gpu],
       ["cpu", true],
       ["reference", true],
     ]);

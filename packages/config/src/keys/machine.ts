@@ -8,5 +8,9 @@ export const machineKeys: KeyTable<WrittenMachine> = {
     true,
     "Compute what rows of a micro-batch begin with in common once; without dropout it is exact.",
   ),
-  device: choice("auto", ["auto", "cpu", "reference"], "Backend: the fast one, or the readable naive one."),
+  device: choice(
+    "auto",
+    ["auto", "cuda", "cpu", "reference"],
+    "Backend: the fastest, an NVIDIA GPU, the CPU, or the readable naive one.",
+  ),
 };
