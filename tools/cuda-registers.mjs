@@ -9,7 +9,23 @@ import { pythonEnvironment } from "./python/setup.mjs";
 
 const ARCHITECTURES = ["80", "90", "newest"];
 /** Kernels whose speed is that of a step: registers they spill are memory they wait for. */
-const HOT = ["attention", "adamw", "adamw_8bit", "binary", "cross_entropy", "four_bit", "gated", "rms_norm", "rope"];
+const HOT = [
+  "adamw",
+  "adamw_8bit",
+  "attention",
+  "binary",
+  "cross_entropy",
+  "flash_128",
+  "flash_64",
+  "flash_dkv_128",
+  "flash_dkv_64",
+  "flash_dq_128",
+  "flash_dq_64",
+  "four_bit",
+  "gated",
+  "rms_norm",
+  "rope",
+];
 
 /** The folder of NVIDIA's wheels. */
 function toolkit() {

@@ -12,6 +12,11 @@ typedef long long i64;
 // Element types of tensors, numbered as `kind` in src/backend/mod.rs does.
 enum Kind { F32 = 0, BF16 = 1, F16 = 2, F64 = 3, I32 = 4, I8 = 5, U8 = 6 };
 
+// Shared memory that is asked for at the launch.
+#ifndef DYNAMIC_SHARED
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) char name[]
+#endif
+
 // This thread's number in a grid of one axis.
 #define ELEMENT ((u64)blockIdx.x * blockDim.x + threadIdx.x)
 

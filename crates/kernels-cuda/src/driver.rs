@@ -27,6 +27,8 @@ pub struct Device {
     /// CUDA version of the driver, 13000 for 13.0.
     pub driver: i32,
     pub total_memory: usize,
+    /// Bytes of shared memory that a block may ask for.
+    pub shared_memory: usize,
     handle: sys::CUdevice,
     context: sys::CUcontext,
     stream: sys::CUstream,
@@ -132,6 +134,7 @@ impl Device {
         if attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)? == 0 {
             return Err(none(format!("{name} has no stream-ordered allocator")));
         }
+        let shared = attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         let total_memory = total_memory(handle)?;
         let cap = cap(total_memory)?;
         let mut device = Device {
@@ -140,6 +143,7 @@ impl Device {
             capability,
             driver,
             total_memory,
+            shared_memory: shared.max(0) as usize,
             handle,
             context: std::ptr::null_mut(),
             stream: std::ptr::null_mut(),

@@ -32,6 +32,7 @@ sources! {
     ATTENTION = "attention", USUAL, false;
     CODECS = "codecs", EXACT, false;
     ELEMENTWISE = "elementwise", EXACT, false;
+    FLASH = "flash", USUAL, true;
     GATED = "gated", USUAL, false;
     LINEAR_INT8 = "linear_int8", EXACT, false;
     LOSS = "loss", USUAL, false;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 struct uint3 {
   unsigned x, y, z;
@@ -21,6 +22,7 @@ struct dim3 {
 // Blocks run one after another, so one copy serves them all.
 #define __shared__ static
 #define __constant__ static
+#define DYNAMIC_SHARED(name) char* name = emulator::dynamic_shared
 #define __restrict__ __restrict
 
 namespace emulator {

@@ -2,7 +2,6 @@
 
 use kernels::backend::{Attend, Attention};
 use kernels::check::{self, AttentionInputs};
-use kernels::dtype::DType;
 use kernels::error::{KernelError, Result};
 use kernels::maths::{AttentionShape, Segment};
 use kernels::store::Slot;
@@ -17,19 +16,25 @@ use crate::sources::ATTENTION;
 const WARPS: usize = 4;
 const MOST_HEAD_DIM: usize = 512;
 
-/// `Query`, key rows, and `Use` by key row, of cu/attention.cu.
-struct Lists {
+/// `Query`, key rows, and `Use` by key row, of cu/attention.cu; where the places of each use lie among all keys.
+pub(super) struct Lists {
     queries: Vec<[i32; 2]>,
-    keys: Vec<i32>,
-    starts: Vec<i32>,
+    pub keys: Vec<i32>,
+    pub starts: Vec<i32>,
     uses: Vec<[i32; 4]>,
+    pub places: Vec<i32>,
 }
 
 impl Lists {
-    fn new(segments: &[Segment], queries: usize, key_rows: usize) -> Lists {
-        let mut lists =
-            Lists { queries: vec![[0, 0]; queries], keys: Vec::new(), starts: Vec::new(), uses: Vec::new() };
-        let mut of_row: Vec<Vec<[i32; 4]>> = vec![Vec::new(); key_rows];
+    pub fn new(segments: &[Segment], queries: usize, key_rows: usize) -> Lists {
+        let mut lists = Lists {
+            queries: vec![[0, 0]; queries],
+            keys: Vec::new(),
+            starts: Vec::new(),
+            uses: Vec::new(),
+            places: Vec::new(),
+        };
+        let mut of_row: Vec<Vec<(i32, [i32; 4])>> = vec![Vec::new(); key_rows];
         for segment in segments {
             let first = lists.keys.len();
             lists.keys.extend(segment.ranges.iter().flat_map(|&(start, n)| start as i32..(start + n) as i32));
@@ -40,19 +45,20 @@ impl Lists {
             }
             for (place, &row) in lists.keys[first..].iter().enumerate() {
                 let places = [place, segment.query_start, length, before].map(|number| number as i32);
-                of_row[row as usize].push(places);
+                of_row[row as usize].push(((first + place) as i32, places));
             }
         }
         lists.starts.push(0);
         for uses in of_row {
-            lists.uses.extend(uses);
+            lists.places.extend(uses.iter().map(|&(place, _)| place));
+            lists.uses.extend(uses.iter().map(|&(_, place)| place));
             lists.starts.push(lists.uses.len() as i32);
         }
         lists
     }
 }
 
-/// `Lists` on the device, and the numbers of the call.
+/// `Lists` on the device.
 struct Plan {
     queries: Buffer,
     keys: Buffer,
@@ -60,17 +66,24 @@ struct Plan {
     uses: Buffer,
 }
 
-struct Inputs {
-    q: Tensored,
-    k: Tensored,
-    v: Tensored,
-    plan: Rc<Plan>,
-    shape: AttentionShape,
-    dtype: DType,
+pub(super) struct Inputs {
+    pub q: Tensored,
+    pub k: Tensored,
+    pub v: Tensored,
+    layout: Tensored,
+    pub segments: Vec<Segment>,
+    pub shape: AttentionShape,
+}
+
+impl Inputs {
+    /// What was made of the layout for `kind`, kept as long as the layout stays.
+    pub fn plan<T: 'static>(&self, kind: usize, make: impl FnOnce() -> Result<T>) -> Result<Rc<T>> {
+        self.layout.storage().plan(&[self.shape.queries, self.shape.keys, kind], make)
+    }
 }
 
 /// head_dim, query_heads, key_heads, window, scale, cap
-fn shape_arguments(shape: AttentionShape) -> [u64; 6] {
+pub(super) fn shape_arguments(shape: AttentionShape) -> [u64; 6] {
     let AttentionShape { query_heads, key_heads, head_dim, scale, window, soft_cap, .. } = shape;
     let window = arg::int(i32::try_from(window).unwrap_or(i32::MAX / 2).min(i32::MAX / 2));
     let [head_dim, query_heads, key_heads] = [head_dim, query_heads, key_heads].map(|n| arg::int(n as i32));
@@ -109,20 +122,15 @@ impl Cuda {
         let options = AttentionInputs { head_dim, scale, window, soft_cap };
         let (dtype, segments, shape) = check::attention(op, [&q, &k, &v, &layout], &numbers, options)?;
         single(op, dtype)?;
-        rows_fit(op, shape)?;
-        let make = || self.attention_plan(op, &segments, shape);
-        let plan = layout.storage().plan(&[shape.queries, shape.keys], make)?;
-        Ok(Inputs { q, k, v, plan, shape, dtype })
+        Ok(Inputs { q, k, v, layout, segments, shape })
     }
-}
 
-impl Attend for Cuda {
-    fn attention(&mut self, inputs: Attention) -> Result<[Slot; 2]> {
-        let op = "attention";
-        let Inputs { q, k, v, plan, shape, dtype } = self.attention_inputs(op, inputs)?;
-        single(op, dtype)?;
-        let (o, lse) = (self.unset(op, q.shape())?, self.unset(op, &[shape.queries, shape.query_heads])?);
-        let (q, k, v) = (self.reals(op, &q)?, self.reals(op, &k)?, self.reals(op, &v)?);
+    fn plain(&mut self, op: &'static str, inputs: &Inputs) -> Result<[Slot; 2]> {
+        let shape = inputs.shape;
+        rows_fit(op, shape)?;
+        let plan = inputs.plan(0, || self.attention_plan(op, &inputs.segments, shape))?;
+        let (o, lse) = (self.unset(op, inputs.q.shape())?, self.unset(op, &[shape.queries, shape.query_heads])?);
+        let (q, k, v) = (self.reals(op, &inputs.q)?, self.reals(op, &inputs.k)?, self.reals(op, &inputs.v)?);
         let own = [q.at(), k.at(), v.at(), plan.queries.at(), plan.keys.at(), arg::int(shape.queries as i32)];
         let numbers = shape_arguments(shape);
         let mut arguments = [own.as_slice(), &numbers, &[o.at(), lse.at()]].concat();
@@ -130,18 +138,17 @@ impl Attend for Cuda {
         self.keep_array(op, [o, lse])
     }
 
-    fn attention_backward(&mut self, g: Slot, inputs: Attention, o: Slot, lse: Slot) -> Result<[Slot; 3]> {
-        let op = "attentionBackward";
-        let Inputs { q, k, v, plan, shape, .. } = self.attention_inputs(op, inputs)?;
-        let (g, o, lse) = (self.get(op, g)?, self.get(op, o)?, self.get(op, lse)?);
-        single(op, check::attention_backward([&g, &q, &k, &v, &o, &lse], shape)?)?;
-        let (dq, dk) = (self.unset(op, q.shape())?, self.unset(op, k.shape())?);
-        let dv = self.unset(op, v.shape())?;
+    fn plain_backward(&mut self, op: &'static str, inputs: &Inputs, [g, o, lse]: [&Tensored; 3]) -> Result<[Slot; 3]> {
+        let shape = inputs.shape;
+        rows_fit(op, shape)?;
+        let plan = inputs.plan(0, || self.attention_plan(op, &inputs.segments, shape))?;
+        let Inputs { q, k, v, .. } = inputs;
+        let (dq, dk, dv) = (self.unset(op, q.shape())?, self.unset(op, k.shape())?, self.unset(op, v.shape())?);
         let tasks = shape.queries * shape.query_heads;
         let delta = self.scratch(op, 4 * tasks)?;
         let numbers = shape_arguments(shape);
-        let [g, q, k, v, o, lse] = [&g, &q, &k, &v, &o, &lse].map(|x| self.reals(op, x));
-        let (g, q, k, v, o, lse) = (g?, q?, k?, v?, o?, lse?);
+        let (g, o, lse) = (self.reals(op, g)?, self.reals(op, o)?, self.reals(op, lse)?);
+        let (q, k, v) = (self.reals(op, q)?, self.reals(op, k)?, self.reals(op, v)?);
         let own = [g.at(), q.at(), k.at(), v.at(), o.at(), lse.at(), plan.queries.at(), plan.keys.at()];
         let rest = [delta.at(), dq.at()];
         let mut arguments = [own.as_slice(), &[arg::int(shape.queries as i32)], &numbers, &rest].concat();
@@ -151,6 +158,28 @@ impl Attend for Cuda {
         let mut arguments = [own.as_slice(), &[arg::int(shape.keys as i32)], &numbers, &rest].concat();
         self.kernels.launch(op, &ATTENTION, "attention_dkv", warps(shape.keys * shape.key_heads), &mut arguments)?;
         self.keep_array(op, [dq, dk, dv])
+    }
+}
+
+impl Attend for Cuda {
+    fn attention(&mut self, inputs: Attention) -> Result<[Slot; 2]> {
+        let op = "attention";
+        let inputs = self.attention_inputs(op, inputs)?;
+        match self.flash(inputs.shape) {
+            Some(flash) => self.flash_forward(op, flash, &inputs),
+            None => self.plain(op, &inputs),
+        }
+    }
+
+    fn attention_backward(&mut self, g: Slot, inputs: Attention, o: Slot, lse: Slot) -> Result<[Slot; 3]> {
+        let op = "attentionBackward";
+        let inputs = self.attention_inputs(op, inputs)?;
+        let (g, o, lse) = (self.get(op, g)?, self.get(op, o)?, self.get(op, lse)?);
+        single(op, check::attention_backward([&g, &inputs.q, &inputs.k, &inputs.v, &o, &lse], inputs.shape)?)?;
+        match self.flash(inputs.shape) {
+            Some(flash) => self.flash_backward(op, flash, &inputs, [&g, &o, &lse]),
+            None => self.plain_backward(op, &inputs, [&g, &o, &lse]),
+        }
     }
 }
 
@@ -167,5 +196,6 @@ mod tests {
         assert_eq!(lists.queries, [[0, 1], [0, 2], [2, 3], [2, 4], [0, 0]]);
         assert_eq!(lists.starts, [0, 2, 4, 5, 6]);
         assert_eq!(lists.uses[1], [0, 2, 2, 2]);
+        assert_eq!(lists.places, [0, 2, 1, 3, 4, 5]);
     }
 }

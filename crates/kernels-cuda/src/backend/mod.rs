@@ -6,6 +6,7 @@ mod attention;
 mod codecs;
 mod decompositions;
 mod elementwise;
+mod flash;
 mod layers;
 mod linear_int8;
 mod losses;
