@@ -2,7 +2,8 @@
 // a training step fails in turn, on the emulator that counts what is alive.
 
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, symlinkSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { rmSync, symlinkSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -182,5 +183,45 @@ describe.skipIf(missing !== undefined)("a step on the emulator", () => {
       heal();
     }
     expect(await outcome()).toEqual(whole);
+  });
+
+  it("is refused memory beyond TEMPER_CUDA_MEMORY, counted to the byte", () => {
+    process.env["TEMPER_CUDA_MEMORY"] = "1000";
+    const capped = openBackend({ device: "cuda" });
+    delete process.env["TEMPER_CUDA_MEMORY"];
+    const x = capped.alloc("f32", [200]);
+    expect(() => capped.alloc("f32", [51])).toThrow(
+      expect.objectContaining({
+        code: "OUT_OF_MEMORY",
+        message: expect.stringMatching(/for f32 \[51\], 204 bytes: 200 of 1000 are free, 800 are live$/),
+      }),
+    );
+    capped.free(capped.alloc("f32", [50]));
+    capped.free(x);
+    expect([capped.liveTensors(), capped.liveBytes()]).toEqual([0, 0]);
+  });
+
+  it("compiles a kernel once, and again where the kept one is not whole", async () => {
+    const before = process.env["TEMPER_CACHE"];
+    process.env["TEMPER_CACHE"] = scratch;
+    const folder = join(scratch, "cuda-kernels");
+    const doubled = async (): Promise<number> => {
+      const fresh = openBackend({ device: "cuda" });
+      const x = fresh.alloc("f32", [1]);
+      fresh.fill(x, 3);
+      return new Float32Array((await fresh.read(fresh.scale(x, 2))).buffer)[0] as number;
+    };
+    expect(await doubled()).toBe(6);
+    const [name] = readdirSync(folder);
+    const kept = join(folder, name as string);
+    const whole = readFileSync(kept);
+    for (const spoilt of [whole.subarray(0, 20), Buffer.from("nothing"), Buffer.concat([whole, whole])]) {
+      writeFileSync(kept, spoilt);
+      expect(await doubled()).toBe(6);
+      expect(readFileSync(kept)).toEqual(whole);
+    }
+    if (before === undefined) delete process.env["TEMPER_CACHE"];
+    else process.env["TEMPER_CACHE"] = before;
+    expect(readdirSync(folder)).toEqual([name]);
   });
 });

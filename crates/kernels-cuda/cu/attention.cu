@@ -5,6 +5,11 @@
 #define WARPS 4
 #define MOST 512
 #define LANES (MOST / 32)
+// Unrolled, so that the sums of a lane stay in registers.
+#define EACH_CHANNEL              \
+  _Pragma("unroll")               \
+  for (i32 c = 0; c < LANES; c++) \
+    if (c * 32 + lane < head_dim)
 
 // A query row: where its segment's keys begin in `keys`, how many of them it sees; none where `seen` is 0.
 struct Query {
@@ -64,14 +69,14 @@ extern "C" __global__ void attention(
     most = larger;
     weights[warp][lane] = weight;
     __syncwarp();
-    for (i32 c = 0; c * 32 + lane < head_dim; c++) out[c] *= kept;
+    EACH_CHANNEL out[c] *= kept;
     for (i32 j = 0; j < count; j++) {
       u64 at = ((u64)list[j] * key_heads + key_head) * head_dim;
-      for (i32 c = 0; c * 32 + lane < head_dim; c++) out[c] += weights[warp][j] * v[at + c * 32 + lane];
+      EACH_CHANNEL out[c] += weights[warp][j] * v[at + c * 32 + lane];
     }
     __syncwarp();
   }
-  for (i32 c = 0; c * 32 + lane < head_dim; c++) o[c * 32 + lane] = query.seen > 0 ? out[c] / total : 0.0f;
+  EACH_CHANNEL o[c * 32 + lane] = query.seen > 0 ? out[c] / total : 0.0f;
   if (lane == 0) lse[task] = query.seen > 0 ? most + logf(total) : 0.0f;
 }
 
@@ -108,11 +113,11 @@ extern "C" __global__ void attention_dq(
     __syncwarp();
     for (i32 j = 0; j < count; j++) {
       u64 at = ((u64)list[j] * key_heads + key_head) * head_dim;
-      for (i32 c = 0; c * 32 + lane < head_dim; c++) out[c] += weights[warp][j] * k[at + c * 32 + lane];
+      EACH_CHANNEL out[c] += weights[warp][j] * k[at + c * 32 + lane];
     }
     __syncwarp();
   }
-  for (i32 c = 0; c * 32 + lane < head_dim; c++) dq[c * 32 + lane] = out[c];
+  EACH_CHANNEL dq[c * 32 + lane] = out[c];
 }
 
 // dvⱼ = Σ p·g,  dkⱼ = Σ ds·q over the queries of all heads that see the key; `uses` of key row j are starts[j] … starts[j + 1].
@@ -148,7 +153,7 @@ extern "C" __global__ void attention_dkv(
       __syncwarp();
       for (i32 j = 0; j < many; j++) {
         u64 at = (u64)(use.query + begin + (start + j) / group) * query_heads + key_head * group + (start + j) % group;
-        for (i32 c = 0; c * 32 + lane < head_dim; c++) {
+        EACH_CHANNEL {
           out_v[c] += weights[warp][0][j] * g[at * head_dim + c * 32 + lane];
           out_k[c] += weights[warp][1][j] * q[at * head_dim + c * 32 + lane];
         }
@@ -158,7 +163,7 @@ extern "C" __global__ void attention_dkv(
   }
   dk += task * head_dim;
   dv += task * head_dim;
-  for (i32 c = 0; c * 32 + lane < head_dim; c++) {
+  EACH_CHANNEL {
     dk[c * 32 + lane] = out_k[c];
     dv[c * 32 + lane] = out_v[c];
   }

@@ -6,6 +6,7 @@ mod backend;
 mod blas;
 mod compile;
 mod driver;
+mod found;
 mod launch;
 mod libraries;
 mod memory;

@@ -16,6 +16,9 @@ use crate::sources::LOSS;
 
 /// Bytes of the logits that exist at a time.
 const LOGITS: usize = 256 << 20;
+/// Pieces begin at multiples of so many rows: then their numbers begin where cuBLASLt takes every matrix to begin, at
+/// multiples of 256 bytes.
+const ALIGNED: usize = 128;
 
 struct Inputs {
     h: Tensored,
@@ -72,7 +75,8 @@ impl Cuda {
         let HeadShape { d, vocab, .. } = inputs.shape;
         let n = inputs.labels.len();
         let operand = self.operand(n * d * vocab);
-        let most = (LOGITS / (4 * vocab)).clamp(1, n.max(1));
+        let most = (LOGITS / (4 * vocab) / ALIGNED).max(1) * ALIGNED;
+        let most = most.min(n);
         let pieces = (0..n).step_by(most).map(|first| Piece { first, rows: most.min(n - first) }).collect();
         Ok(Head {
             op,
