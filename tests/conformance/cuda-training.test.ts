@@ -65,6 +65,8 @@ describe.runIf(cuda?.available)(`on ${cuda?.detail ?? "cuda"}`, () => {
     expect(ours.length).toBe(STEPS);
     const apart = ours.map(({ loss }, i) => Math.abs(loss - (theirs[i]?.loss ?? Number.NaN)));
     expect(Math.max(...apart)).toBeLessThanOrEqual(2e-5);
+    const norms = ours.map(({ grad_norm: norm }, i) => Math.abs(norm / (theirs[i]?.grad_norm ?? Number.NaN) - 1));
+    expect(Math.max(...norms)).toBeLessThanOrEqual(1e-3);
     expect(ours.at(-1)?.loss).toBeLessThan(ours[0]?.loss as number);
   });
 });
