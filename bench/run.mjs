@@ -15,6 +15,7 @@ import * as qlora from "./qlora/bench.mjs";
 import * as roof from "./roof/bench.mjs";
 import * as shares from "./shares/bench.mjs";
 import * as start from "./start/bench.mjs";
+import * as wasm from "./wasm/bench.mjs";
 
 const benches = {
   "lora-step": loraStep,
@@ -29,6 +30,7 @@ const benches = {
   start,
   plan,
   roof,
+  wasm,
   help,
 };
 

@@ -1,4 +1,5 @@
 // npm run setup: dependencies, native build, TypeScript build. Repeatable; quick when nothing changed.
+import { buildWasm } from "./build-wasm.mjs";
 import { globSync } from "./glob.mjs";
 import { has, hashFiles, once, pnpm, root, run } from "./lib.mjs";
 import { join } from "node:path";
@@ -26,6 +27,9 @@ try {
   say(installed ? "setup: dependencies installed" : "setup: dependencies are up to date");
   say("setup: native kernels (the first build takes some minutes)");
   run(process.execPath, ["packages/kernels/build-native.mjs"], { quiet: true });
+  say("setup: wasm kernels (the first build compiles its tools)");
+  const reason = buildWasm();
+  if (reason !== undefined) say(`setup: no wasm kernels: ${reason}`);
   say("setup: TypeScript");
   run("node_modules/.bin/tsc", ["-b"], { quiet: true });
   say(`setup: ready in ${((Date.now() - started) / 1000).toFixed(1)} s`);

@@ -44,6 +44,7 @@ function start(python, gguf, folder, threads) {
     "ours q4_1": ours(gguf, "f32"),
     "transformers float32": reference("float32"),
     "transformers bfloat16": reference("bfloat16"),
+    "llama.cpp q4_1": new Child(pythonEnvironment("llamacpp"), [`${here}/llama_cpp.py`, gguf, prompts, threads]),
   };
 }
 
@@ -110,6 +111,9 @@ function describe({ answers, peak, told, roof, threads, rounds }) {
         : speed(name, batch) / speed("transformers float32", batch),
     best: speed(name, batch) / best(batch),
   });
+  const toLlama = Object.fromEntries(
+    batches.map((batch) => [`batch${batch}`, speed("ours q4_1", batch) / speed("llama.cpp q4_1", batch)]),
+  );
   const tokens = (name) => answers[name].find(({ batch }) => batch === Math.max(...batches)).tokens;
   const equal = share(tokens("ours f32"), tokens("transformers float32"));
   const ofRoof = Object.fromEntries(
@@ -146,7 +150,7 @@ function describe({ answers, peak, told, roof, threads, rounds }) {
       threads: Number(threads),
       rounds: Number(rounds),
     },
-    versions: told["transformers float32"].versions,
+    versions: { ...told["transformers float32"].versions, ...told["llama.cpp q4_1"].versions },
     readGigabytesPerSecond: roof,
     results,
     ratios: Object.fromEntries(
@@ -154,6 +158,7 @@ function describe({ answers, peak, told, roof, threads, rounds }) {
         .filter((name) => name.startsWith("ours"))
         .map((name) => [name, Object.fromEntries(batches.map((batch) => [`batch${batch}`, ratios(name, batch)]))]),
     ),
+    ratioToLlamaCpp: toLlama,
     shareOfBandwidthBatch1: ofRoof,
     shareOfEqualTokens: equal,
     table: [
@@ -163,6 +168,12 @@ function describe({ answers, peak, told, roof, threads, rounds }) {
         `share of the ${roof.toFixed(1)} GB/s, batch 1`,
         Object.entries(ofRoof)
           .map(([name, part]) => `${name.slice(5)} ${part.toFixed(2)}`)
+          .join(", "),
+      ],
+      [
+        "ours from Q4_1, against llama.cpp's",
+        Object.values(toLlama)
+          .map((ratio) => `${ratio.toFixed(2)} ×`)
           .join(", "),
       ],
       ["equal greedy tokens in f32, batch 16", equal.toFixed(4)],

@@ -7,8 +7,8 @@ import { kinds, loraProducts, operations, projectionProducts } from "./products.
 
 /** Least share of the peak by threads, and least ratio to torch by precision: issue 5's floors. */
 const floors = { share: { 1: 0.8, 2: 0.75 }, ratio: { f32: 1, bf16: 0.85 } };
-/** Of so many repetitions the fastest counts, on both sides as in the probe. */
-const tries = 4;
+/** Of so many repetitions the fastest counts, on both sides as in the probe: more of those that are over in no time. */
+const triesOf = (product) => Math.min(40, Math.max(4, Math.round(4e9 / operations(product))));
 
 function cases(threadCounts, { bf16 }) {
   const names = Object.keys(kinds).filter((name) => bf16 || kinds[name].precision === "f32");
@@ -68,7 +68,7 @@ export async function run({ rounds = "5", threads } = {}) {
   const reads = [];
   for (let round = 0; round <= Number(rounds); round++) {
     for (const [i, product] of products.entries()) {
-      const figures = await measure({ probe, ours, torch }, product, round === 0 ? 1 : tries);
+      const figures = await measure({ probe, ours, torch }, product, round === 0 ? 1 : triesOf(product));
       if (round === 0) continue;
       found[i].push(figures);
       reads.push({ threads: product.threads, read: figures.read });
@@ -79,7 +79,7 @@ export async function run({ rounds = "5", threads } = {}) {
   const projections = described.slice(0, asked.projections.length);
   const lora = described.slice(asked.projections.length);
   return {
-    settings: { rounds: Number(rounds), tries, threads: threadCounts },
+    settings: { rounds: Number(rounds), tries: [4, 40], threads: threadCounts },
     versions,
     roofs: threadCounts.map((count) => roofOf(count, projections, reads)),
     projections,

@@ -145,8 +145,8 @@ const words = commandLines("G6", [
 const memory: BadInput[] = [
   {
     id: "K3",
-    what: "no native library",
-    env: { TEMPER_KERNELS_PATH: "/nope.node" },
+    what: "no native library where the CPU is asked for",
+    env: { TEMPER_KERNELS_PATH: "/nope.node", TEMPER_DEVICE: "cpu" },
     exit: 3,
     says: /native kernels/,
     spoil: () => {},

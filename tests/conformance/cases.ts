@@ -232,7 +232,12 @@ const decompositions: Make[] = [
     const [n, d] = [1 + draw.pick(ROWS), draw.pick(COLUMNS)];
     const x = draw.floats([n, d]);
     const rank = 1 + draw.below(Math.min(n, d, 16));
-    const run: Case["run"] = (k, t) => [-1, 2].flatMap((iterations) => k.svd(x(k, t), rank, iterations, key));
+    // A pair of vectors may come with both signs turned: their squares and their product do not tell.
+    const run: Case["run"] = (k, t) =>
+      [-1, 2].flatMap((iterations) => {
+        const [u, s, vt] = k.svd(x(k, t), rank, iterations, key);
+        return [k.binary("mul", u, u), s, k.binary("mul", vt, vt), k.matmul("nn", u, vt, 1)];
+      });
     return { name: `svd [${n},${d}] of rank ${rank}`, run };
   },
 ];

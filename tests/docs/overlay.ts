@@ -27,7 +27,7 @@ export class Overlay {
   readonly folder: string = mkdtempSync(join(tmpdir(), "welltempered-docs-"));
 
   constructor() {
-    const parts = ["src", "test", "package.json", "tsconfig.json", "node_modules", "native", "README.md"];
+    const parts = ["src", "test", "package.json", "tsconfig.json", "node_modules", "native", "wasm", "README.md"];
     for (const name of readdirSync(join(root, "packages")))
       for (const part of parts) this.#copy(`packages/${name}/${part}`);
     for (const part of ["tests", "crates", "tools", "tsconfig.base.json", "package.json"]) this.#copy(part);

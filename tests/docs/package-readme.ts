@@ -11,10 +11,12 @@ export function listedExports({ text }: Document): string[] {
   return cells.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name as string));
 }
 
-/** Names that the package's index exports, types included. */
-export function exportsOf(folder: string): string[] {
-  const index = readFileSync(join(root, folder, "src/index.ts"), "utf8");
-  return [...index.matchAll(/\b(\w+)\b(?=\s*[,}])/g)].map(([, name]) => name as string);
+/** Names that the package's index exports, types included, and the files whose every name it hands on. */
+export function exportsOf(folder: string, file = "index.ts"): string[] {
+  const index = readFileSync(join(root, folder, "src", file), "utf8");
+  const names = [...index.matchAll(/\b(\w+)\b(?=\s*[,}])/g)].map(([, name]) => name as string);
+  const whole = [...index.matchAll(/export \* from "\.\/(.+)"/g)].flatMap(([, name = ""]) => exportsOf(folder, name));
+  return [...names, ...whole];
 }
 
 /** Packages of this repository that the README says the package depends on. */

@@ -230,7 +230,14 @@ DRIVER cuModuleUnload(Handle module) {
   delete static_cast<uint64_t*>(module);
   return SUCCESS;
 }
+// In place of the kernel that CUDA_ON_CPU_BROKEN names: its outputs stay NaN.
+static void broken(dim3, dim3, size_t, void**) {}
 DRIVER cuModuleGetFunction(Handle* function, Handle module, const char* name) {
+  const char* wrong = getenv("CUDA_ON_CPU_BROKEN");
+  if (wrong && !strcmp(wrong, name)) {
+    *function = reinterpret_cast<Handle>(&broken);
+    return SUCCESS;
+  }
   *function = reinterpret_cast<Handle>(emulator::find(*static_cast<uint64_t*>(module), name));
   return *function ? SUCCESS : NOT_FOUND;
 }

@@ -15,7 +15,7 @@ export function pythonEnvironment(name = "reference") {
   if (existsSync(stamp)) return python;
   const base = ["python3.11", "python3.12", "python3.10", "python3"].find((command) => has(command));
   if (base === undefined) throw new Error("python3 was not found");
-  console.error(`python: making the ${name} environment in ${folder} (5 GB, once)`);
+  console.error(`python: making the ${name} environment in ${folder} (once; with torch 5 GB)`);
   mkdirSync(cache, { recursive: true });
   rmSync(folder, { recursive: true, force: true });
   run(base, ["-m", "venv", folder], { quiet: true });

@@ -2,6 +2,7 @@
 //! Nothing of CUDA is needed to build this; what is missing when a device is opened is one line of an error.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod agreement;
 mod backend;
 mod blas;
 mod compile;
@@ -14,4 +15,5 @@ pub mod offline;
 mod sources;
 mod staging;
 
+pub use agreement::compare;
 pub use backend::{Cuda, Options};

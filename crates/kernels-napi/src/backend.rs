@@ -2,18 +2,19 @@
 
 use std::cell::RefCell;
 
-use kernels::backend::{Attention, Backend, Codes, Control, Head, Needs};
-use kernels::dtype::DType;
+use kernels::backend::{Attention, Backend, Codes, Needs};
 use kernels::error::{KernelError, Result as Checked};
+use kernels::glue::{activation_kind, binary_kind, control, dtype, extent, head, layout, number, numbers, shape, slot};
+use kernels::glue::{slots, unary_kind};
 use kernels::host::Host;
-use kernels::maths::{Activation, Adafactor, AdamW, Binary, Layout, Lion, Sgd, Unary};
+use kernels::maths::{Adafactor, AdamW, Lion, Sgd};
 use kernels::store::Slot;
 use kernels::svd::Method;
 use kernels_cuda::{Cuda, Options};
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
-use crate::numbers::{extent, key, number, numbers, shape, slot, slots, RngKey};
+use crate::numbers::{key, RngKey};
 
 #[napi(object)]
 pub struct AdamWOptions {
@@ -64,48 +65,6 @@ pub struct SgdOptions {
     pub weight_decay: f64,
 }
 
-fn dtype(op: &'static str, name: &str) -> Checked<DType> {
-    DType::from_name(name).ok_or_else(|| KernelError::dtype(op, format!("there is no dtype {name:?}")))
-}
-
-fn layout(name: &str) -> Checked<Layout> {
-    match name {
-        "nn" => Ok(Layout::Nn),
-        "nt" => Ok(Layout::Nt),
-        "tn" => Ok(Layout::Tn),
-        _ => Err(KernelError::argument("matmul", format!("there is no layout {name:?}; use nn, nt or tn"))),
-    }
-}
-
-fn binary_kind(name: &str) -> Checked<Binary> {
-    match name {
-        "add" => Ok(Binary::Add),
-        "sub" => Ok(Binary::Sub),
-        "mul" => Ok(Binary::Mul),
-        _ => Err(KernelError::argument("binary", format!("there is no kind {name:?}; use add, sub or mul"))),
-    }
-}
-
-fn activation_kind(op: &'static str, name: &str) -> Checked<Activation> {
-    match name {
-        "relu" => Ok(Activation::Relu),
-        "silu" => Ok(Activation::Silu),
-        "tanh" => Ok(Activation::Tanh),
-        _ => Err(KernelError::argument(op, format!("there is no kind {name:?}; use relu, silu or tanh"))),
-    }
-}
-
-fn unary_kind(name: &str) -> Checked<Unary> {
-    match name {
-        "exp" => Ok(Unary::Exp),
-        "logSigmoid" => Ok(Unary::LogSigmoid),
-        "logOneMinusExp" => Ok(Unary::LogOneMinusExp),
-        "sqrt" => Ok(Unary::Sqrt),
-        "step" => Ok(Unary::Step),
-        _ => Err(KernelError::argument("unary", format!("there is no kind {name:?}"))),
-    }
-}
-
 /// At most this many threads; more is a slip of the hand.
 const MAX_THREADS: usize = 1024;
 
@@ -115,6 +74,15 @@ fn ordinal() -> Checked<i32> {
     value.to_str().and_then(|value| value.parse().ok()).ok_or_else(|| {
         KernelError::argument("openBackend", format!("TEMPER_CUDA_DEVICE must be a whole number, got {value:?}"))
     })
+}
+
+/// Compared with the CPU first, but where TEMPER_CUDA_UNCHECKED says not to.
+fn open_cuda(bf16_products: bool) -> Checked<Cuda> {
+    let mut cuda = Cuda::open(Options { ordinal: ordinal()?, bf16_products })?;
+    if std::env::var_os("TEMPER_CUDA_UNCHECKED").is_none_or(|value| value.is_empty()) {
+        kernels_cuda::compare(&mut cuda, bf16_products)?;
+    }
+    Ok(cuda)
 }
 
 fn open(kind: &str, threads: f64, precision: &str) -> Checked<Box<dyn Backend>> {
@@ -130,7 +98,7 @@ fn open(kind: &str, threads: f64, precision: &str) -> Checked<Box<dyn Backend>> 
     };
     match kind {
         "cpu" => Ok(Box::new(Host::cpu(threads, bf16_products))),
-        "cuda" => Ok(Box::new(Cuda::open(Options { ordinal: ordinal()?, bf16_products })?)),
+        "cuda" => Ok(Box::new(open_cuda(bf16_products)?)),
         "reference" => Ok(Box::new(Host::reference())),
         _ => Err(KernelError::argument(op, format!("there is no backend {kind:?}; use cpu, cuda or reference"))),
     }
@@ -663,14 +631,6 @@ fn attention_inputs(op: &'static str, inputs: [f64; 4], options: &AttentionOptio
         window: extent(op, "window", options.window)?,
         soft_cap: options.soft_cap,
     })
-}
-
-fn head(op: &'static str, h: f64, w: f64, labels: f64, soft_cap: f64) -> Checked<Head> {
-    Ok(Head { h: slot(op, h)?, w: slot(op, w)?, labels: slot(op, labels)?, soft_cap })
-}
-
-fn control(op: &'static str, step: f64, scale: f64, skip: f64) -> Checked<Control> {
-    Ok(Control { step: slot(op, step)?, scale: slot(op, scale)?, skip: slot(op, skip)? })
 }
 
 fn coded(op: &'static str, moments: &CodedMoments) -> Checked<[Vec<Slot>; 2]> {

@@ -9,6 +9,7 @@ pub mod dtype;
 pub mod dynamic_code;
 pub mod error;
 pub mod fault;
+pub mod glue;
 pub mod host;
 pub mod maths;
 pub mod pool;

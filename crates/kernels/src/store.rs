@@ -163,12 +163,12 @@ pub fn extent(op: &'static str, dtype: DType, shape: &[usize]) -> Result<usize> 
     let columns = shape.last().copied().unwrap_or(1);
     let bytes = match dtype {
         DType::Coded(codec) => {
-            let elements = elements.filter(|&elements| elements < 1 << 53);
+            let elements = elements.filter(|&elements| (elements as u64) < 1 << 53);
             elements.and_then(|elements| codec.bytes(Extent { elements, columns }))
         }
         _ => elements.zip(dtype.size()).and_then(|(count, size)| count.checked_mul(size)),
     };
-    bytes.filter(|&bytes| bytes < 1 << 53).ok_or_else(|| match dtype {
+    bytes.filter(|&bytes| (bytes as u64) < 1 << 53).ok_or_else(|| match dtype {
         DType::Coded(codec) => {
             KernelError::shape(op, format!("shape {shape:?} does not fill whole blocks of {}", codec.name()))
         }

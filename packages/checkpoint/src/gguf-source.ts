@@ -13,7 +13,7 @@ import {
   unpermuteRows,
   UserError,
 } from "@welltempered/formats";
-import { type InputFile, openInput, shownPath } from "./io.ts";
+import { type InputFile, openInput, type Scratch, shownPath } from "./io.ts";
 import { blockCodecs, plainDtypes } from "./load-tensor.ts";
 import { type WeightSource, weightSource } from "./weight-source.ts";
 
@@ -76,7 +76,7 @@ function locate(
   file: InputFile,
   tensor: GgufTensor,
   config: JsonObject,
-): { dtype: string; shape: readonly number[]; file: string; read: () => Uint8Array } {
+): { dtype: string; shape: readonly number[]; file: string; read: (scratch?: Scratch) => Uint8Array } {
   const heads = permutedHeads(tensor.name, config);
   const [rows = 0] = tensor.shape;
   const isPermuted = heads !== undefined && rows > 0;
@@ -84,11 +84,11 @@ function locate(
     throw new UserError(
       `${shownPath(file.path)}: tensor ${printable(tensor.name)} has ${rows} rows for ${heads} heads; convert the model again`,
     );
-  const read = (): Uint8Array => file.read(tensor.begin, tensor.end - tensor.begin);
+  const read = (scratch?: Scratch): Uint8Array => file.read(tensor.begin, tensor.end - tensor.begin, scratch);
   return {
     dtype: tensor.type.name,
     shape: tensor.shape,
     file: file.path,
-    read: isPermuted ? () => unpermuteRows(read(), rows, heads) : read,
+    read: isPermuted ? (scratch) => unpermuteRows(read(scratch), rows, heads) : read,
   };
 }

@@ -12,7 +12,7 @@ export { writeFileAtomic } from "./atomic-file.ts";
 export { checkWritable, removeLeftovers, writeFolderAtomic } from "./atomic-folder.ts";
 export { CheckpointError, type CheckpointErrorCode } from "./errors.ts";
 export { type GgufModel, openGguf } from "./gguf-source.ts";
-export { type InputFile, ioError, makeFolder, openInput, readWhole } from "./io.ts";
+export { type InputFile, ioError, makeFolder, openInput, readWhole, Scratch } from "./io.ts";
 export {
   blockCodecs,
   type CheckOptions,

@@ -5,9 +5,25 @@ import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type ByteSource, printable, UserError } from "@welltempered/formats";
 
+/** Longer reads get memory of their own: what lies here stays until V8 collects it, and nothing urges it to. */
+const LARGEST = 2 ** 25;
+
+/** Memory that one read after the other goes into: bytes in it last until the next. Fresh memory costs as much as reading. */
+export class Scratch {
+  #bytes = new Uint8Array();
+
+  take(path: string, length: number): Uint8Array {
+    if (length > LARGEST) return allocate(path, length);
+    if (this.#bytes.length < length) this.#bytes = allocate(path, length);
+    return this.#bytes.subarray(0, length);
+  }
+}
+
 /** An open regular file. */
 export interface InputFile extends ByteSource {
   readonly path: string;
+  /** Into memory of its own unless `scratch` is given. */
+  read(offset: number, length: number, scratch?: Scratch): Uint8Array;
   close(): void;
 }
 
@@ -59,7 +75,7 @@ export function openInput(path: string): InputFile {
   return {
     path,
     size: info.size,
-    read: (offset, length) => readRange(fd, path, offset, length, info.size),
+    read: (offset, length, scratch) => readRange({ fd, path, size: info.size }, offset, length, scratch),
     close() {
       if (open) closeSync(fd);
       open = false;
@@ -77,12 +93,18 @@ function attempt<T>(path: string, during: string, work: () => T): T {
 
 const largestRead = 1 << 30;
 
-function readRange(fd: number, path: string, offset: number, length: number, size: number): Uint8Array {
+interface Readable {
+  fd: number;
+  path: string;
+  size: number;
+}
+
+function readRange({ fd, path, size }: Readable, offset: number, length: number, scratch?: Scratch): Uint8Array {
   if (offset + length > size)
     throw new UserError(
       `${shownPath(path)}: ends at byte ${size}, before byte ${offset + length}; fetch the file again`,
     );
-  const bytes = allocate(path, length);
+  const bytes = scratch?.take(path, length) ?? allocate(path, length);
   let at = 0;
   while (at < length) {
     const count = attempt(path, "reading", () =>
@@ -98,7 +120,7 @@ function readRange(fd: number, path: string, offset: number, length: number, siz
 }
 
 // Buffer.allocUnsafeSlow: own memory, at offset 0, not zeroed.
-function allocate(path: string, length: number): Uint8Array {
+function allocate(path: string, length: number): Uint8Array<ArrayBuffer> {
   try {
     return Buffer.allocUnsafeSlow(length);
   } catch {

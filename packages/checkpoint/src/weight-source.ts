@@ -6,7 +6,7 @@ import {
   safetensorsHeaderLength,
   UserError,
 } from "@welltempered/formats";
-import { type InputFile, openInput, shownPath } from "./io.ts";
+import { type InputFile, openInput, type Scratch, shownPath } from "./io.ts";
 
 /** How a tensor lies in its file: a dtype of safetensors or a block type of GGUF, in lower case ("f32", "bf16", "q4_1"). */
 export type StoredDtype = string;
@@ -26,13 +26,13 @@ export interface WeightSource {
   has(name: string): boolean;
   /** Throws a UserError where there is no such tensor. */
   info(name: string): TensorInfo;
-  /** Little-endian bytes as stored. Throws a UserError where the file cannot be read any more. */
-  read(name: string): Uint8Array;
+  /** Little-endian bytes as stored, perhaps in `scratch`. Throws a UserError where the file cannot be read any more. */
+  read(name: string, scratch?: Scratch): Uint8Array;
   close(): void;
 }
 
 interface Located extends TensorInfo {
-  read(): Uint8Array;
+  read(scratch?: Scratch): Uint8Array;
 }
 
 /** A source over tensors that know how to read themselves. */
@@ -46,7 +46,7 @@ export function weightSource(path: string, tensors: ReadonlyMap<string, Located>
       const { dtype, shape, file } = find(name);
       return { dtype, shape, file };
     },
-    read: (name) => find(name).read(),
+    read: (name, scratch) => find(name).read(scratch),
     close,
   };
 }
@@ -58,7 +58,9 @@ export function withJoined(
   parts: ReadonlySet<string>,
 ): WeightSource {
   const rest = source.names().filter((name) => !joined.has(name) && !parts.has(name));
-  const plain = rest.map((name) => [name, { ...source.info(name), read: () => source.read(name) }] as const);
+  const plain = rest.map(
+    (name) => [name, { ...source.info(name), read: (scratch?: Scratch) => source.read(name, scratch) }] as const,
+  );
   return weightSource(source.path, new Map<string, Located>([...plain, ...joined]), () => source.close());
 }
 
@@ -112,6 +114,7 @@ function addTensors(tensors: Map<string, Located>, { file, header }: Opened, pat
       `${shownPath(path)}: ${twice.length} tensors are in another shard too: ${nameList(twice)}; fetch the model again`,
     );
   for (const [name, { dtype, shape, begin, end }] of header.tensors) {
-    tensors.set(name, { dtype: dtype.toLowerCase(), shape, file: path, read: () => file.read(begin, end - begin) });
+    const read = (scratch?: Scratch): Uint8Array => file.read(begin, end - begin, scratch);
+    tensors.set(name, { dtype: dtype.toLowerCase(), shape, file: path, read });
   }
 }

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { checkWeights, openModel, openSafetensors, readModelFolder } from "../src/index.ts";
+import { checkWeights, openModel, openSafetensors, readModelFolder, Scratch } from "../src/index.ts";
 import { f32, fileOf, folderOf, refusal } from "./scratch.ts";
 
 const config = '{"architectures":["LlamaForCausalLM"],"model_type":"llama"}';
@@ -33,6 +33,22 @@ describe("a model folder", () => {
     expect(model.weights.info("b")).toMatchObject({ dtype: "f32", shape: [1, 3] });
     expect([...new Float32Array(model.weights.read("a").slice().buffer)]).toEqual([1, 1]);
     model.weights.close();
+  });
+
+  it("reads one tensor after the other into the same memory where it is given some", () => {
+    const { weights: source } = openModel(
+      folderOf({ "config.json": config, "model.safetensors": fileOf(f32("a", [2], 3), f32("b", [1, 3], 4)) }),
+    );
+    const scratch = new Scratch();
+    const values = (bytes: Uint8Array): number[] => [...new Float32Array(Uint8Array.from(bytes).buffer)];
+    const b = source.read("b", scratch);
+    expect(values(b)).toEqual([4, 4, 4]);
+    const a = source.read("a", scratch);
+    expect(values(a)).toEqual([3, 3]);
+    expect(a.buffer).toBe(b.buffer);
+    expect(values(source.read("b"))).toEqual([4, 4, 4]);
+    expect(values(a)).toEqual([3, 3]);
+    source.close();
   });
 
   it("gives the tensors of shards", () => {

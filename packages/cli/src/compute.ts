@@ -6,6 +6,38 @@ import { withDevice } from "./device.ts";
 import type { Failure } from "./errors.ts";
 import type { FromWorker, Outcome, Task, ToWorker, WorkerInput } from "./protocol.ts";
 
+/** A compute thread without a task yet. */
+interface Thread {
+  worker: Worker;
+  /** Rejects when the thread cannot go on. */
+  ended: Promise<never>;
+}
+
+let waiting: Thread | undefined;
+
+function startThread(): Thread {
+  const worker = new Worker(new URL("./worker.js", import.meta.url));
+  const ended = new Promise<never>((_, reject) => {
+    worker.on("error", reject);
+    worker.on("exit", (code) => reject(new Error(`the compute thread ended with code ${code}`)));
+  });
+  ended.catch(() => {});
+  return { worker, ended };
+}
+
+/** Starts the thread of the next task, so that it loads its modules while the configuration is read. */
+export function prepareThread(): void {
+  waiting = startThread();
+  waiting.worker.unref();
+}
+
+function takeThread(): Thread {
+  const thread = waiting ?? startThread();
+  waiting = undefined;
+  thread.worker.ref();
+  return thread;
+}
+
 export interface ComputeOptions {
   task: Task;
   config: RunConfig;
@@ -38,7 +70,7 @@ class ComputeError extends Error {
 export function compute({ task, config, onEvent, onMessage }: ComputeOptions): Compute {
   const stop = new SharedArrayBuffer(4);
   const input: WorkerInput = { task, config: withDevice(config), stop };
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: input });
+  const { worker, ended } = takeThread();
   let quitting = false;
   const result = new Promise<Outcome>((resolve, reject) => {
     worker.on("message", (message: FromWorker) => {
@@ -47,8 +79,8 @@ export function compute({ task, config, onEvent, onMessage }: ComputeOptions): C
       else if (message.type === "failed") reject(new ComputeError(message.failure));
       else onMessage?.(message);
     });
-    worker.on("error", reject);
-    worker.on("exit", (code) => quitting || reject(new Error(`the compute thread ended with code ${code}`)));
+    ended.catch((error: unknown) => quitting || reject(error));
+    worker.postMessage(input);
   }).finally(() => worker.terminate());
   return {
     result,

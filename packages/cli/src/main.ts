@@ -6,14 +6,22 @@ import type { Context } from "./context.ts";
 type Command = (words: string[], context: Context) => Promise<number>;
 
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
-  train: async () => (await import("./commands/train.ts")).train,
+  train: computing(async () => (await import("./commands/train.ts")).train),
   plan: async () => (await import("./commands/plan.ts")).plan,
-  chat: async () => (await import("./commands/chat.ts")).chat,
-  export: async () => (await import("./commands/export.ts")).exportModel,
+  chat: computing(async () => (await import("./commands/chat.ts")).chat),
+  export: computing(async () => (await import("./commands/export.ts")).exportModel),
   demo: async () => (await import("./commands/demo.ts")).demo,
   env: async () => (await import("./commands/env.ts")).env,
   help: async () => (await import("./commands/help.ts")).help,
 };
+
+/** A command that computes in the worker: the worker loads while the command and its configuration do. */
+function computing(load: () => Promise<Command>): () => Promise<Command> {
+  return async () => {
+    (await import("./compute.ts")).prepareThread();
+    return load();
+  };
+}
 
 /** Runs a command line (without `node temper.js`) and sets the exit code of the process. Never throws. */
 export async function main(words: readonly string[]): Promise<void> {

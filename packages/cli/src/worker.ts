@@ -1,5 +1,5 @@
 // The compute thread: runs one task of the trainer and posts what happens.
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import type { RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { openChat, runExport, runTraining } from "@welltempered/trainer";
@@ -44,7 +44,9 @@ async function converse(config: RunConfig): Promise<void> {
   }
 }
 
-perform(workerData as WorkerInput).then(
-  (outcome) => post({ type: "done", outcome }),
-  (error: unknown) => post({ type: "failed", failure: failureOf(error) }),
-);
+parentPort?.once("message", (input: WorkerInput) => {
+  perform(input).then(
+    (outcome) => post({ type: "done", outcome }),
+    (error: unknown) => post({ type: "failed", failure: failureOf(error) }),
+  );
+});

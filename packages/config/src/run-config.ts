@@ -252,7 +252,7 @@ export interface MachineConfig {
   threads: number | undefined;
   /** Beginnings that rows of a micro-batch have in common are computed once, where no dropout tells them apart. */
   sharePrefixes: boolean;
-  device: "auto" | "cuda" | "cpu" | "reference";
+  device: "auto" | "cuda" | "cpu" | "wasm" | "reference";
 }
 
 export interface RunConfig

@@ -36,7 +36,7 @@ export function datasetOf(examples: readonly Example[]): TokenizedDataset {
 /** An example of one sequence. */
 export function singleExample(inputIds: Int32Array, labels: Int32Array, row: number): Example {
   const length = inputIds.length;
-  const positions = Int32Array.from({ length }, (_, i) => i);
+  const positions = new Int32Array(length).map((_, i) => i);
   return {
     inputIds,
     labels,

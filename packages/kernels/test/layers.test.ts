@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { openBackend } from "../src/index.ts";
 import type { ActivationKind, KernelBackend, Slot } from "../src/index.ts";
 import { key } from "./calls.ts";
-import { get, put } from "./support.ts";
+import { devices, get, put } from "./support.ts";
 
 interface Stored {
   shape: number[];
@@ -167,7 +167,7 @@ describe.each([
   });
 });
 
-describe.each(["cpu", "reference"] as const)("matmul on %s", (device) => {
+describe.each(devices)("matmul on %s", (device) => {
   it("multiplies in every layout, scaled, and adds into a tensor", async () => {
     const k = openBackend({ device, threads: 1 });
     const [a, at] = [put(k, [1, 2, 3, 4, 5, 6], [2, 3]), put(k, [1, 4, 2, 5, 3, 6], [3, 2])];
@@ -182,7 +182,7 @@ describe.each(["cpu", "reference"] as const)("matmul on %s", (device) => {
   });
 });
 
-describe.each(["cpu", "reference"] as const)("randomness on %s", (device) => {
+describe.each(devices)("randomness on %s", (device) => {
   const k = openBackend({ device, threads: 1 });
   const key = { seed: 1, stream: 2, step: 3, micro: 4, rank: 5 };
   const draws = 100_000;

@@ -9,9 +9,10 @@ describe("openBackend", () => {
   });
 
   const gpu = describeBackends().backends.some(({ name, available }) => name === "cuda" && available);
+  const fastest = gpu ? "cuda" : "cpu";
 
   it("picks the fastest by itself and obeys TEMPER_DEVICE, which an option beats", () => {
-    expect(openBackend().name).toBe(gpu ? "cuda" : "cpu");
+    expect(openBackend().name).toBe(fastest);
     process.env["TEMPER_DEVICE"] = "reference";
     expect(openBackend().name).toBe("reference");
     expect(openBackend({ device: "cpu" }).name).toBe("cpu");
@@ -42,8 +43,12 @@ describe("openBackend", () => {
       }),
     );
     const { backends, library } = describeBackends();
-    expect(backends.map(({ available }) => available)).toEqual([false, false, false]);
-    expect(library).toEqual([{ path: "/nowhere/kernels.node", problem: expect.any(String) }]);
+    for (const [i, name] of ["cuda", "cpu"].entries())
+      expect(backends[i]).toMatchObject({ name, available: false, choice: "not taken: not there" });
+    expect(library[0]).toEqual({ path: "/nowhere/kernels.node", problem: expect.any(String) });
+    // Where the module is there, it serves instead.
+    if (backends[2]?.available) expect(openBackend().name).toBe("wasm");
+    else expect(() => openBackend()).toThrow(expect.objectContaining({ code: "NO_BACKEND" }));
   });
 
   it("describes every backend of this machine", () => {
@@ -51,8 +56,17 @@ describe("openBackend", () => {
     expect(backends.map(({ name, available }) => [name, available])).toEqual([
       ["cuda", gpu],
       ["cpu", true],
+      ["wasm", expect.any(Boolean)],
       ["reference", true],
     ]);
-    expect(library.at(-1)).not.toHaveProperty("problem");
+    expect(backends.find(({ name }) => name === fastest)?.choice).toBe("taken: the fastest here");
+    expect(backends[3]?.choice).toBe(`not taken: ${fastest} is the fastest here`);
+    expect(library.at(-2)).not.toHaveProperty("problem");
+    process.env["TEMPER_DEVICE"] = "reference";
+    const forced = describeBackends().backends;
+    expect([forced[1]?.choice, forced[3]?.choice]).toEqual([
+      "not taken: TEMPER_DEVICE=reference",
+      "taken: TEMPER_DEVICE=reference",
+    ]);
   });
 });

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { openBackend } from "../src/index.ts";
 import type { DType, KernelBackend, Slot } from "../src/index.ts";
 import { adafactorOptions, adamwOptions, coded, lionOptions } from "./calls.ts";
-import { get, put } from "./support.ts";
+import { devices, get, put } from "./support.ts";
 
 type Steps = Record<"f32" | "f64", number[][]>;
 const fixture = new URL("../../../fixtures/optimizers/torch-steps.json", import.meta.url);
@@ -68,7 +68,7 @@ describe.each(runs)("three steps of %s", (name) => {
     expect(worst(await run(k, name, "f64"), (torch[name] as Steps).f64)).toBeLessThan(1e-15);
   });
 
-  it.each(["cpu", "reference"] as const)("equal torch's in f32 within 2 ulp on %s", async (device) => {
+  it.each(devices)("equal torch's in f32 within 2 ulp on %s", async (device) => {
     const k = openBackend({ device, threads: 1 });
     expect(worst(await run(k, name, "f32"), (torch[name] as Steps).f32)).toBeLessThanOrEqual(2 * 2 ** -25);
   });
@@ -78,7 +78,7 @@ describe.each(runs)("three steps of %s", (name) => {
 const uniform = (i: number): number => Number((2654435761n * BigInt(i)) % 2n ** 32n) / 2 ** 32 - 0.5;
 const powers = [1, 0.1, 0.01, 0.001, 0.0001];
 
-describe.each(["cpu", "reference"] as const)("bitsandbytes' steps on %s", (device) => {
+describe.each(devices)("bitsandbytes' steps on %s", (device) => {
   const k = openBackend({ device, threads: 1 });
 
   it("of Lion are ours within 2 ulp", async () => {
@@ -120,7 +120,7 @@ describe.each(["cpu", "reference"] as const)("bitsandbytes' steps on %s", (devic
   });
 });
 
-describe.each(["cpu", "reference"] as const)("steering on %s", (device) => {
+describe.each(devices)("steering on %s", (device) => {
   const k = openBackend({ device, threads: 1 });
 
   it("changes nothing and counts nothing where skip is set", async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { KernelError, openBackend } from "../src/index.ts";
 import type { KernelBackend, Slot } from "../src/index.ts";
 import { invoke, key, methods, validCalls } from "./calls.ts";
-import { get, put } from "./support.ts";
+import { devices, get, put } from "./support.ts";
 
 const detached = new Uint8Array(8);
 structuredClone(detached, { transfer: [detached.buffer] });
@@ -23,7 +23,7 @@ const strange: fc.Arbitrary<unknown> = fc.oneof(
 beforeAll(() => void (process.env["TEMPER_FAULT"] = "memory:1000000000"));
 afterAll(() => delete process.env["TEMPER_FAULT"]);
 
-describe.each(["cpu", "reference"] as const)("the %s backend", (device) => {
+describe.each(devices)("the %s backend", (device) => {
   let k: KernelBackend;
   beforeEach(() => {
     k = openBackend({ device, threads: 1 });

@@ -1,4 +1,10 @@
-import type { DType, KernelBackend, Shape, Slot } from "../src/index.ts";
+import { describeBackends } from "../src/index.ts";
+import type { Device, DType, KernelBackend, Shape, Slot } from "../src/index.ts";
+
+/** Backends of this machine. */
+export const devices = describeBackends()
+  .backends.filter(({ available }) => available)
+  .map(({ name }) => name as Device);
 
 /** Uploads numbers as f32, f64 or i32. */
 export function put(k: KernelBackend, values: readonly number[], shape: Shape, dtype: DType = "f32"): Slot {

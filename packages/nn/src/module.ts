@@ -107,8 +107,9 @@ export abstract class Module {
 
   /** The module at a path such as `model.layers.0.self_attn`. */
   moduleAt(path: string): Module | undefined {
-    for (const [name, module] of this.namedModules()) if (name === path) return module;
-    return undefined;
+    const keys = path === "" ? [] : path.split(".");
+    const found = keys.reduce<unknown>((place, key) => ownMember(place, key), this);
+    return found instanceof Module ? found : undefined;
   }
 
   /** Puts `replacement` where `path` leads. @throws {RangeError} where nothing is there */
@@ -131,5 +132,9 @@ export abstract class Module {
     for (const [, parameter] of this.namedParameters()) parameter.dispose();
   }
 }
+
+/** What a module or an array holds under a key of a path. */
+const ownMember = (place: unknown, key: string): unknown =>
+  (place instanceof Module || Array.isArray(place)) && Object.hasOwn(place, key) ? Reflect.get(place, key) : undefined;
 
 const join = (path: string, key: string): string => (path === "" ? key : `${path}.${key}`);

@@ -6,7 +6,7 @@ import { TokenizerError } from "./errors.ts";
 import { addedTokenJson, stringify } from "./files/output.ts";
 import { controlToken } from "./files/special-tokens.ts";
 import { type JsonRecord, shown } from "./files/tokenizer-json.ts";
-import { createTokenizer } from "./hf-tokenizer.ts";
+import { createFromJson } from "./hf-tokenizer.ts";
 import { type Tokenizer } from "./types.ts";
 
 const CONTROL = 3;
@@ -88,7 +88,7 @@ export function createGgufTokenizer(vocabulary: GgufTokenizer, file: string): To
   const splitting = Object.hasOwn(SPLITTINGS, pre) ? SPLITTINGS[pre] : undefined;
   if (splitting === undefined) return reject("pre", `${shown(pre)} is not known`);
   checkIds(vocabulary, reject);
-  return createTokenizer(ggufFiles(vocabulary, merges, splitting), file);
+  return createFromJson(tokenizerJson(vocabulary, merges, splitting), otherFiles(vocabulary), file);
 }
 
 function checkIds(vocabulary: GgufTokenizer, reject: (key: string, what: string) => never): void {
@@ -107,17 +107,11 @@ function checkIds(vocabulary: GgufTokenizer, reject: (key: string, what: string)
   }
 }
 
-function ggufFiles(vocabulary: GgufTokenizer, merges: readonly string[], splitting: Splitting): Record<string, string> {
-  const { tokens, tokenTypes, chatTemplate } = vocabulary;
+/** What stands beside tokenizer.json. */
+function otherFiles(vocabulary: GgufTokenizer): Record<string, string> {
+  const { chatTemplate } = vocabulary;
   const map = rolesOf(vocabulary);
-  const added = tokens.flatMap((content, id) => {
-    const type = tokenTypes?.[id];
-    return type === CONTROL || type === USER_DEFINED
-      ? [addedTokenJson({ ...controlToken(content, id), special: type === CONTROL })]
-      : [];
-  });
   const files: Record<string, string> = {
-    "tokenizer.json": stringify(tokenizerJson(tokens, merges, added, splitting, postProcessor(vocabulary))),
     "tokenizer_config.json": stringify({
       add_prefix_space: false,
       ...map,
@@ -128,6 +122,15 @@ function ggufFiles(vocabulary: GgufTokenizer, merges: readonly string[], splitti
   };
   if (chatTemplate !== undefined) files["chat_template.jinja"] = chatTemplate;
   return files;
+}
+
+function addedTokens({ tokens, tokenTypes }: GgufTokenizer): JsonRecord[] {
+  return tokens.flatMap((content, id) => {
+    const type = tokenTypes?.[id];
+    return type === CONTROL || type === USER_DEFINED
+      ? [addedTokenJson({ ...controlToken(content, id), special: type === CONTROL })]
+      : [];
+  });
 }
 
 function rolesOf({
@@ -150,23 +153,17 @@ function rolesOf({
   return map;
 }
 
-function tokenizerJson(
-  tokens: readonly string[],
-  merges: readonly string[],
-  added: readonly JsonRecord[],
-  splitting: Splitting,
-  post: JsonRecord | null,
-): JsonRecord {
+function tokenizerJson(vocabulary: GgufTokenizer, merges: readonly string[], splitting: Splitting): JsonRecord {
   const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
-  for (const [id, token] of tokens.entries()) vocab[token] = id;
+  for (const [id, token] of vocabulary.tokens.entries()) vocab[token] = id;
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: added,
+    added_tokens: addedTokens(vocabulary),
     normalizer: splitting.normalizer,
     pre_tokenizer: splitting.preTokenizer,
-    post_processor: post,
+    post_processor: postProcessor(vocabulary),
     decoder: byteLevel(true),
     model: {
       type: "BPE",

@@ -34,7 +34,7 @@ interface State {
   config: JsonRecord;
   chatTemplate: string | undefined;
   /** The files as they were read. */
-  source: TokenizerFiles;
+  source: () => TokenizerFiles;
   edited: boolean;
 }
 
@@ -44,7 +44,17 @@ export function createTokenizer(files: TokenizerFiles, origin: string = ""): Tok
   const text = files["tokenizer.json"];
   if (text === undefined)
     throw new TokenizerError("file", place("tokenizer.json"), "is missing", "add the model's tokenizer.json");
-  const engine = createEngine(checkTokenizerJson(parseRecord(text, place("tokenizer.json")), place("tokenizer.json")));
+  return tokenizerOf(parseRecord(text, place("tokenizer.json")), files, () => files, origin);
+}
+
+/** The tokenizer of a tokenizer.json that is made here: it becomes text, with `files` beside it, where somebody asks for files. */
+export function createFromJson(json: JsonRecord, files: TokenizerFiles, origin: string): Tokenizer {
+  return tokenizerOf(json, files, () => ({ "tokenizer.json": stringify(json), ...files }), origin);
+}
+
+function tokenizerOf(json: JsonRecord, files: TokenizerFiles, source: () => TokenizerFiles, origin: string): Tokenizer {
+  const place = (name: string): string => (origin === "" ? name : `${origin}/${name}`);
+  const engine = createEngine(checkTokenizerJson(json, place("tokenizer.json")));
   const read = (name: string): JsonRecord => parseRecord(files[name] ?? "{}", place(name));
   const config = read("tokenizer_config.json");
   const names = readRoles(config, read("special_tokens_map.json"));
@@ -57,7 +67,7 @@ export function createTokenizer(files: TokenizerFiles, origin: string = ""): Tok
     special,
     config,
     chatTemplate,
-    source: files,
+    source,
     edited: false,
   });
 }
@@ -133,8 +143,8 @@ class HfTokenizer implements Tokenizer {
 
   get files(): TokenizerFiles {
     const { source, edited, added, chatTemplate } = this.state;
-    if (!edited) return source;
-    return editFiles(source, {
+    if (!edited) return source();
+    return editFiles(source(), {
       addedTokens: added,
       specialTokens: this.specialTokens,
       chatTemplate,

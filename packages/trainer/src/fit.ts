@@ -124,7 +124,7 @@ function windowBatches<E, B extends Batch>(run: Run<E, B>, order: ArrayLike<numb
   const [first, end] = windowOf(run.plan, gradientAccumulationSteps, index);
   const batches: B[] = [];
   for (let batch = first; batch < end; batch++) {
-    const rows = Array.from(order).slice(batch * size, (batch + 1) * size);
+    const rows: number[] = Array.prototype.slice.call(order, batch * size, (batch + 1) * size);
     batches.push(run.objective.collate(rows.map((row) => run.examples.get(row))));
   }
   return batches;

@@ -2,7 +2,7 @@
 // in bf16 learns what one in f32 does. The reference's own bf16 run is compared by `npm run bench -- lora-step`.
 import { loadConfig } from "@welltempered/config";
 import { Engine } from "@welltempered/tensor";
-import { loadModel, openBase, runTraining } from "@welltempered/trainer";
+import { loadModel, openBase, openChat, runTraining } from "@welltempered/trainer";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,6 +56,24 @@ it("layers computed again from rounded inputs learn the same, not to the last di
   expect(again).toHaveLength(kept.length);
   expect(again).not.toEqual(kept);
   for (const [step, loss] of kept.entries()) expect(Math.abs((again[step] ?? 0) - loss)).toBeLessThan(0.01 * loss);
+});
+
+it("a chat in bf16 answers from weights that bf16 holds", async () => {
+  const answer = async (...words: string[]) => {
+    const model = `model_name_or_path=${join(fixtures, "llamafactory/model")}`;
+    const { config } = loadConfig(
+      [model, "template=chatml", "top_k=0", "top_p=1", "max_new_tokens=300", ...words],
+      "chat",
+    );
+    const chat = await openChat(config, () => {});
+    const text = await chat.send("What is a container?", () => {});
+    chat.dispose();
+    return text;
+  };
+  const wide = await answer();
+  expect(await answer("infer_dtype=bfloat16")).not.toEqual(wide);
+  expect(await answer("infer_dtype=bfloat16")).toEqual(await answer("bf16=true"));
+  expect(await answer("infer_dtype=float16")).toEqual(wide);
 });
 
 it("keys reach the model", () => {

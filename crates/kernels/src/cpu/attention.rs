@@ -63,19 +63,20 @@ pub fn seen(tile: &KeyTile, lead: usize, query: usize) -> isize {
 }
 
 kernel! {
-    /// Turns scores of a strip, of which row i keeps `seen_range(seen + i)`, into weights relative to the running maximum.
+    /// Turns scores of a strip, of which row i keeps `seen_range(seen + i·step)`, into weights relative to the running maximum.
     fn online_softmax<S>(
         s,
         shape: AttentionShape,
         scores: &mut [f32],
         width: usize,
         seen: isize,
+        step: isize,
         state: &mut [[f32; 2]],
         o: &mut Block,
     ) {
         let cap = shape.soft_cap as f32;
         for (i, (x, [maximum, total])) in scores.chunks_exact_mut(KEYS).zip(state).enumerate() {
-            let kept = seen_range(shape, seen + i as isize, width);
+            let kept = seen_range(shape, seen + i as isize * step, width);
             x[..kept.start].fill(0.0);
             x[kept.end..width].fill(0.0);
             let x = &mut x[kept];
@@ -159,6 +160,18 @@ pub fn attention(
     pool.each(tasks.into_iter().rev().collect(), |mut task| call.run(&mut task));
 }
 
+/// Rows of q that are scored together: neighbouring queries of one head, or one query in some heads.
+struct Strip {
+    /// Where the first begins in q.
+    start: usize,
+    count: usize,
+    /// Elements from one to the next.
+    stride: usize,
+    /// Keys of the tile that the first sees (below 0: none), and how many more each that follows.
+    seen: isize,
+    step: isize,
+}
+
 impl Call<'_> {
     fn run(&self, task: &mut Task) {
         let (rows, d) = (task.queries.len(), self.shape.head_dim);
@@ -175,19 +188,26 @@ impl Call<'_> {
                 if rows > FEW {
                     pack_transposed(self.isa, k, self.shape.key_heads * d, tile.rows.len(), d, keys, KEYS);
                 }
+                let packed = (rows > FEW).then_some(&*keys);
+                let seen = seen(tile, lead, task.queries.start);
+                if rows == 1 {
+                    for heads in steps(group, STRIP) {
+                        let state = &mut state[heads.clone()];
+                        let (start, count) = (self.query_at(task, 0, heads.start), heads.len());
+                        let strip = Strip { start, count, stride: d, seen, step: 0 };
+                        let mut o = Block::new(task.o.row(0), d);
+                        self.strip(&strip, tile, task.key_head, packed, scores, state, &mut o.part(heads, 0..d));
+                    }
+                    continue;
+                }
                 for head in 0..group {
-                    for strip in steps(rows, STRIP) {
-                        let state = &mut state[head * rows..][strip.clone()];
-                        self.strip(
-                            task,
-                            tile,
-                            seen(tile, lead, task.queries.start + strip.start),
-                            head,
-                            strip,
-                            keys,
-                            scores,
-                            state,
-                        );
+                    for part in steps(rows, STRIP) {
+                        let state = &mut state[head * rows..][part.clone()];
+                        let (start, count) = (self.query_at(task, part.start, head), part.len());
+                        let (stride, seen) = (self.shape.query_heads * d, seen + part.start as isize);
+                        let strip = Strip { start, count, stride, seen, step: 1 };
+                        let mut o = task.o.part(part, head * d..(head + 1) * d);
+                        self.strip(&strip, tile, task.key_head, packed, scores, state, &mut o);
                     }
                 }
             }
@@ -195,46 +215,55 @@ impl Call<'_> {
         self.finish(task, &state);
     }
 
-    /// Adds a tile of keys to a strip of queries of one head.
+    /// Adds a tile of keys, which lie packed where they meet many rows, to a strip.
     #[allow(clippy::too_many_arguments)]
     fn strip(
         &self,
-        task: &mut Task,
+        strip: &Strip,
         tile: &KeyTile,
-        seen: isize,
-        head: usize,
-        strip: Range<usize>,
-        keys: &[f32],
+        key_head: usize,
+        packed: Option<&[f32]>,
         scores: &mut [f32],
         state: &mut [[f32; 2]],
+        o: &mut Block,
     ) {
-        let (d, count) = (self.shape.head_dim, strip.len());
-        let width = (seen + count as isize - 1).clamp(0, tile.rows.len() as isize) as usize;
+        let Strip { start, count, stride, seen, step } = *strip;
+        let d = self.shape.head_dim;
+        let width = (seen + (count as isize - 1) * step).clamp(0, tile.rows.len() as isize) as usize;
         if seen_range(self.shape, seen, tile.rows.len()).start == tile.rows.len() || width == 0 {
             return;
         }
-        let row = self.shape.query_heads * d;
-        let query = task.segment.query_start + task.queries.start + strip.start;
-        let q = &self.q[query * row + (task.key_head * task.lse.columns() + head) * d..];
-        let key_at = self.key_at(tile.rows.start, task.key_head);
-        let scale = self.shape.scale as f32;
-        if task.queries.len() > FEW {
-            let q = Strided { data: q, row, column: 1 };
-            let mut place = Block::new(&mut scores[..count * KEYS], KEYS);
-            let keys = Tall { data: keys, stride: KEYS };
-            product(self.isa, scale, d, q, keys, &mut place.part(0..count, 0..width), Beta::Overwrite);
+        let (key_at, key_stride) = (self.key_at(tile.rows.start, key_head), self.shape.key_heads * d);
+        let (scale, q) = (self.shape.scale as f32, &self.q[start..]);
+        let scores = &mut scores[..count * KEYS];
+        if let Some(data) = packed {
+            let q = Strided { data: q, row: stride, column: 1, walked: false };
+            let keys = Tall { data, stride: KEYS };
+            product(
+                self.isa,
+                scale,
+                d,
+                q,
+                keys,
+                &mut Block::new(scores, KEYS).part(0..count, 0..width),
+                Beta::Overwrite,
+            );
         } else {
             scores.fill(0.0);
-            let mut place = Block::new(&mut scores[..count * KEYS], KEYS);
-            let q = Rows { data: q, length: d, stride: row };
-            let k = Rows { data: &self.k[key_at..], length: d, stride: self.shape.key_heads * d };
-            f32::dots(self.isa, scale, q, k, &mut place.part(0..count, 0..width));
+            let q = Rows { data: q, length: d, stride };
+            let k = Rows { data: &self.k[key_at..], length: d, stride: key_stride };
+            f32::dots(self.isa, scale, q, k, &mut Block::new(scores, KEYS).part(0..count, 0..width));
         }
-        let mut o = task.o.part(strip, head * d..(head + 1) * d);
-        online_softmax(self.isa, self.shape, &mut scores[..count * KEYS], width, seen, state, &mut o);
-        let weights = Strided { data: scores, row: KEYS, column: 1 };
-        let v = &self.v[key_at..];
-        product(self.isa, 1.0, width, weights, Tall { data: v, stride: self.shape.key_heads * d }, &mut o, Beta::Add);
+        online_softmax(self.isa, self.shape, scores, width, seen, step, state, o);
+        let weights = Strided { data: scores, row: KEYS, column: 1, walked: false };
+        product(self.isa, 1.0, width, weights, Tall { data: &self.v[key_at..], stride: key_stride }, o, Beta::Add);
+    }
+
+    /// Where a query of a task begins in q, in one of the heads of its key head.
+    fn query_at(&self, task: &Task, query: usize, head: usize) -> usize {
+        let group = self.shape.query_heads / self.shape.key_heads;
+        let row = task.segment.query_start + task.queries.start + query;
+        (row * self.shape.query_heads + task.key_head * group + head) * self.shape.head_dim
     }
 
     fn key_at(&self, row: usize, key_head: usize) -> usize {

@@ -219,7 +219,7 @@ impl Pair<'_> {
             let at = self.at + strip.start * shape.query_heads;
             let (p, ds) = (&mut p[strip.start * KEYS..strip.end * KEYS], &mut ds[strip.start * KEYS..strip.end * KEYS]);
             let score = |alpha: f32, left: &[f32], right: &[f32], to: &mut [f32]| {
-                let left = Strided { data: &left[at * d..], row, column: 1 };
+                let left = Strided { data: &left[at * d..], row, column: 1, walked: false };
                 let right = Tall { data: right, stride: KEYS };
                 let mut to = Block::new(to, KEYS);
                 product(*isa, alpha, d, left, right, &mut to.part(0..strip.len(), 0..width), Beta::Overwrite);
@@ -240,7 +240,7 @@ impl Pair<'_> {
         let shape = self.call.shape;
         let right = Tall { data: k, stride: shape.key_heads * shape.head_dim };
         for strip in steps(self.count, STRIP) {
-            let left = Strided { data: &ds[strip.start * KEYS..], row: KEYS, column: 1 };
+            let left = Strided { data: &ds[strip.start * KEYS..], row: KEYS, column: 1, walked: false };
             let width = self.visible(strip.end);
             product(self.call.isa, 1.0, width, left, right, &mut dq.part(strip, 0..shape.head_dim), Beta::Add);
         }
@@ -252,7 +252,7 @@ impl Pair<'_> {
         for strip in steps(self.width, STRIP) {
             // Query i sees the strip's first key if seen + i > strip.start.
             let skip = (strip.start as isize + 1 - self.seen).clamp(0, self.count as isize) as usize;
-            let left = Strided { data: &weights[skip * KEYS + strip.start..], row: 1, column: KEYS };
+            let left = Strided { data: &weights[skip * KEYS + strip.start..], row: 1, column: KEYS, walked: false };
             let right = Tall { data: &right[self.at * d + skip * self.row()..], stride: self.row() };
             product(self.call.isa, 1.0, self.count - skip, left, right, &mut to.part(strip, 0..d), Beta::Add);
         }

@@ -108,18 +108,23 @@ fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a
     });
 }
 
-/// How many parts rows and columns are cut into: a few for each thread, with the least reading of a and packing of b,
-/// where packing an element costs as much as reading `packing` of them.
+/// How many parts rows and columns are cut into: a few for each thread, with the least idling, reading of a and packing
+/// of b, where reading an element costs as much as four multiplications, packing one `packing` times as much.
 fn grid(width: usize, threads: usize, [m, n, k]: [usize; 3], packing: usize) -> (usize, usize) {
     if threads == 1 || m * n * k < SMALL {
         return (1, 1);
     }
     let wanted = 4 * threads;
-    let most_columns = n.div_ceil(width);
-    let candidates = (1..=wanted.min(m.div_ceil(STRIP))).map(|rows| (rows, wanted.div_ceil(rows).min(most_columns)));
+    let (strips, panels) = (m.div_ceil(STRIP), n.div_ceil(width));
+    let candidates = (1..=wanted.min(strips)).flat_map(|rows| {
+        let columns = wanted.div_ceil(rows);
+        (columns..=2 * columns).map(move |columns| (rows, columns.min(panels)))
+    });
     let cost = |&(rows, columns): &(usize, usize)| {
         let missing = wanted.saturating_sub(rows * columns);
-        (missing, columns * m + packing * rows * n)
+        let largest = strips.div_ceil(rows) * panels.div_ceil(columns);
+        let idle = (rows * columns).div_ceil(threads) * threads * largest - strips * panels;
+        (missing, idle * STRIP * width / 4 + columns * m + packing * rows * n)
     };
     candidates.min_by_key(cost).unwrap_or((1, 1))
 }

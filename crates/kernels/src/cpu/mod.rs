@@ -120,7 +120,7 @@ impl Maths<f32> for Cpu {
     }
 
     fn take_rows(&self, table: Floats<f32>, d: usize, ids: &[i32], y: &mut [f32]) {
-        rows::take_rows(&self.pool, table, d, ids, y);
+        rows::take_rows(self.isa, &self.pool, table, d, ids, y);
     }
 
     fn scatter_add_rows(&self, g: &[f32], d: usize, ids: &[i32], y: &mut [f32]) {

@@ -191,7 +191,7 @@ impl Packing for InBf16 {
 
 fn view(data: &[f32], stride: usize, transposed: bool) -> Strided<'_> {
     match transposed {
-        true => Strided { data, row: 1, column: stride },
-        false => Strided { data, row: stride, column: 1 },
+        true => Strided { data, row: 1, column: stride, walked: false },
+        false => Strided { data, row: stride, column: 1, walked: false },
     }
 }

@@ -32,7 +32,22 @@ pub trait Right: Copy + Send + Sync {
     /// What packing an element costs, where reading one that is packed costs 1.
     const PACKING: usize;
     /// Elements from `start` on.
-    fn expand(self, start: usize, y: &mut [f32]);
+    fn expand(self, isa: Isa, start: usize, y: &mut [f32]);
+    /// f of whole rows of `k` numbers.
+    fn with_rows(self, isa: Isa, k: usize, rows: Range<usize>, f: impl FnOnce(&[f32])) {
+        with_scratch(rows.len() * k, |x| {
+            self.expand(isa, rows.start * k, x);
+            f(x);
+        });
+    }
+    /// As `with_rows`, each row in ⌈k/2⌉ slots of two in bf16.
+    fn with_pairs(self, pairs: Pairs, k: usize, rows: Range<usize>, f: impl FnOnce(&[f32])) {
+        let x = Patch { start: rows.start * k, stride: k, rows: rows.len(), k };
+        if let Some(lying) = self.as_pairs(x) {
+            return f(lying);
+        }
+        self.rounded(pairs, x, f);
+    }
     /// y = `count` elements from `start` on.
     fn spread(self, isa: Isa, start: usize, count: usize, y: Spread);
     /// y `[k, rows]` (rows `y_stride` apart) = xᵀ.
@@ -49,11 +64,16 @@ pub trait Right: Copy + Send + Sync {
         if let Some(lying) = self.as_pairs(x) {
             return pack_transposed(pairs.isa(), lying, x.stride / 2, x.rows, slots, y, y_stride);
         }
+        self.rounded(pairs, x, |rounded| pack_transposed(pairs.isa(), rounded, slots, x.rows, slots, y, y_stride));
+    }
+    /// f of the slots of a patch, one row after another.
+    fn rounded(self, pairs: Pairs, x: Patch, f: impl FnOnce(&[f32])) {
+        let slots = x.k.div_ceil(2);
         with_scratch(x.rows * slots, |rounded| {
             for (i, row) in rounded.chunks_mut(slots).enumerate() {
                 self.round(pairs, x.start + i * x.stride, x.k, row);
             }
-            pack_transposed(pairs.isa(), rounded, slots, x.rows, slots, y, y_stride);
+            f(rounded);
         });
     }
     /// y = `count` elements from `first` on in the lower halves of slots, those from `second` on in the upper ones.
@@ -65,8 +85,18 @@ pub trait Right: Copy + Send + Sync {
 impl<E: Element> Right for &[E] {
     const PACKING: usize = 2;
 
-    fn expand(self, start: usize, y: &mut [f32]) {
-        y.iter_mut().zip(&self[start..]).for_each(|(y, x)| *y = x.to_f32());
+    fn expand(self, isa: Isa, start: usize, y: &mut [f32]) {
+        E::widen(isa, &self[start..][..y.len()], y);
+    }
+
+    fn with_rows(self, isa: Isa, k: usize, rows: Range<usize>, f: impl FnOnce(&[f32])) {
+        if let Some(x) = E::as_f32(&self[rows.start * k..rows.end * k]) {
+            return f(x);
+        }
+        with_scratch(rows.len() * k, |x| {
+            self.expand(isa, rows.start * k, x);
+            f(x);
+        });
     }
 
     fn spread(self, isa: Isa, start: usize, count: usize, mut y: Spread) {
@@ -109,8 +139,8 @@ const ROWS: usize = 8;
 impl Right for Coded<'_> {
     const PACKING: usize = 8;
 
-    fn expand(self, start: usize, y: &mut [f32]) {
-        Coded::expand(&self, start, y);
+    fn expand(self, isa: Isa, start: usize, y: &mut [f32]) {
+        expand(isa, self, start, y);
     }
 
     fn spread(self, isa: Isa, start: usize, count: usize, y: Spread) {

@@ -26,8 +26,10 @@ pub fn matmul(isa: Isa, pool: &Pool, layout: Layout, a: &[f32], b: &[f32], width
     pool.each(tasks, |((rows, columns), mut c)| {
         for first in columns.clone().step_by(size) {
             let (depth, a) = match layout {
-                Layout::Tn => (a.len() / width, Strided { data: &a[first + rows.start..], row: 1, column: width }),
-                _ => (size, Strided { data: &a[rows.start * width + first..], row: width, column: 1 }),
+                Layout::Tn => {
+                    (a.len() / width, Strided { data: &a[first + rows.start..], row: 1, column: width, walked: false })
+                }
+                _ => (size, Strided { data: &a[rows.start * width + first..], row: width, column: 1, walked: false }),
             };
             let place = first - columns.start..first - columns.start + size;
             let b = Tall { data: &b[first..], stride: width };

@@ -6,21 +6,21 @@ use super::right::Right;
 use super::simd::Isa;
 use crate::maths::Floats;
 
-pub fn take_rows(pool: &Pool, table: Floats<f32>, d: usize, ids: &[i32], y: &mut [f32]) {
+pub fn take_rows(isa: Isa, pool: &Pool, table: Floats<f32>, d: usize, ids: &[i32], y: &mut [f32]) {
     match table {
-        Floats::Real(table) | Floats::F32(table) => take(pool, table, d, ids, y),
-        Floats::Bf16(table) => take(pool, table, d, ids, y),
-        Floats::F16(table) => take(pool, table, d, ids, y),
-        Floats::Coded(table) => take(pool, table, d, ids, y),
+        Floats::Real(table) | Floats::F32(table) => take(isa, pool, table, d, ids, y),
+        Floats::Bf16(table) => take(isa, pool, table, d, ids, y),
+        Floats::F16(table) => take(isa, pool, table, d, ids, y),
+        Floats::Coded(table) => take(isa, pool, table, d, ids, y),
     }
 }
 
-fn take<W: Right>(pool: &Pool, table: W, d: usize, ids: &[i32], y: &mut [f32]) {
+fn take<W: Right>(isa: Isa, pool: &Pool, table: W, d: usize, ids: &[i32], y: &mut [f32]) {
     let rows = CHUNK.div_ceil(d);
     let tasks = ids.chunks(rows).zip(y.chunks_mut(rows * d)).collect();
     pool.each(tasks, |(ids, y): (&[i32], &mut [f32])| {
         for (&id, y) in ids.iter().zip(y.chunks_mut(d)) {
-            table.expand(id as usize * d, y);
+            table.expand(isa, id as usize * d, y);
         }
     });
 }

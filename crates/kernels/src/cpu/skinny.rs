@@ -8,9 +8,13 @@ use crate::maths::{Floats, Layout};
 use std::ops::Range;
 
 /// Rows of a up to which reading b once, row by row, beats packing it.
-const FEW_ROWS: usize = 8;
+const FEW_ROWS: usize = 4;
 /// Rows of a up to which b, where its rows already lie as the tile wants them, is not copied into panels.
 const SOME_ROWS: usize = 24;
+/// Rows of a up to which the few of them are packed, and b is read once, as it lies: a batch of sequences that decode.
+const BATCH_ROWS: usize = 32;
+/// Rows of b that meet the packed rows of a at a time: what they are expanded to stays in a first-level cache.
+const STRIP: usize = 12;
 
 /// Does the product if its shape is one of these.
 pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) -> bool {
@@ -18,6 +22,7 @@ pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b
     let narrow = 2 * n <= isa.lanes();
     match (layout, problem.b) {
         (Layout::Nt, _) if m <= FEW_ROWS || narrow => dots(isa, pool, problem, a, b, c),
+        (Layout::Nt, _) if m <= BATCH_ROWS => turned(isa, pool, problem, a, b, c),
         (Layout::Nn, _) if narrow => with_scratch(n * k, |transposed| {
             b.pack_transposed(isa, Patch { start: 0, stride: n, rows: k, k: n }, transposed, k);
             dots(isa, pool, problem, a, &*transposed, c);
@@ -62,12 +67,56 @@ fn dots<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: 
     });
 }
 
+/// a · bᵀ as (b · aᵀ)ᵀ: rows of b are the rows of the register tile, a in panels its columns.
+fn turned<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
+    let Problem { m, n, k, alpha, pairs, .. } = *problem;
+    let slots = if pairs.is_some() { k.div_ceil(2) } else { k };
+    with_scratch(m * slots, |panel| {
+        let all = Patch { start: 0, stride: k, rows: m, k };
+        match pairs {
+            Some(pairs) => a.pack_pairs_transposed(pairs, all, panel, m),
+            None => a.pack_transposed(isa, all, panel, m),
+        }
+        let panel = Tall { data: panel, stride: m };
+        let columns = cut(n, parts(pool, problem), STRIP);
+        pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {
+            let mut products = [0.0; STRIP * BATCH_ROWS];
+            for (start, rows) in (0..).step_by(STRIP).zip(strips(columns)) {
+                let products = &mut products[..rows.len() * m];
+                let mut place = Block::new(products, m);
+                match pairs {
+                    Some(pairs) => b.with_pairs(pairs, k, rows.clone(), |b| {
+                        pairs.product(alpha, slots, walked(b, slots), panel, &mut place, Beta::Overwrite);
+                    }),
+                    None => b.with_rows(isa, k, rows.clone(), |b| {
+                        product(isa, alpha, slots, walked(b, slots), panel, &mut place, Beta::Overwrite);
+                    }),
+                }
+                for i in 0..m {
+                    let c = &mut c.row(i)[start..start + rows.len()];
+                    c.iter_mut().zip(products[i..].iter().step_by(m)).for_each(|(c, x)| *c += x);
+                }
+            }
+        });
+    });
+}
+
+/// Rows of b as they lie: the next strip follows at once.
+fn walked(b: &[f32], slots: usize) -> Strided<'_> {
+    Strided { data: b, row: slots, column: 1, walked: true }
+}
+
+fn strips(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(STRIP).map(move |start| start..end.min(start + STRIP))
+}
+
 /// op(a) · b with b `[k, n]` read in place.
 fn direct(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[f32], c: &mut [f32]) {
     let Problem { m, n, k, alpha, .. } = *problem;
     let a = match problem.layout {
-        Layout::Tn => Strided { data: a, row: 1, column: m },
-        _ => Strided { data: a, row: k, column: 1 },
+        Layout::Tn => Strided { data: a, row: 1, column: m, walked: false },
+        _ => Strided { data: a, row: k, column: 1, walked: false },
     };
     let columns = cut(n, parts(pool, problem), 2 * isa.lanes());
     pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {

@@ -379,7 +379,7 @@ fn attention<R: Real>(
 #[test]
 fn attention_and_its_gradients_are_right_for_every_layout_of_segments() {
     for (n, segments) in layouts() {
-        for heads in [[3, 1, 16], [2, 2, 5]] {
+        for heads in [[3, 1, 16], [2, 2, 5], [13, 1, 4]] {
             conforms!(attention(n, segments, heads, 0, 0.0));
         }
     }

@@ -41,7 +41,7 @@ impl Host {
     pub fn cpu(threads: usize, bf16_products: bool) -> Host {
         let cpu = if bf16_products { Cpu::new(threads).in_bf16() } else { Cpu::new(threads) };
         Host {
-            name: "cpu",
+            name: if cfg!(target_arch = "wasm32") { "wasm" } else { "cpu" },
             description: cpu.description(),
             single: Rc::new(cpu),
             double: None,

@@ -5,10 +5,11 @@ import { version } from "../main.ts";
 
 /** What each environment variable does. */
 const variables: readonly (readonly [name: string, meaning: string])[] = [
-  ["TEMPER_DEVICE", "force a backend: cuda, cpu or reference"],
+  ["TEMPER_DEVICE", "force a backend: cuda, cpu, wasm or reference"],
   ["TEMPER_CUDA_DEVICE", "which GPU, from 0"],
   ["TEMPER_CUDA_MEMORY", "bytes of the GPU that may be used"],
   ["TEMPER_CUDA_LIBRARIES", "folders of NVRTC and cuBLASLt"],
+  ["TEMPER_CUDA_UNCHECKED", "1 uses a GPU without comparing it with the CPU first"],
   ["TEMPER_KERNELS_PATH", "explicit native library"],
   ["TEMPER_MEMORY_LIMIT", "memory a run may plan with, in bytes, instead of what is free"],
   ["CI", "no line in place"],
@@ -50,9 +51,10 @@ function gather(): Report {
 function text({ backends, library, variables: values, ...machine }: Report): string {
   const lines = Object.entries(machine).map(([name, value]) => `${name.padEnd(10)} ${value}`);
   const candidates = backends.map(
-    ({ name, available, detail }) => `  ${name.padEnd(10)} ${available ? "yes" : "no "}  ${detail}`,
+    ({ name, available, detail, choice }) =>
+      `  ${name.padEnd(10)} ${available ? "yes" : "no "}  ${detail}  (${choice})`,
   );
   const settings = variables.map(([name, meaning]) => `  ${name}=${values[name] ?? ""}  (${meaning})`);
   const places = library.map(({ path, problem }) => `  ${path}  ${problem ?? "loaded"}`);
-  return [...lines, "backends", ...candidates, "native library", ...places, "environment", ...settings, ""].join("\n");
+  return [...lines, "backends", ...candidates, "libraries", ...places, "environment", ...settings, ""].join("\n");
 }

@@ -10,7 +10,7 @@ export const machineKeys: KeyTable<WrittenMachine> = {
   ),
   device: choice(
     "auto",
-    ["auto", "cuda", "cpu", "reference"],
-    "Backend: the fastest, an NVIDIA GPU, the CPU, or the readable naive one.",
+    ["auto", "cuda", "cpu", "wasm", "reference"],
+    "Backend: the fastest, an NVIDIA GPU, the CPU, WebAssembly, or the readable naive one.",
   ),
 };

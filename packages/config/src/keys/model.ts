@@ -40,7 +40,7 @@ export const modelKeys: KeyTable<WrittenModel> = {
   infer_dtype: choice(
     "auto",
     ["auto", "float16", "bfloat16", "float32"],
-    "Type of exported weights; auto keeps the model's own.",
+    "Type of exported weights; auto keeps the model's own. bfloat16: chat holds and multiplies weights in bf16.",
   ),
   export_dir: optional(text("Folder that `temper export` writes the merged model to.")),
   export_quantized: flag(false, "Export in bitsandbytes' codes: those of quantization_bit, or the model's own."),

@@ -84,8 +84,9 @@ export function encodeSupervised(row: AlignedRow, encoder: Encoder, options: Sup
   const pairs = template.encodeMultiturn(tokenizer, [...row.prompt, ...row.response], row.system, row.tools);
   const turns = cutTurns(options.maskHistory ? [...pairs].reverse() : pairs, encoder, options);
   if (options.maskHistory) turns.reverse();
-  const inputIds = turns.flatMap((turn) => turn.inputIds);
-  const labels = turns.flatMap((turn) => turn.labels);
+  // concat copies whole arrays, flatMap goes element by element.
+  const inputIds = ([] as number[]).concat(...turns.map((turn) => turn.inputIds));
+  const labels = ([] as number[]).concat(...turns.map((turn) => turn.labels));
   const truncated =
     inputIds.length < pairs.reduce((sum, [prompt, response]) => sum + prompt.length + response.length, 0);
   if (!template.efficientEos) return { inputIds, labels, truncated };

@@ -81,9 +81,10 @@ function encodeMessages(context: Context, messages: readonly Message[], system: 
   const systemParts = systemText(context, system, tools);
   return messages.map((message, index) => {
     const opening = index === 0 ? systemParts : [];
-    return openingElements(context, opening, index === 0)
-      .concat(turnElements(context.spec, message, context.spec.systemInUser ? fused(context.spec, opening) : []))
-      .flatMap((element) => encodeElement(context, element));
+    const elements = openingElements(context, opening, index === 0).concat(
+      turnElements(context.spec, message, context.spec.systemInUser ? fused(context.spec, opening) : []),
+    );
+    return ([] as number[]).concat(...elements.map((element) => encodeElement(context, element)));
   });
 }
 

@@ -14,8 +14,18 @@ for (let byte = 0, next = 0x100; byte < 0x100; byte += 1) {
   byteOf.set(character, byte);
 }
 
-/** The bytes of a text, each as its character. */
+/** The bytes of a text, each as its character. ASCII is its own bytes; calling the encoder for a word takes longer than the word. */
 export function byteLevelEncode(text: string): string {
+  let encoded = "";
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit > 0x7f) return encoded + encodeBytes(text.slice(at));
+    encoded += characterOf[unit];
+  }
+  return encoded;
+}
+
+function encodeBytes(text: string): string {
   let encoded = "";
   for (const byte of encoder.encode(text)) encoded += characterOf[byte];
   return encoded;

@@ -4,7 +4,7 @@ import type { RunConfig } from "@welltempered/config";
 import type { Message } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { generate } from "@welltempered/generate";
-import { openEngine } from "./engine.ts";
+import { answersInBf16, openEngine } from "./engine.ts";
 import { loadModel, openBase } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { generateOptions } from "./predict.ts";
@@ -21,11 +21,13 @@ export interface ChatSession {
 /** Loads the model of a configuration for a conversation. @throws {UserError} */
 export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSession> {
   const base = openBase(config);
-  const engine = openEngine(config);
+  const narrows = answersInBf16(config);
+  const engine = openEngine(config, narrows);
   const text = await loadText(base, config, emit);
   const { model } = loadModel(resizeVocab(base, text, config, emit), {
     engine,
     config: { ...config, doTrain: false },
+    narrows,
     emit,
   });
   base.weights.close();

@@ -6,6 +6,7 @@ import {
   openModel,
   readAdapterFolder,
   readConfig,
+  Scratch,
   type OpenModel,
   type WeightSource,
 } from "@welltempered/checkpoint";
@@ -56,6 +57,8 @@ export interface LoadOptions {
   emit: Emit;
   /** Ids of a text as the model's tokenizer makes them, for adapters that may start from one. */
   tokenize?: (text: string) => readonly number[];
+  /** Whether matrices may lose what bf16 does not hold; a frozen base of `bf16: true` may unless given. */
+  narrows?: boolean;
 }
 
 /** Opens the model that the configuration names. Close `weights` when done. */
@@ -102,7 +105,7 @@ export function parameterCounts(model: CausalLM): { trainableParameters: number;
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */
 export function loadModel(base: Base, options: LoadOptions): LoadedModel {
-  const { engine, config, tokenize, emit } = options;
+  const { engine, config, tokenize, emit, narrows = holdsInBf16(config) } = options;
   const { architecture, vocabulary, weights } = base;
   const codec = codecOf(config);
   checkQuantizable(config, weights);
@@ -118,11 +121,12 @@ export function loadModel(base: Base, options: LoadOptions): LoadedModel {
   const trained = trainedWeights(config, [...expected.keys()]);
   checkMemory(options.needed ?? weighed(base, options), availableMemory(), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
+  const scratch = new Scratch();
   const source = config.trainFromScratch
     ? initialWeights(engine, range, architecture.freshNorm)
     : (name: string, shape: Shape): Tensor => {
-        const weight = engine.adopt(loadWeight(engine.backend, weights, name, shape, codec));
-        return holdsInBf16(config) && shape.length === 2 ? narrow(weight) : weight;
+        const weight = engine.adopt(loadWeight(engine.backend, weights, name, shape, codec, scratch));
+        return narrows && shape.length === 2 ? narrow(weight) : weight;
       };
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
   model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;

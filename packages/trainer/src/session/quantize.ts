@@ -1,6 +1,6 @@
 // Which weights of a base are quantised on load, and into what: as transformers does.
 
-import { blockCodecs, isBitsandbytes, loadTensor, type WeightSource } from "@welltempered/checkpoint";
+import { blockCodecs, isBitsandbytes, loadTensor, type Scratch, type WeightSource } from "@welltempered/checkpoint";
 import type { QuantizationMethod, RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
@@ -55,8 +55,9 @@ export function loadWeight(
   name: string,
   shape: Shape,
   codec: Codec | undefined,
+  scratch?: Scratch,
 ): Slot {
-  const slot = loadTensor(backend, source, name);
+  const slot = loadTensor(backend, source, name, scratch);
   if (codec === undefined || !isQuantized(name, shape)) return slot;
   try {
     return backend.cast(slot, codec);

@@ -1,6 +1,7 @@
 //! c += alpha · a · bᵀ by dot products along the rows of both: for few rows of a, or few of b, where packing costs
 //! more than it saves. Rows of b are read once, at the speed of memory.
 
+use super::prefetch::prefetch_at;
 use super::{Block, Element, Simd};
 
 /// Rows of `length` numbers, `stride` apart.
@@ -36,7 +37,7 @@ super::kernel! {
 fn all<S: Simd, E: Element>(s: S, alpha: f32, a: Rows<f32>, b: Rows<E>, c: &mut Block) {
     assert_eq!(a.length, b.length);
     let (m, n) = (c.rows(), c.columns());
-    let step = if m == 1 { 8 } else { 4 };
+    let step = if m < 4 { 8 } else { 4 };
     if m > n {
         for i in (0..m).step_by(4) {
             for j in (0..n).step_by(step) {
@@ -52,7 +53,7 @@ fn all<S: Simd, E: Element>(s: S, alpha: f32, a: Rows<f32>, b: Rows<E>, c: &mut 
     }
 }
 
-/// Up to 4 × 4 (1 × 8 for a single row) products at a place of c.
+/// Up to 4 × 4 products at a place of c, 1 × 8 where there are fewer rows.
 #[inline(always)]
 fn group<S: Simd, E: Element>(
     s: S,
@@ -63,14 +64,17 @@ fn group<S: Simd, E: Element>(
     [i, j]: [usize; 2],
     left: [usize; 2],
 ) {
-    if c.rows() == 1 && left[1] >= 8 {
-        return cell::<S, E, 1, 8>(s, alpha, a, b, c, [i, j]);
+    if c.rows() < 4 && left[1] >= 8 {
+        for i in i..i + left[0] {
+            cell::<S, E, 1, 8>(s, alpha, a, b, c, [i, j]);
+        }
+        return;
     }
     if left[0] >= 4 && left[1] >= 4 {
         return cell::<S, E, 4, 4>(s, alpha, a, b, c, [i, j]);
     }
     for i in i..i + left[0].min(4) {
-        for j in j..j + left[1].min(if c.rows() == 1 { 8 } else { 4 }) {
+        for j in j..j + left[1].min(if c.rows() < 4 { 8 } else { 4 }) {
             cell::<S, E, 1, 1>(s, alpha, a, b, c, [i, j]);
         }
     }
@@ -88,6 +92,7 @@ fn cell<S: Simd, E: Element, const A: usize, const B: usize>(
 ) {
     let k = a.length;
     let full = k / S::LANES * S::LANES;
+    let (next, ahead) = (B * b.stride, A == 1 && j + B < c.columns());
     let a: [&[f32]; A] = std::array::from_fn(|x| a.row(i + x));
     let b: [&[E]; B] = std::array::from_fn(|x| b.row(j + x));
     let mut sums = [[s.zero(); B]; A];
@@ -98,6 +103,9 @@ fn cell<S: Simd, E: Element, const A: usize, const B: usize>(
             *left = unsafe { s.load_at(a.as_ptr().add(p)) };
         }
         for y in 0..B {
+            if ahead {
+                prefetch_at(b[y].as_ptr().wrapping_add(next + p));
+            }
             // SAFETY: as above.
             let right = unsafe { E::load(s, b[y].as_ptr().add(p)) };
             for x in 0..A {

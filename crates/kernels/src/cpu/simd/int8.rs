@@ -3,7 +3,12 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use std::arch::wasm32::*;
+
 use super::Isa;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use super::Simd128;
 #[cfg(target_arch = "x86_64")]
 use super::{Avx2, Avx512};
 
@@ -177,6 +182,38 @@ impl Codes for Vnni {
     }
 }
 
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+impl Codes for Simd128 {
+    const WIDTH: usize = 8;
+    type Left = v128;
+    type Right = v128;
+    type Sum = v128;
+
+    #[inline(always)]
+    fn zero(self) -> v128 {
+        i32x4_splat(0)
+    }
+    #[inline(always)]
+    unsafe fn left(self, p: *const i8) -> v128 {
+        // SAFETY: the caller's promise.
+        unsafe { i16x8_load_extend_i8x8(p) }
+    }
+    #[inline(always)]
+    unsafe fn right(self, p: *const i8) -> v128 {
+        // SAFETY: as above.
+        unsafe { self.left(p) }
+    }
+    #[inline(always)]
+    fn add(self, sum: v128, left: v128, right: v128) -> v128 {
+        i32x4_add(sum, i32x4_dot_i16x8(left, right))
+    }
+    #[inline(always)]
+    fn total(self, sum: v128, _left: i32) -> i32 {
+        let two = i32x4_add(sum, i32x4_shuffle::<2, 3, 2, 3>(sum, sum));
+        i32x4_extract_lane::<0>(two).wrapping_add(i32x4_extract_lane::<1>(two))
+    }
+}
+
 /// y `[m, n]` = a · bᵀ for a `[m, k]` and b `[n, k]`; `sums` are those of the rows of a.
 pub fn products(isa: Isa, k: usize, a: &[i8], sums: &[i32], b: &[i8], y: &mut [i32]) {
     #[cfg(target_arch = "x86_64")]
@@ -206,6 +243,8 @@ pub fn products(isa: Isa, k: usize, a: &[i8], sums: &[i32], b: &[i8], y: &mut [i
             // SAFETY: as above.
             None => unsafe { avx512(s, k, a, sums, b, y) },
         },
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::Simd128(s) => body(s, k, a, sums, b, y),
     }
 }
 

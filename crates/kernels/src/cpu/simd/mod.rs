@@ -1,5 +1,5 @@
-//! Vectors of f32 under three instruction sets, chosen at run time. Kernels are written once over `Simd` and compiled
-//! three times by `kernel!`. A token (`Avx2`, `Avx512`) exists only where the CPU has been asked, so its methods are safe.
+//! Vectors of f32 under the instruction sets of an architecture, chosen at run time. Kernels are written once over `Simd`
+//! and compiled for each set by `kernel!`. A token (`Avx2`, `Avx512`) exists only where the CPU has been asked, so its methods are safe.
 //! This folder holds all `unsafe` code of the CPU backend.
 
 #[cfg(target_arch = "x86_64")]
@@ -10,9 +10,13 @@ mod block;
 mod dots;
 mod int8;
 mod lanes;
+mod lend;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_pairs.rs")]
 mod pairs;
 mod portable;
+mod prefetch;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
 mod tile;
 mod transpose;
 
@@ -26,8 +30,11 @@ pub use int8::products;
 pub use lanes::{
     exp, largest, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update, update2,
 };
+pub use lend::{lend, Lent};
 pub use pairs::Pairs;
 pub use portable::Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub use simd128::Simd128;
 pub use tile::{product, Beta, Strided, Tall};
 pub use transpose::{pack_transposed, Element};
 
@@ -133,6 +140,8 @@ pub enum Isa {
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Simd128(Simd128),
 }
 
 impl Isa {
@@ -144,6 +153,8 @@ impl Isa {
             found.extend(Avx512::detect().map(Isa::Avx512));
             found.extend(Avx2::detect().map(Isa::Avx2));
         }
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        found.push(Isa::Simd128(Simd128));
         found.push(Isa::Portable);
         found
     }
@@ -159,6 +170,8 @@ impl Isa {
             Isa::Avx2(_) => "avx2 (avx2, fma, f16c)",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(_) => "avx512 (avx512f, avx512bw, avx512dq, avx512vl)",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Isa::Simd128(_) => "simd128",
         }
     }
 
@@ -170,6 +183,8 @@ impl Isa {
             Isa::Avx2(_) => Avx2::LANES,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(_) => Avx512::LANES,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Isa::Simd128(_) => Simd128::LANES,
         }
     }
 }
@@ -200,6 +215,8 @@ macro_rules! kernel {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the token exists only where the CPU has these features.
                 Isa::Avx512(s) => unsafe { avx512(s $(, $arg)*) },
+                #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+                Isa::Simd128(s) => body(s $(, $arg)*),
             }
         })+
     };

@@ -3,6 +3,7 @@
 //! partition over threads nor the place of an edge changes a bit. An element of a or b is a slot of four bytes: one f32,
 //! or two neighbours of the depth in bf16 (see pairs.rs).
 
+use super::prefetch::{prefetch_at, SLOTS};
 use super::{Block, Simd};
 pub use crate::maths::Beta;
 
@@ -29,6 +30,8 @@ pub struct Strided<'a> {
     pub data: &'a [f32],
     pub row: usize,
     pub column: usize,
+    /// Whether the rows come from memory one behind the other: those behind a tile's are asked for meanwhile.
+    pub walked: bool,
 }
 
 /// `depth` rows whose elements are neighbours.
@@ -69,6 +72,7 @@ pub fn multiply<S: Simd, P: Step<S>>(
         a: a.data.as_ptr(),
         a_row: a.row,
         a_column: a.column,
+        walked: a.walked,
         b: b.data.as_ptr(),
         b_row: b.stride,
         c: c.as_mut_ptr(),
@@ -98,6 +102,7 @@ struct Tile {
     a: *const f32,
     a_row: usize,
     a_column: usize,
+    walked: bool,
     b: *const f32,
     b_row: usize,
     c: *mut f32,
@@ -158,7 +163,11 @@ unsafe fn micro<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART:
     let last = t.columns.wrapping_sub((N - 1) * S::LANES);
     let mut sums = [[s.zero(); N]; R];
     let (mut a, mut b) = (t.a, t.b);
+    // A line a step is more than the R ≤ 12 slots of it that the next rows take.
+    let (mut ahead, line) = if t.walked { (a.wrapping_add(R.wrapping_mul(t.a_row)), SLOTS) } else { (a, 0) };
     for _ in 0..t.k {
+        prefetch_at(ahead);
+        ahead = ahead.wrapping_add(line);
         let mut row = [s.zero(); N];
         for (j, vector) in row.iter_mut().enumerate() {
             let p = b.wrapping_add(j * S::LANES);

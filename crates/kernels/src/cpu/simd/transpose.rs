@@ -16,6 +16,10 @@ pub trait Element: Copy + Send + Sync {
     fn as_pairs(_x: &[Self], _stride: usize, _k: usize) -> Option<&[f32]> {
         None
     }
+    /// The same elements where they are f32.
+    fn as_f32(_x: &[Self]) -> Option<&[f32]> {
+        None
+    }
 }
 
 impl Element for f32 {
@@ -33,6 +37,9 @@ impl Element for f32 {
     unsafe fn load<S: Simd>(s: S, p: *const f32) -> S::V {
         // SAFETY: the caller's promise.
         unsafe { s.load_at(p) }
+    }
+    fn as_f32(x: &[f32]) -> Option<&[f32]> {
+        Some(x)
     }
 }
 
@@ -131,6 +138,11 @@ pub fn pack_transposed<E: Element>(
             unsafe { x86::blocks(s, x.as_ptr(), x_stride, full_rows, full_k, y.as_mut_ptr(), stride) };
         }
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if let Isa::Simd128(s) = isa {
+        // SAFETY: the blocks lie inside x and y, as asserted.
+        unsafe { wasm::blocks(s, x.as_ptr(), x_stride, full_rows, full_k, y.as_mut_ptr(), stride) };
+    }
     for i in 0..rows {
         let from = if i < full_rows { full_k } else { 0 };
         for p in from..k {
@@ -192,5 +204,47 @@ mod x86 {
         let first = |i: usize| _mm256_permute2f128_ps::<0x20>(quads[i], quads[i + 4]);
         let second = |i: usize| _mm256_permute2f128_ps::<0x31>(quads[i], quads[i + 4]);
         [first(0), first(1), first(2), first(3), second(0), second(1), second(2), second(3)]
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm {
+    use super::super::{Simd, Simd128};
+    use super::Element;
+    use std::arch::wasm32::*;
+
+    /// # Safety
+    /// x holds `rows` × `k` and y `k` × `rows` elements at their strides, both multiples of 4.
+    pub unsafe fn blocks<E: Element>(
+        s: Simd128,
+        x: *const E,
+        x_stride: usize,
+        rows: usize,
+        k: usize,
+        y: *mut f32,
+        stride: usize,
+    ) {
+        for i in (0..rows).step_by(4) {
+            for p in (0..k).step_by(4) {
+                // SAFETY: the caller's promise.
+                let v = std::array::from_fn(|j| unsafe { E::load(s, x.add((i + j) * x_stride + p)) });
+                for (j, v) in transpose(v).into_iter().enumerate() {
+                    // SAFETY: the caller's promise.
+                    unsafe { s.store_at(v, y.add((p + j) * stride + i)) };
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn transpose([a, b, c, d]: [v128; 4]) -> [v128; 4] {
+        let (ab, cd) = (i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<0, 4, 1, 5>(c, d));
+        let (high_ab, high_cd) = (i32x4_shuffle::<2, 6, 3, 7>(a, b), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+        [
+            i64x2_shuffle::<0, 2>(ab, cd),
+            i64x2_shuffle::<1, 3>(ab, cd),
+            i64x2_shuffle::<0, 2>(high_ab, high_cd),
+            i64x2_shuffle::<1, 3>(high_ab, high_cd),
+        ]
     }
 }
