@@ -61,7 +61,7 @@ function main() {
   try {
     const cuda = toolkit();
     const env = { TEMPER_CUDA_LIBRARIES: join(cuda, "lib") };
-    const cargo = ["run", "--release", "--quiet", "-p", "kernels-cuda", "--example", "assemble", "--", folder];
+    const cargo = ["run", "--quiet", "-p", "kernels-cuda", "--example", "assemble", "--", folder];
     run("cargo", [...cargo, ...ARCHITECTURES], { env });
     const files = readdirSync(folder).filter((name) => name.endsWith(".ptx"));
     const rows = files.toSorted().flatMap((name) => {
