@@ -209,6 +209,7 @@ describe.skipIf(missing !== undefined)("a step on the emulator", () => {
   it("is refused memory beyond TEMPER_CUDA_MEMORY, counted to the byte", () => {
     const capped = unchecked({ TEMPER_CUDA_MEMORY: "1000" });
     const x = capped.alloc("f32", [200]);
+    expect(capped.availableBytes()).toBe(200);
     expect(() => capped.alloc("f32", [51])).toThrow(
       expect.objectContaining({
         code: "OUT_OF_MEMORY",

@@ -117,6 +117,15 @@ impl Device {
         }
     }
 
+    /// What is neither used by anybody nor beyond the cap. The pool keeps what was given back to it.
+    pub fn available(&self, op: &'static str) -> Result<usize> {
+        self.enter(op)?;
+        self.synchronize(op)?;
+        // SAFETY: the pool is the device's own.
+        check(op, "cuMemPoolTrimTo", unsafe { sys::cuMemPoolTrimTo(self.pool, 0) })?;
+        Ok(self.free_memory(op)?.min(self.cap.saturating_sub(self.live.get())))
+    }
+
     fn free_memory(&self, op: &'static str) -> Result<usize> {
         let (mut free, mut total) = (0, 0);
         // SAFETY: both outlive the call.

@@ -203,6 +203,11 @@ impl NativeBackend {
     }
 
     #[napi]
+    pub fn available_bytes(&self) -> Result<Option<f64>> {
+        self.on("availableBytes", |b| Ok(b.available_bytes()?.map(|bytes| bytes as f64)))
+    }
+
+    #[napi]
     pub fn fill(&self, x: f64, value: f64) -> Result<()> {
         self.on("fill", |b| b.fill(slot("fill", x)?, value))
     }

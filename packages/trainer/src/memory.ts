@@ -1,13 +1,19 @@
-// What the machine has left, so that a run that cannot fit is refused before it loads anything.
+// What a device or the machine has left, so that a run that cannot fit is refused before it loads anything.
 
 import { readFileSync } from "node:fs";
 import { freemem } from "node:os";
 import { UserError } from "@welltempered/formats";
+import type { KernelBackend } from "@welltempered/kernels";
 
-/** Bytes this process may still take: `TEMPER_MEMORY_LIMIT` if set, else what the system says is available. */
-export function availableMemory(environment: Readonly<Record<string, string | undefined>> = process.env): number {
+/** Bytes a run may still take: `TEMPER_MEMORY_LIMIT` if set, else what its device, else what the system says. */
+export function availableMemory(
+  device?: Pick<KernelBackend, "availableBytes">,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): number {
   const limit = Number(environment["TEMPER_MEMORY_LIMIT"] ?? Number.NaN);
   if (limit > 0) return limit;
+  const own = device?.availableBytes();
+  if (own !== undefined) return own;
   const constrained = process.constrainedMemory?.() ?? 0;
   const free = memAvailable() ?? freemem();
   return constrained > 0 && constrained < 2 ** 60
@@ -25,12 +31,22 @@ function memAvailable(): number | undefined {
   }
 }
 
-/** @throws {UserError} exit code 3, with both numbers, where more is needed than is available */
+/** A run that does not fit, exit code 3. `fact` says so, `remedy` what to do where nothing better is known. */
+export class MemoryError extends UserError {
+  readonly fact: string;
+
+  constructor(fact: string, remedy: string) {
+    super(`${fact}; ${remedy}`, 3);
+    this.fact = fact;
+  }
+}
+
+/** @throws {MemoryError} with both numbers, where more is needed than is available */
 export function checkMemory(needed: number, available: number, model: string): void {
   if (needed <= available) return;
   const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
-  throw new UserError(
-    `${model}: needs about ${gigabytes(needed)} of memory, ${gigabytes(available)} are available; use a smaller model, batch or cutoff_len`,
-    3,
+  throw new MemoryError(
+    `${model}: needs about ${gigabytes(needed)} of memory, ${gigabytes(available)} are available`,
+    "use a smaller model, batch or cutoff_len",
   );
 }

@@ -112,4 +112,8 @@ impl Contract for Cuda {
     fn live_bytes(&self) -> usize {
         self.table.live_bytes()
     }
+
+    fn available_bytes(&self) -> Result<Option<usize>> {
+        self.device.available("availableBytes").map(Some)
+    }
 }
