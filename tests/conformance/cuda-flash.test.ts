@@ -2,7 +2,7 @@
 // numbers of the plain kernel.
 
 import { describeBackends, openBackend } from "@welltempered/kernels";
-import type { KernelBackend, Slot } from "@welltempered/kernels";
+import type { BackendOptions, KernelBackend, Slot } from "@welltempered/kernels";
 import { describe, expect, it } from "vitest";
 
 import { randomNumbers } from "./cases.ts";
@@ -86,5 +86,24 @@ describe.runIf(cuda?.available)("a product of bf16", () => {
       expect(apart).toBeGreaterThan(1e-5);
     }
     expect(await product(narrow, 16)).toEqual(await product(exact, 16));
+  });
+});
+
+describe.runIf(cuda?.available)("a product of TF32", () => {
+  it("is asked for, rounds both sides to ten bits, and is f32 on the CPU", async () => {
+    const product = async (options: BackendOptions): Promise<Float64Array> => {
+      const k = openBackend(options);
+      const next = randomNumbers(3);
+      const values = Float32Array.from({ length: 64 }, () => 2 * next() - 1);
+      const x = k.upload("f32", [8, 8], new Uint8Array(values.buffer));
+      return new Float64Array((await k.read(k.cast(k.matmul("nt", x, x, 1), "f64"))).buffer);
+    };
+    const [exact, narrow] = [
+      await product({ device: "cuda" }),
+      await product({ device: "cuda", matmulPrecision: "tf32" }),
+    ];
+    expect(distance(narrow, exact)).toBeLessThan(2 ** -10);
+    expect(distance(narrow, exact)).toBeGreaterThan(1e-6);
+    expect(await product({ device: "cpu", matmulPrecision: "tf32" })).toEqual(await product({ device: "cpu" }));
   });
 });

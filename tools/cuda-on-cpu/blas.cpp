@@ -9,11 +9,14 @@
 enum { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
 // cudaDataType
 enum { F32 = 0, BF16 = 14 };
+// cublasComputeType_t
+enum { COMPUTE_F32 = 68, COMPUTE_TF32 = 77 };
 // cublasLtMatmulDescAttributes_t
 enum { TRANSPOSED_A = 3, TRANSPOSED_B = 4 };
 
 struct Operation {
   int transposed_a, transposed_b;
+  bool tf32;
 };
 struct Layout {
   int type;
@@ -37,9 +40,8 @@ BLAS cublasLtDestroy(void* handle) {
   return SUCCESS;
 }
 BLAS cublasLtMatmulDescCreate(Operation** operation, int compute, int scale) {
-  // CUBLAS_COMPUTE_32F with f32 factors
-  if (compute != 68 || scale != F32) return NOT_SUPPORTED;
-  *operation = new Operation{0, 0};
+  if ((compute != COMPUTE_F32 && compute != COMPUTE_TF32) || scale != F32) return NOT_SUPPORTED;
+  *operation = new Operation{0, 0, compute == COMPUTE_TF32};
   return SUCCESS;
 }
 BLAS cublasLtMatmulDescDestroy(Operation* operation) {
@@ -89,13 +91,24 @@ static float element(const void* x, int type, size_t i) {
   return value;
 }
 
+// Ten bits of the fraction are left, the nearest.
+static float to_tf32(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  if ((bits & 0x7f800000u) != 0x7f800000u) bits = (bits + 0xfffu + (bits >> 13 & 1)) & ~0x1fffu;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
 // op(x), `rows` of it and then the next column's.
-static std::vector<float> unpack(const void* x, const Layout& layout, bool transposed, size_t rows, size_t columns) {
+static std::vector<float> unpack(
+    const void* x, const Layout& layout, bool transposed, bool tf32, size_t rows, size_t columns) {
   std::vector<float> all(rows * columns);
   for (size_t j = 0; j < columns; j++)
     for (size_t i = 0; i < rows; i++) {
       size_t at = transposed ? j + i * layout.stride : i + j * layout.stride;
-      all[i + j * rows] = element(x, layout.type, at);
+      float value = element(x, layout.type, at);
+      all[i + j * rows] = tf32 ? to_tf32(value) : value;
     }
   return all;
 }
@@ -109,7 +122,8 @@ BLAS cublasLtMatmul(
               (tb ? of_b->columns : of_b->rows) == k && of_a->type == of_b->type && of_d->type == F32 && c == d &&
               of_c->stride == of_d->stride;
   if (!fits) return INVALID_VALUE;
-  std::vector<float> left = unpack(a, *of_a, ta, m, k), right = unpack(b, *of_b, tb, k, n), sums(m);
+  bool tf32 = operation->tf32;
+  std::vector<float> left = unpack(a, *of_a, ta, tf32, m, k), right = unpack(b, *of_b, tb, tf32, k, n), sums(m);
   float factor = *static_cast<const float*>(alpha), kept = *static_cast<const float*>(beta);
   for (size_t j = 0; j < n; j++) {
     std::fill(sums.begin(), sums.end(), 0.0f);

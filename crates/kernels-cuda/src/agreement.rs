@@ -9,15 +9,23 @@ use kernels::maths::{AdamW, Layout};
 use kernels::rng::Key;
 use kernels::store::Slot;
 
+use crate::Precision;
+
 const OP: &str = "openBackend";
 /// Two sequences of packed rows, one longer than a tile of attention, and a vocabulary of no round number.
 const LENGTHS: [usize; 2] = [70, 26];
 const WIDTH: usize = 128;
 const HEAD: usize = 64;
 const VOCAB: usize = 203;
-/// Of an output's largest element: sums in f32 in another order, and both sides of a product rounded to bf16.
-const F32: f64 = 1e-4;
-const BF16: f64 = 2e-2;
+
+/// Of an output's largest element: sums in f32 in another order, or both sides of a product rounded.
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-4,
+        Precision::Tf32 => 5e-3,
+        Precision::Bf16 => 2e-2,
+    }
+}
 
 /// What a step made, and which of it is compared, with the name of the op.
 struct Made<'a> {
@@ -141,9 +149,9 @@ fn apart(ours: &[f32], theirs: &[f32]) -> f64 {
 }
 
 /// NO_BACKEND with the first op whose result is not the CPU's.
-pub fn compare(device: &mut dyn Backend, bf16_products: bool) -> Result<()> {
+pub fn compare(device: &mut dyn Backend, precision: Precision) -> Result<()> {
     let (ours, theirs) = (outputs(device)?, outputs(&mut Host::cpu(1, false))?);
-    let tolerance = if bf16_products { BF16 } else { F32 };
+    let tolerance = tolerance(precision);
     for ((op, ours), (_, theirs)) in ours.iter().zip(&theirs) {
         let apart = apart(ours, theirs);
         if apart > tolerance {
@@ -167,7 +175,7 @@ mod tests {
         assert_eq!((host.live_tensors(), host.live_bytes()), (0, 0));
         assert!(first.iter().all(|(_, values)| values.iter().any(|&x| x != 0.0)));
         assert_eq!(first, second);
-        assert!(compare(&mut Host::reference(), false).is_ok());
+        assert!(compare(&mut Host::reference(), Precision::F32).is_ok());
     }
 
     #[test]

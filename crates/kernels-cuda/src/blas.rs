@@ -52,6 +52,8 @@ type Key = (u8, usize, usize, usize, Operand, bool);
 
 pub struct Blas {
     device: Rc<Device>,
+    /// Whether factors in f32 may lose all but ten bits of their fraction.
+    tf32: bool,
     handle: sys::cublasLtHandle_t,
     workspace: RefCell<Option<Buffer>>,
     algorithms: RefCell<HashMap<Key, sys::cublasLtMatmulAlgo_t>>,
@@ -102,14 +104,18 @@ fn describe(
 }
 
 impl Plan {
-    fn new(op: &'static str, job: &Gemm) -> Result<Plan> {
+    fn new(op: &'static str, job: &Gemm, tf32: bool) -> Result<Plan> {
         let mut plan = Plan {
             operation: std::ptr::null_mut(),
             left: std::ptr::null_mut(),
             right: std::ptr::null_mut(),
             result: std::ptr::null_mut(),
         };
-        let (compute, scale) = (sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType::CUDA_R_32F);
+        let compute = match job.operand {
+            Operand::F32 if tf32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+            _ => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+        };
+        let scale = sys::cudaDataType::CUDA_R_32F;
         // SAFETY: out parameters outlive the calls.
         let status = unsafe { sys::cublasLtMatmulDescCreate(&mut plan.operation, compute, scale) };
         check(op, "cublasLtMatmulDescCreate", status)?;
@@ -137,11 +143,11 @@ impl Plan {
 
 impl Blas {
     /// cuBLASLt is present.
-    pub fn new(device: Rc<Device>, op: &'static str) -> Result<Blas> {
+    pub fn new(device: Rc<Device>, tf32: bool, op: &'static str) -> Result<Blas> {
         let mut handle = std::ptr::null_mut();
         // SAFETY: `handle` outlives the call; the device's context is current.
         check(op, "cublasLtCreate", unsafe { sys::cublasLtCreate(&mut handle) })?;
-        Ok(Blas { device, handle, workspace: RefCell::default(), algorithms: RefCell::default() })
+        Ok(Blas { device, tf32, handle, workspace: RefCell::default(), algorithms: RefCell::default() })
     }
 
     fn key(job: &Gemm) -> Key {
@@ -194,7 +200,7 @@ impl Blas {
 
     /// No extent is 0.
     pub fn multiply(&self, op: &'static str, job: &Gemm) -> Result<()> {
-        let plan = Plan::new(op, job)?;
+        let plan = Plan::new(op, job, self.tf32)?;
         let algorithm = self.algorithm(op, job, &plan)?;
         let mut workspace = self.workspace.borrow_mut();
         let workspace = match &*workspace {

@@ -16,4 +16,4 @@ mod sources;
 mod staging;
 
 pub use agreement::compare;
-pub use backend::{Cuda, Options};
+pub use backend::{Cuda, Options, Precision};

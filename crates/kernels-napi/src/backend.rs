@@ -10,7 +10,7 @@ use kernels::host::Host;
 use kernels::maths::{Adafactor, AdamW, Lion, Sgd};
 use kernels::store::Slot;
 use kernels::svd::Method;
-use kernels_cuda::{Cuda, Options};
+use kernels_cuda::{Cuda, Options, Precision};
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
@@ -77,10 +77,10 @@ fn ordinal() -> Checked<i32> {
 }
 
 /// Compared with the CPU first, but where TEMPER_CUDA_UNCHECKED says not to.
-fn open_cuda(bf16_products: bool) -> Checked<Cuda> {
-    let mut cuda = Cuda::open(Options { ordinal: ordinal()?, bf16_products })?;
+fn open_cuda(precision: Precision) -> Checked<Cuda> {
+    let mut cuda = Cuda::open(Options { ordinal: ordinal()?, precision })?;
     if std::env::var_os("TEMPER_CUDA_UNCHECKED").is_none_or(|value| value.is_empty()) {
-        kernels_cuda::compare(&mut cuda, bf16_products)?;
+        kernels_cuda::compare(&mut cuda, precision)?;
     }
     Ok(cuda)
 }
@@ -91,14 +91,18 @@ fn open(kind: &str, threads: f64, precision: &str) -> Checked<Box<dyn Backend>> 
     if !(1..=MAX_THREADS).contains(&threads) {
         return Err(KernelError::argument(op, format!("threads must be 1 … {MAX_THREADS}, got {threads}")));
     }
-    let bf16_products = match precision {
-        "f32" => false,
-        "bf16" => true,
-        _ => return Err(KernelError::argument(op, format!("matmulPrecision must be f32 or bf16, got {precision:?}"))),
+    let precision = match precision {
+        "f32" => Precision::F32,
+        "tf32" => Precision::Tf32,
+        "bf16" => Precision::Bf16,
+        _ => {
+            let message = format!("matmulPrecision must be f32, tf32 or bf16, got {precision:?}");
+            return Err(KernelError::argument(op, message));
+        }
     };
     match kind {
-        "cpu" => Ok(Box::new(Host::cpu(threads, bf16_products))),
-        "cuda" => Ok(Box::new(open_cuda(bf16_products)?)),
+        "cpu" => Ok(Box::new(Host::cpu(threads, precision == Precision::Bf16))),
+        "cuda" => Ok(Box::new(open_cuda(precision)?)),
         "reference" => Ok(Box::new(Host::reference())),
         _ => Err(KernelError::argument(op, format!("there is no backend {kind:?}; use cpu, cuda or reference"))),
     }

@@ -36,11 +36,19 @@ use tables::Tables;
 
 pub(crate) type Tensored = Tensor<Memory>;
 
-/// Which device, and whether large products may round both sides to bf16.
+/// What products may round both sides to: all of them to TF32, or the large ones to bf16.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    F32,
+    Tf32,
+    Bf16,
+}
+
+/// Which device, and what its products read.
 #[derive(Clone, Copy)]
 pub struct Options {
     pub ordinal: i32,
-    pub bf16_products: bool,
+    pub precision: Precision,
 }
 
 pub struct Cuda {
@@ -69,10 +77,10 @@ impl Cuda {
             return Err(missing("cuBLASLt (libcublasLt)"));
         }
         let compiler = Compiler::new(op, device.capability)?;
-        let blas = Blas::new(Rc::clone(&device), op)?;
-        let description = describe(&device, &compiler, options.bf16_products);
+        let blas = Blas::new(Rc::clone(&device), options.precision == Precision::Tf32, op)?;
+        let description = describe(&device, &compiler, options.precision);
         let kernels = Kernels::new(Rc::clone(&device), compiler);
-        let bf16_products = options.bf16_products;
+        let bf16_products = options.precision == Precision::Bf16;
         Ok(Cuda {
             description,
             table: Table::default(),
@@ -86,7 +94,7 @@ impl Cuda {
 }
 
 /// Device, driver, compiler and where compiled kernels are kept.
-fn describe(device: &Device, compiler: &Compiler, bf16_products: bool) -> String {
+fn describe(device: &Device, compiler: &Compiler, precision: Precision) -> String {
     let Device { name, capability, driver, total_memory, ordinal, .. } = device;
     let (major, minor) = compiler.version;
     let cache =
@@ -99,7 +107,11 @@ fn describe(device: &Device, compiler: &Compiler, bf16_products: bool) -> String
         driver / 1000,
         driver % 1000 / 10,
         compiler.target,
-        if bf16_products { ", products in bf16" } else { "" }
+        match precision {
+            Precision::F32 => "",
+            Precision::Tf32 => ", products in TF32",
+            Precision::Bf16 => ", products in bf16",
+        }
     )
 }
 
