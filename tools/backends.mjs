@@ -10,8 +10,8 @@ const columns = {
   reference: "",
   cpu: "",
   wasm: "",
-  "cuda-emulated": "no backend yet",
-  "cuda-device": "no backend yet",
+  "cuda-emulated": "",
+  "cuda-device": "not run",
 };
 
 const head = `# Ops and backends
@@ -24,7 +24,10 @@ passed; where one fails, nothing is written. The suite itself refuses a table th
   \`packages/kernels/test\`. ✓ says that cases call the op.
 - cpu, wasm: every output within four times the error of the naive loops in f32; cpu with the same bits on one thread
   and on two. wasm has one thread.
-- cuda-emulated, cuda-device: there is no CUDA backend yet, so nothing ran.
+- cuda-emulated: the CUDA backend with its unmodified kernels, under the same bound, on a CPU that plays the driver, NVRTC
+  and cuBLASLt (\`tools/cuda-on-cpu\`).
+- cuda-device: not run: no machine with an NVIDIA GPU was at hand. The kernels are compiled for sm_80, sm_90 and newer
+  (\`node tools/cuda-registers.mjs\`); \`node tools/gpu-check.mjs\` packs what runs the suite on one.
 `;
 
 /** The table of cells such as {"op": "rope", "backend": "wasm"}; rows by name. */

@@ -12,9 +12,10 @@ const domain = ["nn", "models", "peft", "optimizers", "data", "checkpoint", "tok
 /** Package → what it may depend on. */
 export const allowed = {
   kernels: ["kernels-napi", "kernels-wasm"],
-  "kernels-napi": ["rust-kernels"],
+  "kernels-napi": ["rust-kernels", "rust-kernels-cuda"],
   "kernels-wasm": ["rust-kernels"],
   "rust-kernels": [],
+  "rust-kernels-cuda": ["rust-kernels"],
   formats: [],
   events: [],
   config: ["events", "formats"],

@@ -76,6 +76,21 @@ function vitest(...words) {
   };
 }
 
+/** Every kernel by NVRTC and ptxas, which pip brings. */
+function cuda() {
+  const reason = process.platform === "linux" && process.arch === "x64" ? pythonMissing() : "no wheels of ptxas";
+  if (reason !== undefined) {
+    console.error(`the kernels for NVIDIA GPUs are not compiled: ${reason}`);
+    return { skipped: 1 };
+  }
+  const { status, stdout, stderr } = run(process.execPath, ["tools/cuda-registers.mjs"], {
+    quiet: true,
+    allowFailure: true,
+  });
+  console.error(status === 0 ? stderr.trim() : `${stdout}${stderr}`.slice(-8000));
+  return status === 0 ? { passed: 1 } : { failed: 1 };
+}
+
 async function interop() {
   const reason = pythonMissing();
   if (reason !== undefined) return missing("Python interop", reason);
@@ -113,6 +128,7 @@ await check("rustfmt", "cargo", ["fmt", "--all", "--check"]);
 await check("clippy", "cargo", ["clippy", "--workspace", "--lib", "--tests", "--quiet", "--", "-D", "warnings"]);
 await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
 await suite("Rust", rust);
+await suite("CUDA, compiled", cuda);
 await suite("TypeScript", () => vitest());
 await suite("Python interop", interop);
 await suite("Browser", browser);

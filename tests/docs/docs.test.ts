@@ -53,6 +53,20 @@ describe("guides", () => {
   });
 });
 
+it("the guide to a new op counts its lines a backend", () => {
+  const { text, blocks } = guides.find(({ path }) => path.endsWith("add-an-op.md")) as (typeof guides)[number];
+  const code = (line: string): boolean => !/^\s*($|\/\/)/.test(line);
+  const rows = [...text.matchAll(/^\| [^|]+ \| `(crates[^`]*)` \| (\d+) \|$/gm)];
+  expect(rows.length).toBe(6);
+  for (const [, folder, stated] of rows) {
+    const own = blocks.filter(
+      ({ attributes: { file } }) => file?.startsWith(`${folder}/`) && !file.endsWith("/tests.rs"),
+    );
+    const counted = own.flatMap((block) => block.code.split("\n").filter(code)).length;
+    expect(`${folder} ${counted}`).toBe(`${folder} ${stated}`);
+  }
+});
+
 describe("other code in documents", () => {
   it.each(blocksOf("yaml"))("$name is a configuration that is accepted", ({ block }) => {
     expect(refusal(block.code)).toBeUndefined();

@@ -10,6 +10,7 @@ use kernels::host::Host;
 use kernels::maths::{Adafactor, AdamW, Lion, Sgd};
 use kernels::store::Slot;
 use kernels::svd::Method;
+use kernels_cuda::{Cuda, Options, Precision};
 use napi_derive::napi;
 
 use crate::guard::{guarded, on_backend, Result};
@@ -67,21 +68,43 @@ pub struct SgdOptions {
 /// At most this many threads; more is a slip of the hand.
 const MAX_THREADS: usize = 1024;
 
+/// Which of several GPUs: TEMPER_CUDA_DEVICE, else the first.
+fn ordinal() -> Checked<i32> {
+    let Some(value) = std::env::var_os("TEMPER_CUDA_DEVICE").filter(|value| !value.is_empty()) else { return Ok(0) };
+    value.to_str().and_then(|value| value.parse().ok()).ok_or_else(|| {
+        KernelError::argument("openBackend", format!("TEMPER_CUDA_DEVICE must be a whole number, got {value:?}"))
+    })
+}
+
+/// Compared with the CPU first, but where TEMPER_CUDA_UNCHECKED says not to.
+fn open_cuda(precision: Precision) -> Checked<Cuda> {
+    let mut cuda = Cuda::open(Options { ordinal: ordinal()?, precision })?;
+    if std::env::var_os("TEMPER_CUDA_UNCHECKED").is_none_or(|value| value.is_empty()) {
+        kernels_cuda::compare(&mut cuda, precision)?;
+    }
+    Ok(cuda)
+}
+
 fn open(kind: &str, threads: f64, precision: &str) -> Checked<Box<dyn Backend>> {
     let op = "openBackend";
     let threads = extent(op, "threads", threads)?;
     if !(1..=MAX_THREADS).contains(&threads) {
         return Err(KernelError::argument(op, format!("threads must be 1 … {MAX_THREADS}, got {threads}")));
     }
-    let bf16_products = match precision {
-        "f32" => false,
-        "bf16" => true,
-        _ => return Err(KernelError::argument(op, format!("matmulPrecision must be f32 or bf16, got {precision:?}"))),
+    let precision = match precision {
+        "f32" => Precision::F32,
+        "tf32" => Precision::Tf32,
+        "bf16" => Precision::Bf16,
+        _ => {
+            let message = format!("matmulPrecision must be f32, tf32 or bf16, got {precision:?}");
+            return Err(KernelError::argument(op, message));
+        }
     };
     match kind {
-        "cpu" => Ok(Box::new(Host::cpu(threads, bf16_products))),
+        "cpu" => Ok(Box::new(Host::cpu(threads, precision == Precision::Bf16))),
+        "cuda" => Ok(Box::new(open_cuda(precision)?)),
         "reference" => Ok(Box::new(Host::reference())),
-        _ => Err(KernelError::argument(op, format!("there is no backend {kind:?}; use cpu or reference"))),
+        _ => Err(KernelError::argument(op, format!("there is no backend {kind:?}; use cpu, cuda or reference"))),
     }
 }
 
@@ -181,6 +204,11 @@ impl NativeBackend {
     #[napi]
     pub fn live_bytes(&self) -> Result<f64> {
         self.on("liveBytes", |b| Ok(b.live_bytes() as f64))
+    }
+
+    #[napi]
+    pub fn available_bytes(&self) -> Result<Option<f64>> {
+        self.on("availableBytes", |b| Ok(b.available_bytes()?.map(|bytes| bytes as f64)))
     }
 
     #[napi]

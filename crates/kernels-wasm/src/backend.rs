@@ -112,6 +112,12 @@ impl WasmBackend {
         self.on("liveBytes", |b| Ok(b.live_bytes() as f64))
     }
 
+    /// Of the 4 GiB that a module can address.
+    #[wasm_bindgen(js_name = availableBytes)]
+    pub fn available_bytes(&self) -> Result<f64> {
+        self.on("availableBytes", |b| Ok((1u64 << 32) as f64 - b.live_bytes() as f64))
+    }
+
     pub fn fill(&self, x: f64, value: f64) -> Result<()> {
         self.on("fill", |b| b.fill(slot("fill", x)?, value))
     }

@@ -23,6 +23,10 @@ pub trait Memory {
     fn cast(&mut self, x: Slot, dtype: DType) -> Result<Slot>;
     fn live_tensors(&self) -> usize;
     fn live_bytes(&self) -> usize;
+    /// What tensors may still take, where their memory is not the process's own.
+    fn available_bytes(&self) -> Result<Option<usize>> {
+        Ok(None)
+    }
 }
 
 pub trait Elementwise {

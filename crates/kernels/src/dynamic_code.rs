@@ -48,6 +48,11 @@ impl DynamicCode {
         &self.values
     }
 
+    /// The code of each step of the grid.
+    pub fn nearest(&self) -> &[u8] {
+        &self.nearest
+    }
+
     #[inline(always)]
     pub fn decode<R: Real>(&self, codes: &[u8], scale: R, out: &mut [R]) {
         for (out, &code) in out.iter_mut().zip(codes) {

@@ -9,6 +9,8 @@ pub enum Code {
     OutOfRange,
     TensorDisposed,
     OutOfMemory,
+    NoBackend,
+    DeviceFailed,
     Panic,
 }
 
@@ -21,6 +23,8 @@ impl Code {
             Code::OutOfRange => "OUT_OF_RANGE",
             Code::TensorDisposed => "TENSOR_DISPOSED",
             Code::OutOfMemory => "OUT_OF_MEMORY",
+            Code::NoBackend => "NO_BACKEND",
+            Code::DeviceFailed => "DEVICE_FAILED",
             Code::Panic => "PANIC",
         }
     }

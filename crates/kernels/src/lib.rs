@@ -2,6 +2,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod backend;
+pub mod check;
 pub mod codec;
 pub mod cpu;
 pub mod dtype;

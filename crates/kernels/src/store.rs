@@ -30,17 +30,40 @@ impl Slot {
     }
 }
 
-type Storage = Rc<RefCell<Block>>;
-
-/// A dtype and a shape on memory that other tensors may share. Cloning shares the memory.
-#[derive(Clone)]
-pub struct Tensor {
-    dtype: DType,
-    shape: Vec<usize>,
-    storage: Storage,
+/// Memory behind tensors, wherever it lies.
+pub trait Storage {
+    /// Bytes.
+    fn size(&self) -> usize;
 }
 
-impl Tensor {
+impl Storage for Block {
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
+/// A dtype and a shape on memory that other tensors may share. Cloning shares the memory.
+pub struct Tensor<B = Block> {
+    dtype: DType,
+    shape: Vec<usize>,
+    storage: Rc<RefCell<B>>,
+}
+
+impl<B> Clone for Tensor<B> {
+    fn clone(&self) -> Self {
+        Self { dtype: self.dtype, shape: self.shape.clone(), storage: Rc::clone(&self.storage) }
+    }
+}
+
+impl<B> Tensor<B> {
+    pub fn storage(&self) -> Ref<'_, B> {
+        self.storage.borrow()
+    }
+
+    pub fn storage_mut(&self) -> RefMut<'_, B> {
+        self.storage.borrow_mut()
+    }
+
     pub fn dtype(&self) -> DType {
         self.dtype
     }
@@ -68,7 +91,7 @@ impl Tensor {
         format!("{} {:?}", self.dtype.name(), self.shape)
     }
 
-    pub fn shares_memory_with(&self, other: &Tensor) -> bool {
+    pub fn shares_memory_with(&self, other: &Tensor<B>) -> bool {
         Rc::ptr_eq(&self.storage, &other.storage)
     }
 
@@ -76,7 +99,9 @@ impl Tensor {
     pub fn memory_id(&self) -> usize {
         Rc::as_ptr(&self.storage) as usize
     }
+}
 
+impl Tensor {
     pub fn bytes(&self) -> Ref<'_, [u8]> {
         Ref::map(self.storage.borrow(), Block::bytes)
     }
@@ -118,18 +143,18 @@ impl Output {
     }
 }
 
-struct Entry {
+struct Entry<B> {
     generation: u64,
-    tensor: Option<Tensor>,
+    tensor: Option<Tensor<B>>,
 }
 
-pub struct Store {
-    entries: Vec<Entry>,
+/// Which slot names which tensor, and how much memory is behind them all.
+pub struct Table<B> {
+    entries: Vec<Entry<B>>,
     vacant: Vec<usize>,
     first_generation: u64,
     live_tensors: usize,
     live_bytes: usize,
-    pool: Pool,
 }
 
 /// Bytes of a tensor, or why there is no such tensor.
@@ -151,23 +176,16 @@ pub fn extent(op: &'static str, dtype: DType, shape: &[usize]) -> Result<usize> 
     })
 }
 
-impl Default for Store {
+impl<B: Storage> Default for Table<B> {
     fn default() -> Self {
         Self::starting_at(1)
     }
 }
 
-impl Store {
+impl<B: Storage> Table<B> {
     /// `first_generation` is 1 but in tests of the last generation.
     fn starting_at(first_generation: u64) -> Self {
-        Self {
-            entries: Vec::new(),
-            vacant: Vec::new(),
-            first_generation,
-            live_tensors: 0,
-            live_bytes: 0,
-            pool: Pool::default(),
-        }
+        Self { entries: Vec::new(), vacant: Vec::new(), first_generation, live_tensors: 0, live_bytes: 0 }
     }
 
     pub fn live_tensors(&self) -> usize {
@@ -178,34 +196,25 @@ impl Store {
         self.live_bytes
     }
 
-    pub fn output(&mut self, op: &'static str, dtype: DType, shape: &[usize], contents: Contents) -> Result<Output> {
-        let bytes = extent(op, dtype, shape)?;
-        let block = self.pool.take(bytes, contents).ok_or_else(|| {
-            KernelError::memory(op, format!("no memory for {} {shape:?}, {bytes} bytes", dtype.name()))
-        })?;
-        Ok(Output { dtype, shape: shape.to_vec(), block })
-    }
-
-    pub fn keep(&mut self, op: &'static str, output: Output) -> Result<Slot> {
-        let Output { dtype, shape, block } = output;
-        let storage = Rc::new(RefCell::new(block));
-        let slot = self.insert(op, Tensor { dtype, shape, storage: Rc::clone(&storage) })?;
-        self.live_bytes += storage.borrow().len();
-        self.pool.count(&storage.borrow());
+    pub fn keep(&mut self, op: &'static str, dtype: DType, shape: Vec<usize>, memory: B) -> Result<Slot> {
+        let size = memory.size();
+        let slot = self.insert(op, Tensor { dtype, shape, storage: Rc::new(RefCell::new(memory)) })?;
+        self.live_bytes += size;
         Ok(slot)
     }
 
     /// A second slot on the memory of `x`.
-    pub fn share(&mut self, op: &'static str, x: &Tensor, shape: &[usize]) -> Result<Slot> {
+    pub fn share(&mut self, op: &'static str, x: &Tensor<B>, shape: &[usize]) -> Result<Slot> {
         self.insert(op, Tensor { dtype: x.dtype, shape: shape.to_vec(), storage: Rc::clone(&x.storage) })
     }
 
-    pub fn get(&self, op: &'static str, slot: Slot) -> Result<Tensor> {
+    pub fn get(&self, op: &'static str, slot: Slot) -> Result<Tensor<B>> {
         let entry = self.entries.get(slot.index()).filter(|entry| entry.generation == slot.generation());
         entry.and_then(|entry| entry.tensor.clone()).ok_or_else(|| disposed(op, slot))
     }
 
-    pub fn free(&mut self, op: &'static str, slot: Slot) -> Result<()> {
+    /// The memory, where no other slot is on it.
+    pub fn free(&mut self, op: &'static str, slot: Slot) -> Result<Option<B>> {
         let entry = self.entries.get_mut(slot.index()).filter(|entry| entry.generation == slot.generation());
         let entry = entry.ok_or_else(|| disposed(op, slot))?;
         let tensor = entry.tensor.take().ok_or_else(|| disposed(op, slot))?;
@@ -214,15 +223,12 @@ impl Store {
             self.vacant.push(slot.index());
         }
         self.live_tensors -= 1;
-        if let Ok(block) = Rc::try_unwrap(tensor.storage) {
-            let block = block.into_inner();
-            self.live_bytes -= block.len();
-            self.pool.put(block);
-        }
-        Ok(())
+        let memory = Rc::try_unwrap(tensor.storage).ok().map(RefCell::into_inner);
+        self.live_bytes -= memory.as_ref().map_or(0, B::size);
+        Ok(memory)
     }
 
-    fn insert(&mut self, op: &'static str, tensor: Tensor) -> Result<Slot> {
+    fn insert(&mut self, op: &'static str, tensor: Tensor<B>) -> Result<Slot> {
         let index = match self.vacant.pop() {
             Some(index) => index,
             None => self.grow(op)?,
@@ -240,6 +246,53 @@ impl Store {
         }
         self.entries.push(Entry { generation: self.first_generation, tensor: None });
         Ok(index)
+    }
+}
+
+/// Tensors in the memory of this process.
+#[derive(Default)]
+pub struct Store {
+    table: Table<Block>,
+    pool: Pool,
+}
+
+impl Store {
+    pub fn live_tensors(&self) -> usize {
+        self.table.live_tensors()
+    }
+
+    pub fn live_bytes(&self) -> usize {
+        self.table.live_bytes()
+    }
+
+    pub fn output(&mut self, op: &'static str, dtype: DType, shape: &[usize], contents: Contents) -> Result<Output> {
+        let bytes = extent(op, dtype, shape)?;
+        let block = self.pool.take(bytes, contents).ok_or_else(|| {
+            KernelError::memory(op, format!("no memory for {} {shape:?}, {bytes} bytes", dtype.name()))
+        })?;
+        Ok(Output { dtype, shape: shape.to_vec(), block })
+    }
+
+    pub fn keep(&mut self, op: &'static str, output: Output) -> Result<Slot> {
+        let Output { dtype, shape, block } = output;
+        let slot = self.table.keep(op, dtype, shape, block)?;
+        self.pool.count(&self.table.get(op, slot)?.storage());
+        Ok(slot)
+    }
+
+    pub fn share(&mut self, op: &'static str, x: &Tensor, shape: &[usize]) -> Result<Slot> {
+        self.table.share(op, x, shape)
+    }
+
+    pub fn get(&self, op: &'static str, slot: Slot) -> Result<Tensor> {
+        self.table.get(op, slot)
+    }
+
+    pub fn free(&mut self, op: &'static str, slot: Slot) -> Result<()> {
+        if let Some(block) = self.table.free(op, slot)? {
+            self.pool.put(block);
+        }
+        Ok(())
     }
 }
 
@@ -271,7 +324,7 @@ mod tests {
 
     #[test]
     fn an_index_is_retired_when_its_generations_are_used_up() {
-        let mut store = Store::starting_at(MAX_GENERATION - 1);
+        let mut store = Store { table: Table::starting_at(MAX_GENERATION - 1), pool: Pool::default() };
         let slots: Vec<Slot> = (0..4)
             .map(|_| {
                 let slot = tensor(&mut store, 1);

@@ -3,6 +3,7 @@
 
 use faer::{Mat, MatRef};
 
+use crate::error::{KernelError, Result};
 use crate::rng::{normals, Key};
 
 #[derive(Clone, Copy, Debug)]
@@ -16,14 +17,32 @@ pub enum Method {
 }
 
 /// x ≈ u · diag(s) · vᵀ: u `[rows, rank]`, s `[rank]` falling, v `[columns, rank]`.
-pub struct Leading {
-    pub u: Mat<f64>,
-    pub s: Vec<f64>,
-    pub v: Mat<f64>,
+struct Leading {
+    u: Mat<f64>,
+    s: Vec<f64>,
+    v: Mat<f64>,
+}
+
+/// u `[rows, rank]`, s `[rank]` and vᵀ `[rank, columns]`, row by row; refuses numbers that are not finite.
+pub fn decompose(
+    op: &'static str,
+    values: &[f64],
+    [rows, columns]: [usize; 2],
+    rank: usize,
+    method: Method,
+) -> Result<[Vec<f64>; 3]> {
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        return Err(KernelError::argument(op, format!("x[{at}] is {}, must be finite", values[at])));
+    }
+    let Leading { u, s, v } = leading(values, [rows, columns], rank, method)
+        .ok_or_else(|| KernelError::argument(op, format!("x {:?} has no decomposition in reach", [rows, columns])))?;
+    let u = (0..rows * rank).map(|i| u[(i / rank, i % rank)]).collect();
+    let vt = (0..rank * columns).map(|i| v[(i % columns, i / columns)]).collect();
+    Ok([u, s, vt])
 }
 
 /// x `[rows, columns]` of finite numbers, row by row; 0 < rank ≤ min(rows, columns). `None` where faer does not converge.
-pub fn leading(x: &[f64], [rows, columns]: [usize; 2], rank: usize, method: Method) -> Option<Leading> {
+fn leading(x: &[f64], [rows, columns]: [usize; 2], rank: usize, method: Method) -> Option<Leading> {
     let x = MatRef::from_row_major_slice(x, rows, columns);
     if rows >= columns {
         return of_tall(x, rank, method);

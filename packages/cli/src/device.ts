@@ -1,7 +1,7 @@
 import type { RunConfig } from "@welltempered/config";
 import { UsageError } from "./errors.ts";
 
-const devices = ["auto", "cpu", "wasm", "reference"] as const;
+const devices = ["auto", "cuda", "cpu", "wasm", "reference"] as const;
 
 /** The configuration with `TEMPER_DEVICE` in place of `device: auto`. Throws UsageError for another word. */
 export function withDevice(config: RunConfig, name: string | undefined = process.env["TEMPER_DEVICE"]): RunConfig {

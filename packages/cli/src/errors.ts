@@ -36,7 +36,7 @@ const environment: Readonly<Record<string, string>> = {
 };
 
 /** Codes of the kernels whose own message and hint say all: no backend, no memory. */
-const kernelEnvironment = new Set(["NO_BACKEND", "OUT_OF_MEMORY"]);
+const kernelEnvironment = new Set(["NO_BACKEND", "OUT_OF_MEMORY", "DEVICE_FAILED"]);
 
 /** Anything thrown → the one line and the exit code it stands for. */
 export function failureOf(error: unknown): Failure {

@@ -118,7 +118,7 @@ describe("TEMPER_DEVICE", () => {
 
   it("may not be an unknown word", () => {
     expect(() => withDevice(config, "gpu")).toThrow(
-      'TEMPER_DEVICE: "gpu" is unknown; use one of auto, cpu, wasm, reference',
+      'TEMPER_DEVICE: "gpu" is unknown; use one of auto, cuda, cpu, wasm, reference',
     );
   });
 });

@@ -203,6 +203,8 @@ export interface TrainingConfig {
   gradientCheckpointing: boolean;
   /** Frozen weights and saved activations in bf16, and products where the machine is faster so. */
   bf16: boolean;
+  /** Products in TF32, where the device has it. */
+  tf32: boolean | undefined;
   /** α of NEFTune's noise; undefined is off. */
   neftuneNoiseAlpha: number | undefined;
   numTrainEpochs: number;
@@ -252,7 +254,7 @@ export interface MachineConfig {
   threads: number | undefined;
   /** Beginnings that rows of a micro-batch have in common are computed once, where no dropout tells them apart. */
   sharePrefixes: boolean;
-  device: "auto" | "cpu" | "wasm" | "reference";
+  device: "auto" | "cuda" | "cpu" | "wasm" | "reference";
 }
 
 export interface RunConfig

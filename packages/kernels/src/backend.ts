@@ -149,6 +149,8 @@ export interface KernelBackend {
   /** Slots not yet freed, and the bytes behind them, shared memory counted once. */
   liveTensors(): number;
   liveBytes(): number;
+  /** Bytes that tensors may still take; undefined where they lie in the memory that the whole machine shares. */
+  availableBytes(): number | undefined;
 
   // ── elementwise ─────────────────────────────────────────────────────────────────────────────────────────────────
   fill(x: Slot, value: number): void;

@@ -6,6 +6,7 @@ export type KernelErrorCode =
   | "OUT_OF_RANGE"
   | "TENSOR_DISPOSED"
   | "OUT_OF_MEMORY"
+  | "DEVICE_FAILED"
   | "PANIC"
   | "NO_BACKEND";
 
@@ -15,7 +16,9 @@ const HINTS: Record<KernelErrorCode, string> = {
   INVALID_ARGUMENT: "check the value named in the message",
   OUT_OF_RANGE: "check the ids against the size of the table",
   TENSOR_DISPOSED: "keep the tensor out of the scope that freed it, or copy it",
-  OUT_OF_MEMORY: "use a smaller batch or cutoff length",
+  OUT_OF_MEMORY:
+    "lower per_device_train_batch_size or cutoff_len, set gradient_checkpointing: true, or quantization_bit: 4",
+  DEVICE_FAILED: "start again; if it fails again, check the device with its own tools, or set TEMPER_DEVICE=cpu",
   PANIC: "the process goes on and other tensors are whole; please report the message",
   NO_BACKEND: "run `temper env` to see what was tried",
 };

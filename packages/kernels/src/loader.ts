@@ -10,9 +10,9 @@ import { openWasm } from "./wasm.ts";
 import type { WasmGlue } from "./wasm.ts";
 
 /** "auto" is the fastest that this machine has. */
-export type Device = "auto" | "cpu" | "wasm" | "reference";
+export type Device = "auto" | "cuda" | "cpu" | "wasm" | "reference";
 
-export type MatmulPrecision = "f32" | "bf16";
+export type MatmulPrecision = "f32" | "tf32" | "bf16";
 
 export interface BackendOptions {
   /** Default: TEMPER_DEVICE, else "auto". */
@@ -20,7 +20,8 @@ export interface BackendOptions {
   /** Threads of the "cpu" backend, 1 … 1024. Default: all that the machine offers. "wasm" has one. */
   threads?: number;
   /**
-   * "bf16": large products may round both sides to bf16, where the machine multiplies those faster; sums stay f32.
+   * "bf16": large products may round both sides to bf16, where the machine multiplies those faster; "tf32": products may
+   * round them to TF32 on an NVIDIA GPU, and are of f32 elsewhere. Sums stay f32.
    * Default: "f32".
    */
   matmulPrecision?: MatmulPrecision;
@@ -34,8 +35,8 @@ export interface BackendReport {
   choice: string;
 }
 
-/** Fastest first. A faster machine is a kind before these, an opener, and a line in `fastest`. */
-const KINDS = ["cpu", "wasm", "reference"] as const;
+/** Fastest first: "auto" is the first that opens. */
+const KINDS = ["cuda", "cpu", "wasm", "reference"] as const;
 type Kind = (typeof KINDS)[number];
 const DEVICES: readonly string[] = ["auto", ...KINDS];
 
@@ -48,6 +49,7 @@ function chosenDevice(device: Device | undefined): Device {
 
 /** How each opens; throws NO_BACKEND with what was missing. */
 const openers: Record<Kind, (options: BackendOptions) => KernelBackend> = {
+  cuda: (options) => openNative("cuda", options),
   cpu: (options) => openNative("cpu", options),
   wasm: () => openWasm(requireWasm(), "wasm"),
   reference: (options) =>
@@ -69,26 +71,29 @@ function requireWasm(): WasmGlue {
   throw new KernelError("NO_BACKEND", `no wasm kernels: ${attempt.path} (${attempt.problem ?? ""})`);
 }
 
-/** What "auto" means here. Where nothing is there it is "cpu", whose error says what to install. */
-function fastest(): Kind {
-  if (findLibrary().addon !== undefined) return "cpu";
-  return findWasm().glue === undefined ? "cpu" : "wasm";
+/** The fastest that is there. Where nothing is, the error of "cpu", which says what to install. */
+function openFastest(options: BackendOptions): KernelBackend {
+  for (const kind of KINDS) {
+    try {
+      return openers[kind](options);
+    } catch (error) {
+      if (!(error instanceof KernelError && error.code === "NO_BACKEND")) throw error;
+    }
+  }
+  return openers.cpu(options);
 }
 
 /** Opens a backend with memory of its own. Throws NO_BACKEND where neither the native library nor the module is there. */
 export function openBackend(options: BackendOptions = {}): KernelBackend {
   const device = chosenDevice(options.device);
-  return openers[device === "auto" ? fastest() : device](options);
+  return device === "auto" ? openFastest(options) : openers[device](options);
 }
 
-function report(name: Kind, taken: Kind, forced: boolean): BackendReport {
-  const because = forced ? `TEMPER_DEVICE=${taken}` : `${taken} is the fastest here`;
-  const choice = name === taken ? `taken: ${forced ? because : "the fastest here"}` : `not taken: ${because}`;
+function report(name: Kind): Omit<BackendReport, "choice"> {
   try {
-    return { name, available: true, detail: openBackend({ device: name }).description, choice };
+    return { name, available: true, detail: openBackend({ device: name }).description };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    return { name, available: false, detail, choice: "not taken: not there" };
+    return { name, available: false, detail: error instanceof Error ? error.message : String(error) };
   }
 }
 
@@ -96,7 +101,14 @@ function report(name: Kind, taken: Kind, forced: boolean): BackendReport {
 export function describeBackends(): { backends: BackendReport[]; library: LibraryAttempt[] } {
   const asked = process.env["TEMPER_DEVICE"];
   const forced = KINDS.find((kind) => kind === asked);
-  const taken = forced ?? fastest();
-  const backends = KINDS.map((name) => report(name, taken, forced !== undefined));
+  const reports = KINDS.map(report);
+  const taken = forced ?? reports.find(({ available }) => available)?.name;
+  const because = forced === undefined ? "the fastest here" : `TEMPER_DEVICE=${forced}`;
+  const instead = forced === undefined ? `${taken} is the fastest here` : because;
+  const choice = ({ name, available }: Omit<BackendReport, "choice">): string => {
+    if (!available) return "not taken: not there";
+    return name === taken ? `taken: ${because}` : `not taken: ${instead}`;
+  };
+  const backends = reports.map((one) => ({ ...one, choice: choice(one) }));
   return { backends, library: [...findLibrary().attempts, findWasm().attempt] };
 }

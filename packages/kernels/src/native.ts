@@ -21,10 +21,11 @@ import type {
 import { toKernelError } from "./errors.ts";
 
 /** The class that the addon exports. */
-export interface NativeLibrary extends Omit<KernelBackend, "name" | "description" | "read"> {
+export interface NativeLibrary extends Omit<KernelBackend, "name" | "description" | "read" | "availableBytes"> {
   name(): string;
   description(): string;
   byteLength(x: Slot): number;
+  availableBytes(): number | null | undefined;
   /** `out` has exactly the tensor's bytes. */
   read(x: Slot, out: Uint8Array): void;
 }
@@ -99,6 +100,10 @@ export class NativeBackend implements KernelBackend {
 
   liveBytes(): number {
     return call("liveBytes", () => this.#native.liveBytes());
+  }
+
+  availableBytes(): number | undefined {
+    return call("availableBytes", () => this.#native.availableBytes() ?? undefined);
   }
 
   fill(x: Slot, value: number): void {

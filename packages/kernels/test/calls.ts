@@ -51,6 +51,7 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   cast: (k) => [floats(k, 2), "bf16"],
   liveTensors: () => [],
   liveBytes: () => [],
+  availableBytes: () => [],
   fill: (k) => [floats(k, 2), 1],
   binary: (k) => ["add", floats(k, 2, 3), floats(k, 3)],
   unary: (k) => ["exp", floats(k, 2)],

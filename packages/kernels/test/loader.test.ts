@@ -8,8 +8,11 @@ describe("openBackend", () => {
     delete process.env["TEMPER_KERNELS_PATH"];
   });
 
-  it("picks the cpu by itself and obeys TEMPER_DEVICE, which an option beats", () => {
-    expect(openBackend().name).toBe("cpu");
+  const gpu = describeBackends().backends.some(({ name, available }) => name === "cuda" && available);
+  const fastest = gpu ? "cuda" : "cpu";
+
+  it("picks the fastest by itself and obeys TEMPER_DEVICE, which an option beats", () => {
+    expect(openBackend().name).toBe(fastest);
     process.env["TEMPER_DEVICE"] = "reference";
     expect(openBackend().name).toBe("reference");
     expect(openBackend({ device: "cpu" }).name).toBe("cpu");
@@ -40,26 +43,28 @@ describe("openBackend", () => {
       }),
     );
     const { backends, library } = describeBackends();
-    expect(backends[0]).toMatchObject({ name: "cpu", available: false, choice: "not taken: not there" });
+    for (const [i, name] of ["cuda", "cpu"].entries())
+      expect(backends[i]).toMatchObject({ name, available: false, choice: "not taken: not there" });
     expect(library[0]).toEqual({ path: "/nowhere/kernels.node", problem: expect.any(String) });
     // Where the module is there, it serves instead.
-    if (backends[1]?.available) expect(openBackend().name).toBe("wasm");
+    if (backends[2]?.available) expect(openBackend().name).toBe("wasm");
     else expect(() => openBackend()).toThrow(expect.objectContaining({ code: "NO_BACKEND" }));
   });
 
   it("describes every backend of this machine", () => {
     const { backends, library } = describeBackends();
     expect(backends.map(({ name, available }) => [name, available])).toEqual([
+      ["cuda", gpu],
       ["cpu", true],
       ["wasm", expect.any(Boolean)],
       ["reference", true],
     ]);
-    expect(backends[0]?.choice).toBe("taken: the fastest here");
-    expect(backends[2]?.choice).toBe("not taken: cpu is the fastest here");
+    expect(backends.find(({ name }) => name === fastest)?.choice).toBe("taken: the fastest here");
+    expect(backends[3]?.choice).toBe(`not taken: ${fastest} is the fastest here`);
     expect(library.at(-2)).not.toHaveProperty("problem");
     process.env["TEMPER_DEVICE"] = "reference";
     const forced = describeBackends().backends;
-    expect([forced[0]?.choice, forced[2]?.choice]).toEqual([
+    expect([forced[1]?.choice, forced[3]?.choice]).toEqual([
       "not taken: TEMPER_DEVICE=reference",
       "taken: TEMPER_DEVICE=reference",
     ]);

@@ -78,6 +78,12 @@ describe.each(devices)("memory of the %s backend", (device) => {
     expect([k.liveTensors(), k.liveBytes()]).toEqual([0, 0]);
   });
 
+  it("says what it has left where that is not the machine's", () => {
+    const x = k.alloc("f32", [2 ** 10]);
+    expect(k.availableBytes()).toBe(device === "wasm" ? 2 ** 32 - 2 ** 12 : undefined);
+    k.free(x);
+  });
+
   it("casts as IEEE 754 rounds: to nearest, ties to even", async () => {
     // bf16 keeps 8 bits: 1 + 2⁻⁸ is a tie and goes to 1, 1 + 3·2⁻⁸ is a tie and goes to 1 + 2⁻⁶.
     const x = put(k, [1 + 2 ** -8, 1 + 3 * 2 ** -8, -0, 3.3895313892515355e38, 70000], [5]);

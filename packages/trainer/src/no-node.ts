@@ -8,4 +8,4 @@ export const loadTokenizer: typeof node.loadTokenizer = (folder) => {
 };
 
 /** What a WebAssembly memory grows to at most; how much of it the tab may have, nobody says. */
-export const availableMemory: typeof node.availableMemory = () => 2 ** 32;
+export const availableMemory: typeof node.availableMemory = (device) => device.availableBytes() ?? 2 ** 32;

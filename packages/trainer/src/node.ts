@@ -2,13 +2,19 @@
 
 import { readFileSync } from "node:fs";
 import { freemem } from "node:os";
+import type { KernelBackend } from "@welltempered/kernels";
 
 export { loadTokenizer } from "@welltempered/tokenizer/node";
 
-/** Bytes this process may still take: `TEMPER_MEMORY_LIMIT` if set, else what the system says is available. */
-export function availableMemory(environment: Readonly<Record<string, string | undefined>> = process.env): number {
+/** Bytes a run may still take: `TEMPER_MEMORY_LIMIT` if set, else what its device, else what the system says. */
+export function availableMemory(
+  device: Pick<KernelBackend, "availableBytes">,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): number {
   const limit = Number(environment["TEMPER_MEMORY_LIMIT"] ?? Number.NaN);
   if (limit > 0) return limit;
+  const own = device.availableBytes();
+  if (own !== undefined) return own;
   const constrained = process.constrainedMemory?.() ?? 0;
   const free = memAvailable() ?? freemem();
   return constrained > 0 && constrained < 2 ** 60

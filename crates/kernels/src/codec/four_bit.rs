@@ -70,7 +70,7 @@ impl Table {
         }
     }
 
-    fn values(self) -> &'static [f32; 16] {
+    pub fn values(self) -> &'static [f32; 16] {
         match self {
             Table::Nf4 => &NF4,
             Table::Fp4 => &FP4,
@@ -107,6 +107,19 @@ impl FourBit {
         };
         let codec = FourBit { table, block, double };
         (block.is_power_of_two() && (32..=4096).contains(&block) && codec.name() == name).then_some(codec)
+    }
+
+    pub fn table(&self) -> Table {
+        self.table
+    }
+
+    /// Numbers that share an absmax.
+    pub fn block(&self) -> usize {
+        self.block
+    }
+
+    pub fn double(&self) -> bool {
+        self.double
     }
 
     fn blocks(&self, elements: usize) -> usize {

@@ -59,6 +59,12 @@ impl Blocks {
         }
     }
 
+    /// Place in `ALL`, and runs and bytes of a block.
+    pub fn place(self) -> (usize, usize, usize) {
+        let (_, runs, bytes) = self.layout();
+        (self as usize, runs, bytes)
+    }
+
     #[inline(always)]
     fn expand_run(self, block: &[u8], run: usize, out: &mut [f32; RUN]) {
         match self {

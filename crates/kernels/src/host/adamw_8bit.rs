@@ -1,25 +1,15 @@
-use super::optimizers::{check_finite, Group, State, Update};
+use super::optimizers::Update;
 use super::{check, Compute, Host};
 use crate::backend::{Codes, Control};
+use crate::check::{Group, State};
 use crate::dtype::DType;
-use crate::dynamic_code::{Quantized, BLOCK};
+use crate::dynamic_code::Quantized;
 use crate::error::Result;
 use crate::maths::AdamW;
+use crate::pool::Block;
 use crate::store::Slot;
 
 const OP: &str = "adamw8bit";
-
-/// One scale for each block of the parameter.
-fn scales_of(shape: &[usize]) -> Vec<usize> {
-    vec![shape.iter().product::<usize>().div_ceil(BLOCK)]
-}
-
-fn states<'a>(names: [&'static str; 2], Codes { codes, scales }: Codes<'a>) -> [State<'a>; 2] {
-    [
-        State { name: names[0], slots: codes, shape: None, dtype: Some(DType::U8) },
-        State { name: names[1], slots: scales, shape: Some(scales_of), dtype: None },
-    ]
-}
 
 impl Host {
     pub(super) fn coded(
@@ -31,13 +21,14 @@ impl Host {
         control: Control,
         options: AdamW,
     ) -> Result<()> {
-        check_finite(OP, &[("lr", options.lr), ("weightDecay", options.weight_decay)])?;
-        check::within(OP, "beta1", options.beta1, 0.0, 1.0)?;
-        check::within(OP, "beta2", options.beta2, 0.0, 1.0)?;
-        check::within(OP, "epsilon", options.epsilon, 0.0, f64::INFINITY)?;
-        let [m, m_scales] = states(["m", "mScales"], m);
-        let [v, v_scales] = states(["v", "vScales"], v);
-        let group = self.group(OP, params, grads, &[m, m_scales, v, v_scales])?;
+        check::adamw_8bit(options)?;
+        let states = vec![
+            State::codes("m", self.get_all(OP, m.codes)?),
+            State::scales("mScales", self.get_all(OP, m.scales)?),
+            State::codes("v", self.get_all(OP, v.codes)?),
+            State::scales("vScales", self.get_all(OP, v.scales)?),
+        ];
+        let group = self.group(OP, params, grads, states)?;
         let update = self.update(OP, control, &group)?;
         if update.skipped {
             return Ok(());
@@ -50,7 +41,7 @@ impl Host {
         Ok(())
     }
 
-    fn coded_in<R: Compute>(&mut self, group: &Group, update: &Update, options: AdamW) -> Result<()> {
+    fn coded_in<R: Compute>(&mut self, group: &Group<Block>, update: &Update, options: AdamW) -> Result<()> {
         let maths = R::maths(self, OP)?;
         let (t, grad_scale) = (update.t(), R::from_f64(update.grad_scale));
         for (i, p) in group.params.iter().enumerate().filter(|(_, p)| !p.is_empty()) {

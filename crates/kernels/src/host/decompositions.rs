@@ -1,54 +1,31 @@
 use super::views::reals;
-use super::{check, in_compute_dtype, Compute, Host};
+use super::{check, in_dtype, Compute, Host};
 use crate::backend::Decompositions;
-use crate::error::{KernelError, Result};
-use crate::maths::Real;
+use crate::error::Result;
 use crate::store::{Slot, Tensor};
-use crate::svd::{leading, Leading, Method};
-
-/// Far more than any decomposition needs to converge.
-const MAX_ITERATIONS: usize = 1 << 16;
+use crate::svd::{decompose, Method};
 
 impl Decompositions for Host {
     fn svd(&mut self, x: Slot, rank: usize, method: Method) -> Result<[Slot; 3]> {
         let op = "svd";
         let x = self.get(op, x)?;
-        let (rows, columns) = check::matrix(op, "x", &x)?;
-        if !(1..=rows.min(columns)).contains(&rank) {
-            let message = format!("rank {rank} of {:?} must be in 1 … {}", x.shape(), rows.min(columns));
-            return Err(KernelError::argument(op, message));
-        }
-        if let Method::Randomized { iterations: MAX_ITERATIONS.., .. } = method {
-            return Err(KernelError::argument(op, format!("iterations must be below {MAX_ITERATIONS}")));
-        }
-        in_compute_dtype!(self, op, [], weight & x, svd_in(&x, [rows, columns], rank, method))
+        let (dtype, shape) = check::svd(&x, rank, method)?;
+        in_dtype!(self, dtype, svd_in(&x, shape, rank, method))
     }
 }
 
 impl Host {
     fn svd_in<R: Compute>(&mut self, x: &Tensor, shape: [usize; 2], rank: usize, method: Method) -> Result<[Slot; 3]> {
         let op = "svd";
-        let values = reals::<f64>(op, x)?;
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(KernelError::argument(op, format!("x[{at}] is {}, must be finite", values[at])));
-        }
-        let Leading { u, s, v } = leading(&values, shape, rank, method)
-            .ok_or_else(|| KernelError::argument(op, format!("x {:?} has no decomposition in reach", x.shape())))?;
+        let parts = decompose(op, &reals::<f64>(op, x)?, shape, rank, method)?;
         let mut outputs = [
             self.unset::<R>(op, &[shape[0], rank])?,
             self.unset::<R>(op, &[rank])?,
             self.unset::<R>(op, &[rank, shape[1]])?,
         ];
-        fill(outputs[0].view_mut::<R>(), rank, |row, column| u[(row, column)]);
-        fill(outputs[1].view_mut::<R>(), rank, |_, column| s[column]);
-        fill(outputs[2].view_mut::<R>(), shape[1], |row, column| v[(column, row)]);
+        for (output, part) in outputs.iter_mut().zip(&parts) {
+            output.view_mut::<R>().iter_mut().zip(part).for_each(|(y, &x)| *y = R::from_f64(x));
+        }
         self.keep_array(op, outputs)
-    }
-}
-
-/// Assigns a row-major matrix of so many columns.
-fn fill<R: Real>(y: &mut [R], columns: usize, value: impl Fn(usize, usize) -> f64) {
-    for (i, y) in y.iter_mut().enumerate() {
-        *y = R::from_f64(value(i / columns, i % columns));
     }
 }

@@ -1,36 +1,16 @@
 use super::views::{reals, scalar};
-use super::{check, in_compute_dtype, Compute, Host};
+use super::{check, in_dtype, Compute, Host};
 use crate::backend::Elementwise;
-use crate::dtype::Element;
 use crate::error::{KernelError, Result};
 use crate::maths::{Binary, Unary};
 use crate::store::{Slot, Tensor};
 use crate::with_dtype;
 
-/// An integer tensor holds only values of its own.
-fn fitting<T: Element>(x: &Tensor, value: f64) -> Result<T> {
-    let element = T::narrow(value);
-    if !T::DTYPE.is_float() && element.widen() != value {
-        return Err(KernelError::argument("fill", format!("{value} is no {}", x.dtype().name())));
-    }
-    Ok(element)
-}
-
-/// Same shapes, or b [D] over the rows of a […, D].
-fn broadcasts(a: &Tensor, b: &Tensor) -> Result<()> {
-    let row = b.shape().len() == 1 && a.shape().last() == b.shape().first();
-    if a.shape() == b.shape() || row {
-        return Ok(());
-    }
-    let message = format!("b {:?} must have the shape of a {:?} or of its rows", b.shape(), a.shape());
-    Err(KernelError::shape("binary", message))
-}
-
 impl Elementwise for Host {
     fn fill(&mut self, x: Slot, value: f64) -> Result<()> {
         let x = self.get("fill", x)?;
         with_dtype!(x.dtype(), T => {
-            let element = fitting::<T>(&x, value)?;
+            let element = check::fitting::<T>(x.dtype(), value)?;
             x.view_mut::<T>().fill(element);
             Ok(())
         }, codec => Err(KernelError::dtype("fill", format!("a {} weight cannot be written", codec.name()))))
@@ -38,52 +18,46 @@ impl Elementwise for Host {
 
     fn binary(&mut self, kind: Binary, a: Slot, b: Slot) -> Result<Slot> {
         let (a, b) = (self.get("binary", a)?, self.get("binary", b)?);
-        broadcasts(&a, &b)?;
-        in_compute_dtype!(self, "binary", [&a, &b], binary_in(kind, &a, &b))
+        in_dtype!(self, check::binary(&a, &b)?, binary_in(kind, &a, &b))
     }
 
     fn unary(&mut self, kind: Unary, x: Slot) -> Result<Slot> {
         let x = self.get("unary", x)?;
-        in_compute_dtype!(self, "unary", [&x], unary_in(kind, &x))
+        in_dtype!(self, check::compute_dtype("unary", &[&x])?, unary_in(kind, &x))
     }
 
     fn scale(&mut self, x: Slot, factor: f64) -> Result<Slot> {
         let x = self.get("scale", x)?;
-        check::finite("scale", "factor", factor)?;
-        in_compute_dtype!(self, "scale", [&x], scale_in("scale", &x, factor))
+        in_dtype!(self, check::scale(&x, factor)?, scale_in("scale", &x, factor))
     }
 
     fn scale_by(&mut self, x: Slot, s: Slot) -> Result<Slot> {
         let (x, s) = (self.get("scaleBy", x)?, self.get("scaleBy", s)?);
-        check::compute_dtype("scaleBy", &[&s])?;
+        let dtype = check::scale_by(&x, &s)?;
         let factor = scalar::<f64>("scaleBy", "s", &s)?;
-        in_compute_dtype!(self, "scaleBy", [&x, &s], scale_in("scaleBy", &x, factor))
+        in_dtype!(self, dtype, scale_in("scaleBy", &x, factor))
     }
 
     fn soft_cap(&mut self, x: Slot, cap: f64) -> Result<Slot> {
         let x = self.get("softCap", x)?;
-        check::within("softCap", "cap", cap, f64::from(f32::MIN_POSITIVE), f64::INFINITY)?;
-        in_compute_dtype!(self, "softCap", [&x], soft_cap_in(&x, cap))
+        in_dtype!(self, check::soft_cap(&x, cap)?, soft_cap_in(&x, cap))
     }
 
     fn accumulate(&mut self, acc: Slot, x: Slot, factor: f64) -> Result<()> {
         let op = "accumulate";
         let (acc, x) = (self.get(op, acc)?, self.get(op, x)?);
-        check::finite(op, "factor", factor)?;
-        check::same_shape(op, ["acc", "x"], &acc, &x)?;
-        check::apart(op, ["acc", "x"], &acc, &x)?;
-        in_compute_dtype!(self, op, [&acc, &x], accumulate_in(&acc, &x, factor))
+        in_dtype!(self, check::accumulate(&acc, &x, factor)?, accumulate_in(&acc, &x, factor))
     }
 
     fn sum(&mut self, x: Slot) -> Result<Slot> {
         let x = self.get("sum", x)?;
-        in_compute_dtype!(self, "sum", [&x], sum_in(&x))
+        in_dtype!(self, check::compute_dtype("sum", &[&x])?, sum_in(&x))
     }
 
     fn sum_rows(&mut self, x: Slot) -> Result<Slot> {
         let x = self.get("sumRows", x)?;
-        let (_, d) = check::matrix("sumRows", "x", &x)?;
-        in_compute_dtype!(self, "sumRows", [&x], sum_rows_in(&x, d))
+        let (dtype, d) = check::sum_rows(&x)?;
+        in_dtype!(self, dtype, sum_rows_in(&x, d))
     }
 }
 
@@ -126,7 +100,6 @@ impl Host {
 
     fn accumulate_in<R: Compute>(&mut self, acc: &Tensor, x: &Tensor, factor: f64) -> Result<()> {
         let maths = R::maths(self, "accumulate")?;
-        check::dtype_is("accumulate", "acc", acc, R::DTYPE)?;
         if !x.is_empty() {
             maths.accumulate(&mut acc.view_mut::<R>(), &reals("accumulate", x)?, R::from_f64(factor));
         }

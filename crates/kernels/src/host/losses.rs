@@ -1,47 +1,22 @@
 use super::views::{reals, stored};
-use super::{check, in_compute_dtype, integers, Compute, Host};
+use super::{check, in_dtype, integers, Compute, Host};
 use crate::backend::{Head, Losses, Needs};
-use crate::error::{KernelError, Result};
+use crate::check::HeadShape;
+use crate::error::Result;
 use crate::store::{Output, Slot, Tensor};
-
-/// Rows with this label count for nothing.
-pub const IGNORED: i32 = -100;
 
 struct Inputs {
     h: Tensor,
     w: Tensor,
     labels: Tensor,
-    d: usize,
-    vocab: usize,
-    soft_cap: f64,
-}
-
-fn labels_in(op: &'static str, labels: &[i32], vocab: usize) -> Result<()> {
-    let fits = |&label: &i32| label == IGNORED || usize::try_from(label).is_ok_and(|label| label < vocab);
-    match labels.iter().position(|label| !fits(label)) {
-        Some(at) => {
-            let message = format!("labels[{at}] is {}, must be {IGNORED} or 0 … {}", labels[at], vocab - 1);
-            Err(KernelError::range(op, message))
-        }
-        None => Ok(()),
-    }
+    shape: HeadShape,
 }
 
 impl Host {
     fn head(&self, op: &'static str, head: Head) -> Result<Inputs> {
         let (h, w, labels) = (self.get(op, head.h)?, self.get(op, head.w)?, self.get(op, head.labels)?);
-        let (n, d) = check::matrix(op, "h", &h)?;
-        let (vocab, columns) = check::matrix(op, "w", &w)?;
-        check::positive(op, "the row length", d)?;
-        check::positive(op, "the vocabulary", vocab)?;
-        if columns != d {
-            let message = format!("h {:?} and w {:?} must have rows of one length", h.shape(), w.shape());
-            return Err(KernelError::shape(op, message));
-        }
-        check::shape_is(op, "labels", &labels, &[n])?;
-        labels_in(op, &integers(op, "labels", &labels)?, vocab)?;
-        let soft_cap = check::within(op, "softCap", head.soft_cap, 0.0, f64::INFINITY)?;
-        Ok(Inputs { h, w, labels, d, vocab, soft_cap })
+        let shape = check::head(op, [&h, &w, &labels], &integers(op, "labels", &labels)?, head.soft_cap)?;
+        Ok(Inputs { h, w, labels, shape })
     }
 
     /// Zeros for the gradients that are asked for.
@@ -61,7 +36,7 @@ impl Host {
         let maths = R::maths(self, op)?;
         let mut sum = self.zeros::<R>(op, &[1])?;
         let (mut dh, mut dw) = self.gradients::<R>(op, inputs, needs)?;
-        let Inputs { h, w, labels, d, vocab, soft_cap } = inputs;
+        let Inputs { h, w, labels, shape: HeadShape { d, vocab, soft_cap, .. } } = inputs;
         let soft_cap = R::from_f64(*soft_cap);
         if !h.is_empty() {
             let (h, w, labels) = (reals(op, h)?, stored(w), integers(op, "labels", labels)?);
@@ -74,7 +49,7 @@ impl Host {
     fn linear_log_prob_in<R: Compute>(&mut self, inputs: &Inputs) -> Result<[Slot; 2]> {
         let op = "linearLogProb";
         let maths = R::maths(self, op)?;
-        let Inputs { h, w, labels, d, vocab, soft_cap } = inputs;
+        let Inputs { h, w, labels, shape: HeadShape { d, vocab, soft_cap, .. } } = inputs;
         let soft_cap = R::from_f64(*soft_cap);
         let mut logp = self.zeros::<R>(op, labels.shape())?;
         let mut lse = self.zeros::<R>(op, labels.shape())?;
@@ -95,7 +70,7 @@ impl Host {
         let op = "linearLogProbBackward";
         let maths = R::maths(self, op)?;
         let (mut dh, mut dw) = self.gradients::<R>(op, inputs, needs)?;
-        let Inputs { h, w, labels, d, vocab, soft_cap } = inputs;
+        let Inputs { h, w, labels, shape: HeadShape { d, vocab, soft_cap, .. } } = inputs;
         let soft_cap = R::from_f64(*soft_cap);
         if !h.is_empty() {
             let (h, w, labels) = (reals(op, h)?, stored(w), integers(op, "labels", labels)?);
@@ -111,22 +86,20 @@ impl Losses for Host {
     fn linear_cross_entropy(&mut self, head: Head, needs: Needs) -> Result<Vec<Slot>> {
         let op = "linearCrossEntropy";
         let inputs = self.head(op, head)?;
-        in_compute_dtype!(self, op, [&inputs.h], weight & inputs.w, linear_cross_entropy_in(&inputs, needs))
+        in_dtype!(self, inputs.shape.dtype, linear_cross_entropy_in(&inputs, needs))
     }
 
     fn linear_log_prob(&mut self, head: Head) -> Result<[Slot; 2]> {
         let op = "linearLogProb";
         let inputs = self.head(op, head)?;
-        in_compute_dtype!(self, op, [&inputs.h], weight & inputs.w, linear_log_prob_in(&inputs))
+        in_dtype!(self, inputs.shape.dtype, linear_log_prob_in(&inputs))
     }
 
     fn linear_log_prob_backward(&mut self, g: Slot, head: Head, lse: Slot, needs: Needs) -> Result<Vec<Slot>> {
         let op = "linearLogProbBackward";
         let inputs = self.head(op, head)?;
         let (g, lse) = (self.get(op, g)?, self.get(op, lse)?);
-        check::same_shape(op, ["g", "labels"], &g, &inputs.labels)?;
-        check::same_shape(op, ["lse", "labels"], &lse, &inputs.labels)?;
-        let Inputs { h, w, .. } = &inputs;
-        in_compute_dtype!(self, op, [&g, h, &lse], weight w, linear_log_prob_backward_in(&g, &inputs, &lse, needs))
+        let dtype = check::log_prob_backward([&g, &inputs.h, &inputs.w, &inputs.labels, &lse])?;
+        in_dtype!(self, dtype, linear_log_prob_backward_in(&g, &inputs, &lse, needs))
     }
 }

@@ -2,7 +2,7 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use super::views::{convert, reals};
-use super::Host;
+use super::{check, Host};
 use crate::backend::Memory;
 use crate::codec::{values_of, Codec, Values};
 use crate::dtype::DType;
@@ -10,13 +10,6 @@ use crate::error::{KernelError, Result};
 use crate::pool::Contents;
 use crate::store::{extent, Slot, Tensor};
 use crate::with_dtype;
-
-fn bytes_fit(op: &'static str, got: usize, wanted: usize) -> Result<()> {
-    if got != wanted {
-        return Err(KernelError::shape(op, format!("needs {wanted} bytes, got {got}")));
-    }
-    Ok(())
-}
 
 /// Quantises.
 fn encode(codec: Codec, x: &Tensor, out: &mut [u8]) -> Result<()> {
@@ -47,7 +40,7 @@ impl Memory for Host {
 
     fn upload(&mut self, dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Slot> {
         let op = "upload";
-        bytes_fit(op, bytes.len(), extent(op, dtype, shape)?)?;
+        check::bytes_fit(op, bytes.len(), extent(op, dtype, shape)?)?;
         let mut x = self.store.output(op, dtype, shape, Contents::Anything)?;
         x.bytes_mut().copy_from_slice(bytes);
         self.keep(op, x)
@@ -56,7 +49,7 @@ impl Memory for Host {
     fn write(&mut self, x: Slot, bytes: &[u8]) -> Result<()> {
         let x = self.get("write", x)?;
         let mut memory = x.bytes_mut();
-        bytes_fit("write", bytes.len(), memory.len())?;
+        check::bytes_fit("write", bytes.len(), memory.len())?;
         memory.copy_from_slice(bytes);
         Ok(())
     }
@@ -64,7 +57,7 @@ impl Memory for Host {
     fn read(&mut self, x: Slot, out: &mut [u8]) -> Result<()> {
         let x = self.get("read", x)?;
         let memory = x.bytes();
-        bytes_fit("read", out.len(), memory.len())?;
+        check::bytes_fit("read", out.len(), memory.len())?;
         out.copy_from_slice(&memory);
         Ok(())
     }
@@ -90,19 +83,7 @@ impl Memory for Host {
     fn reshape(&mut self, x: Slot, shape: &[usize]) -> Result<Slot> {
         let op = "reshape";
         let x = self.get(op, x)?;
-        if matches!(x.dtype(), DType::Coded(_)) && x.shape() != shape {
-            return Err(KernelError::dtype(
-                op,
-                format!("{} keeps its shape: its blocks follow the rows", x.describe()),
-            ));
-        }
-        let elements = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
-        if elements != Some(x.len()) {
-            return Err(KernelError::shape(
-                op,
-                format!("{:?} has another number of elements than {shape:?}", x.shape()),
-            ));
-        }
+        check::reshape(&x, shape)?;
         self.store.share(op, &x, shape)
     }
 

@@ -1,11 +1,10 @@
-//! A backend whose tensors lie in the memory of this process. Every check of arguments is here, once, for all maths:
-//! the fast one and the naive one get slices that fit.
+//! A backend whose tensors lie in the memory of this process. Arguments are checked (`check`) before any maths, so the
+//! fast one and the naive one get slices that fit.
 //! Ops compute in f64 where a float input is f64, else in f32; narrower inputs are expanded first.
 
 mod adafactor;
 mod adamw_8bit;
 mod attention;
-mod check;
 mod decompositions;
 mod elementwise;
 mod layers;
@@ -20,8 +19,9 @@ mod views;
 use std::rc::Rc;
 
 use crate::backend::Backend;
+use crate::check;
 use crate::cpu::Cpu;
-use crate::dtype::{DType, Element};
+use crate::dtype::Element;
 use crate::error::{KernelError, Result};
 use crate::maths::{Maths, Real};
 use crate::pool::Contents;
@@ -91,22 +91,16 @@ impl Compute for f64 {
     }
 }
 
-/// Runs a generic method in the compute dtype of its float inputs, and of a weight that may be in a codec.
-macro_rules! in_compute_dtype {
-    ($host:expr, $op:expr, [$($input:expr),*], weight $weight:expr, $method:ident($($argument:expr),* $(,)?)) => {
-        match $crate::host::check::compute_dtype_with($op, &[$($input),*], $weight)? {
-            $crate::dtype::DType::F64 => $host.$method::<f64>($($argument),*),
-            _ => $host.$method::<f32>($($argument),*),
-        }
-    };
-    ($host:expr, $op:expr, [$($input:expr),+], $method:ident($($argument:expr),* $(,)?)) => {
-        match $crate::host::check::compute_dtype($op, &[$($input),+])? {
+/// Runs a generic method in a compute dtype.
+macro_rules! in_dtype {
+    ($host:expr, $dtype:expr, $method:ident($($argument:expr),* $(,)?)) => {
+        match $dtype {
             $crate::dtype::DType::F64 => $host.$method::<f64>($($argument),*),
             _ => $host.$method::<f32>($($argument),*),
         }
     };
 }
-use in_compute_dtype;
+use in_dtype;
 
 impl Host {
     fn zeros<R: Element>(&mut self, op: &'static str, shape: &[usize]) -> Result<Output> {
@@ -153,8 +147,6 @@ impl Host {
 
 /// i32 tensors hold ids, labels, positions and layouts.
 fn integers<'a>(op: &'static str, what: &str, x: &'a Tensor) -> Result<std::cell::Ref<'a, [i32]>> {
-    if x.dtype() != DType::I32 {
-        return Err(KernelError::dtype(op, format!("{what} must be i32, got {}", x.describe())));
-    }
+    check::integers(op, what, x)?;
     Ok(x.view::<i32>())
 }

@@ -1,7 +1,7 @@
 use super::views::reals;
-use super::{check, in_compute_dtype, Compute, Host};
+use super::{check, in_dtype, Compute, Host};
 use crate::backend::Random;
-use crate::error::{KernelError, Result};
+use crate::error::Result;
 use crate::rng::{normals, unit, Key};
 use crate::store::{Slot, Tensor};
 
@@ -16,18 +16,12 @@ fn draw(key: Key, y: &mut [f32], values: impl Fn([u32; 4]) -> [f32; 4]) {
 impl Random for Host {
     fn dropout(&mut self, x: Slot, p: f64, key: Key) -> Result<Slot> {
         let x = self.get("dropout", x)?;
-        check::within("dropout", "p", p, 0.0, 1.0)?;
-        in_compute_dtype!(self, "dropout", [&x], dropout_in(&x, p, key))
+        in_dtype!(self, check::dropout(&x, p)?, dropout_in(&x, p, key))
     }
 
     fn uniform(&mut self, shape: &[usize], low: f64, high: f64, key: Key) -> Result<Slot> {
         let op = "uniform";
-        check::finite(op, "low", low)?;
-        check::finite(op, "high", high)?;
-        let (first, last) = (low as f32, (high as f32).next_down());
-        if first > last {
-            return Err(KernelError::argument(op, format!("no f32 lies in [{low}, {high})")));
-        }
+        let [first, last] = check::uniform(low, high)?;
         let mut y = self.unset::<f32>(op, shape)?;
         draw(key, y.view_mut(), |words| {
             words.map(|word| ((low + (high - low) * f64::from(unit(word))) as f32).clamp(first, last))
@@ -37,8 +31,7 @@ impl Random for Host {
 
     fn normal(&mut self, shape: &[usize], mean: f64, std: f64, key: Key) -> Result<Slot> {
         let op = "normal";
-        check::finite(op, "mean", mean)?;
-        check::within(op, "std", std, 0.0, f64::INFINITY)?;
+        check::normal(mean, std)?;
         let mut y = self.unset::<f32>(op, shape)?;
         draw(key, y.view_mut(), |words| normals(words).map(|z| (mean + std * z) as f32));
         self.keep(op, y)

@@ -1,68 +1,43 @@
 use super::views::{reals, stored};
-use super::{check, in_compute_dtype, integers, Compute, Host};
+use super::{check, in_dtype, integers, Compute, Host};
 use crate::backend::Rows;
-use crate::dtype::DType;
-use crate::error::{KernelError, Result};
+use crate::error::Result;
 use crate::store::{Output, Slot, Tensor};
 
 impl Rows for Host {
     fn take_rows(&mut self, table: Slot, ids: Slot) -> Result<Slot> {
         let (table, ids) = (self.get("takeRows", table)?, self.get("takeRows", ids)?);
-        let (rows, _) = check::matrix("takeRows", "table", &table)?;
-        check::vector("takeRows", "ids", &ids)?;
-        check::ids_in("takeRows", "ids", &integers("takeRows", "ids", &ids)?, rows)?;
-        in_compute_dtype!(self, "takeRows", [], weight & table, take_rows_in(&table, &ids))
+        let dtype = check::take_rows(&table, &ids, &integers("takeRows", "ids", &ids)?)?;
+        in_dtype!(self, dtype, take_rows_in(&table, &ids))
     }
 
     fn scatter_add_rows(&mut self, g: Slot, ids: Slot, rows: usize) -> Result<Slot> {
         let op = "scatterAddRows";
         let (g, ids) = (self.get(op, g)?, self.get(op, ids)?);
-        let (n, _) = check::matrix(op, "g", &g)?;
-        check::shape_is(op, "ids", &ids, &[n])?;
-        check::ids_in(op, "ids", &integers(op, "ids", &ids)?, rows)?;
-        in_compute_dtype!(self, op, [&g], scatter_add_rows_in(&g, &ids, rows))
+        let dtype = check::scatter_add_rows(&g, &ids, &integers(op, "ids", &ids)?, rows)?;
+        in_dtype!(self, dtype, scatter_add_rows_in(&g, &ids, rows))
     }
 
     fn write_rows(&mut self, dst: Slot, ids: Slot, src: Slot) -> Result<()> {
         let op = "writeRows";
         let (dst, ids, src) = (self.get(op, dst)?, self.get(op, ids)?, self.get(op, src)?);
-        let (rows, d) = check::matrix(op, "dst", &dst)?;
-        let n = check::vector(op, "ids", &ids)?;
-        check::shape_is(op, "src", &src, &[n, d])?;
-        check::dtype_is(op, "src", &src, dst.dtype())?;
-        check::ids_in(op, "ids", &integers(op, "ids", &ids)?, rows)?;
-        let Some(size) = dst.dtype().size() else {
-            return Err(KernelError::dtype(op, format!("dst must not be in a codec, got {}", dst.describe())));
-        };
-        check::apart(op, ["dst", "src"], &dst, &src)?;
-        check::apart(op, ["dst", "ids"], &dst, &ids)?;
-        copy_rows(&dst, &integers(op, "ids", &ids)?, &src, d * size);
+        let row_bytes = check::write_rows([&dst, &ids, &src], &integers(op, "ids", &ids)?)?;
+        copy_rows(&dst, &integers(op, "ids", &ids)?, &src, row_bytes);
         Ok(())
     }
 
     fn split_columns(&mut self, x: Slot, widths: &[usize]) -> Result<Vec<Slot>> {
         let op = "splitColumns";
         let x = self.get(op, x)?;
-        let (n, d) = check::matrix(op, "x", &x)?;
-        if widths.iter().try_fold(0usize, |sum, &width| sum.checked_add(width)) != Some(d) {
-            return Err(KernelError::shape(op, format!("widths {widths:?} must add up to the {d} columns of x")));
-        }
-        in_compute_dtype!(self, op, [&x], split_columns_in(&x, n, widths))
+        let (dtype, n) = check::split_columns(&x, widths)?;
+        in_dtype!(self, dtype, split_columns_in(&x, n, widths))
     }
 
     fn join_columns(&mut self, parts: &[Slot]) -> Result<Slot> {
         let op = "joinColumns";
         let parts = parts.iter().map(|&part| self.get(op, part)).collect::<Result<Vec<_>>>()?;
-        let extents = parts.iter().map(|part| check::matrix(op, "a part", part)).collect::<Result<Vec<_>>>()?;
-        let &(n, _) = extents.first().ok_or_else(|| KernelError::argument(op, "needs at least one part"))?;
-        if let Some((rows, _)) = extents.iter().find(|(rows, _)| *rows != n) {
-            return Err(KernelError::shape(op, format!("parts must have one number of rows, got {n} and {rows}")));
-        }
-        let columns = extents.iter().map(|(_, columns)| columns).sum();
-        match check::compute_dtype(op, &parts.iter().collect::<Vec<_>>())? {
-            DType::F64 => self.join_columns_in::<f64>(&parts, n, columns),
-            _ => self.join_columns_in::<f32>(&parts, n, columns),
-        }
+        let (dtype, n, columns) = check::join_columns(&parts)?;
+        in_dtype!(self, dtype, join_columns_in(&parts, n, columns))
     }
 }
 

@@ -6,8 +6,8 @@ use std::ops::Deref;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::check::shape_is;
 use super::Compute;
+use crate::check::shape_is;
 use crate::codec::{Codec, Coded, Extent};
 use crate::dtype::{DType, Element};
 use crate::error::{KernelError, Result};

@@ -5,7 +5,11 @@ import { version } from "../main.ts";
 
 /** What each environment variable does. */
 const variables: readonly (readonly [name: string, meaning: string])[] = [
-  ["TEMPER_DEVICE", "force a backend: cpu, wasm or reference"],
+  ["TEMPER_DEVICE", "force a backend: cuda, cpu, wasm or reference"],
+  ["TEMPER_CUDA_DEVICE", "which GPU, from 0"],
+  ["TEMPER_CUDA_MEMORY", "bytes of the GPU that may be used"],
+  ["TEMPER_CUDA_LIBRARIES", "folders of NVRTC and cuBLASLt"],
+  ["TEMPER_CUDA_UNCHECKED", "1 uses a GPU without comparing it with the CPU first"],
   ["TEMPER_KERNELS_PATH", "explicit native library"],
   ["TEMPER_MEMORY_LIMIT", "memory a run may plan with, in bytes, instead of what is free"],
   ["CI", "no line in place"],

@@ -8,5 +8,9 @@ export const machineKeys: KeyTable<WrittenMachine> = {
     true,
     "Compute what rows of a micro-batch begin with in common once; without dropout it is exact.",
   ),
-  device: choice("auto", ["auto", "cpu", "wasm", "reference"], "Backend: fast, in WebAssembly, or readable and naive."),
+  device: choice(
+    "auto",
+    ["auto", "cuda", "cpu", "wasm", "reference"],
+    "Backend: the fastest, an NVIDIA GPU, the CPU, WebAssembly, or the readable naive one.",
+  ),
 };

@@ -35,6 +35,7 @@ export const trainingKeys: KeyTable<WrittenTraining> = {
     false,
     "Frozen weights and waiting activations in bf16; large products too, where the CPU multiplies bf16 faster.",
   ),
+  tf32: optional(flag(false, "Products in TF32 on an NVIDIA GPU, in f32 elsewhere; bf16 goes before it.")),
   gradient_checkpointing: flag(
     false,
     "Keep each layer's input alone and compute the layer again in backward: memory for time.",

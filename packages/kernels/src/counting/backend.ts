@@ -92,6 +92,10 @@ export class CountingBackend implements KernelBackend {
     return this.memory.bytes;
   }
 
+  availableBytes(): undefined {
+    return undefined;
+  }
+
   // ── elementwise ──
   fill(x: Slot): void {
     this.#touch("fill", [x]);

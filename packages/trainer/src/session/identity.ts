@@ -123,6 +123,7 @@ const rules = {
   weightDecay: "always",
   maxGradNorm: "always",
   bf16: "always",
+  tf32: "always",
   gradientCheckpointing: "free",
   sharePrefixes: "always",
   neftuneNoiseAlpha: "always",

@@ -126,7 +126,7 @@ export function loadModel(base: Base, options: LoadOptions): LoadedModel {
       expected.has("lm_head.weight") ? {} : { optional: new Set(["lm_head.weight"]) },
     );
   const trained = trainedWeights(config, [...expected.keys()]);
-  checkMemory(options.needed ?? weighed(base, options), availableMemory(), config.modelNameOrPath);
+  checkMemory(options.needed ?? weighed(base, options), availableMemory(engine.backend), config.modelNameOrPath);
   const range = typeof base.config["initializer_range"] === "number" ? base.config["initializer_range"] : 0.02;
   const scratch = new Scratch();
   const source = config.trainFromScratch

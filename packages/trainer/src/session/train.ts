@@ -48,6 +48,7 @@ import {
   writeTrainerState,
 } from "./run-folder.ts";
 import { saveTrained } from "./save-model.ts";
+import { withSavings } from "./shortage.ts";
 import { resizeVocab } from "./vocabulary.ts";
 
 export interface RunOutcome {
@@ -70,6 +71,14 @@ interface Session {
  * @throws {UserError} with the exit code of the command
  */
 export async function runTraining(config: RunConfig, emit: Emit, stop: () => boolean): Promise<RunOutcome> {
+  try {
+    return await run(config, emit, stop);
+  } catch (error) {
+    throw await withSavings(error, config);
+  }
+}
+
+async function run(config: RunConfig, emit: Emit, stop: () => boolean): Promise<RunOutcome> {
   const folder = config.outputDir;
   if (folder === undefined) throw new UserError("output_dir: is missing; name the folder that the run writes to");
   checkRunFolder(config);

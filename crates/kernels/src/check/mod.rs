@@ -1,11 +1,34 @@
-//! Checks of tensors and numbers, each with a message that names the op, what was wanted and what came.
+//! Checks of arguments, each with a message that names the op, what was wanted and what came. They ask nothing of where
+//! a tensor's memory lies: every backend that works on slots calls these and only these.
+
+mod attention;
+mod elementwise;
+mod layers;
+mod losses;
+mod memory;
+mod optimizers;
+mod random;
+mod rotations;
+mod rows;
+
+pub use attention::{attention, attention_backward, AttentionInputs};
+pub use elementwise::{accumulate, binary, fill, fitting, scale, scale_by, soft_cap, sum_rows};
+pub use layers::{
+    gated, gated_backward, groups, matmul, matmul_into, rms_norm, rms_norm_backward, rope, rope_table, two, Product,
+};
+pub use losses::{head, log_prob_backward, HeadShape, IGNORED};
+pub use memory::{bytes_fit, reshape};
+pub use optimizers::{adafactor, adamw, adamw_8bit, clip_factor, control, group, lion, sgd, Group, State};
+pub use random::{dropout, normal, uniform};
+pub use rotations::{cayley_blocks, matmul_blocks, permutation, permute_columns, skew_blocks, skew_blocks_backward};
+pub use rows::{join_columns, scatter_add_rows, split_columns, svd, take_rows, write_rows};
 
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
 use crate::store::Tensor;
 
 /// f64 where an input is f64, else f32; all inputs must be floats.
-pub fn compute_dtype(op: &'static str, inputs: &[&Tensor]) -> Result<DType> {
+pub fn compute_dtype<B>(op: &'static str, inputs: &[&Tensor<B>]) -> Result<DType> {
     for x in inputs {
         if !x.dtype().is_float() {
             return Err(KernelError::dtype(op, format!("needs float tensors, got {}", x.describe())));
@@ -16,7 +39,7 @@ pub fn compute_dtype(op: &'static str, inputs: &[&Tensor]) -> Result<DType> {
 }
 
 /// As `compute_dtype`, for an op that expands its weight piece by piece: that one may be in a codec.
-pub fn compute_dtype_with(op: &'static str, inputs: &[&Tensor], weight: &Tensor) -> Result<DType> {
+pub fn compute_dtype_with<B>(op: &'static str, inputs: &[&Tensor<B>], weight: &Tensor<B>) -> Result<DType> {
     match weight.dtype() {
         DType::Coded(_) => compute_dtype(op, inputs),
         _ => compute_dtype(op, &[inputs, &[weight]].concat()),
@@ -24,7 +47,7 @@ pub fn compute_dtype_with(op: &'static str, inputs: &[&Tensor], weight: &Tensor)
 }
 
 /// In-place outputs are not converted: they must have the compute dtype.
-pub fn dtype_is(op: &'static str, what: &str, x: &Tensor, dtype: DType) -> Result<()> {
+pub fn dtype_is<B>(op: &'static str, what: &str, x: &Tensor<B>, dtype: DType) -> Result<()> {
     if x.dtype() != dtype {
         let message = format!("{what} must be {}, got {}", dtype.name(), x.describe());
         return Err(KernelError::dtype(op, message));
@@ -32,7 +55,7 @@ pub fn dtype_is(op: &'static str, what: &str, x: &Tensor, dtype: DType) -> Resul
     Ok(())
 }
 
-pub fn same_shape(op: &'static str, names: [&str; 2], a: &Tensor, b: &Tensor) -> Result<()> {
+pub fn same_shape<B>(op: &'static str, names: [&str; 2], a: &Tensor<B>, b: &Tensor<B>) -> Result<()> {
     if a.shape() != b.shape() {
         let [first, second] = names;
         let message = format!("{first} {:?} and {second} {:?} must have one shape", a.shape(), b.shape());
@@ -41,21 +64,21 @@ pub fn same_shape(op: &'static str, names: [&str; 2], a: &Tensor, b: &Tensor) ->
     Ok(())
 }
 
-pub fn shape_is(op: &'static str, what: &str, x: &Tensor, shape: &[usize]) -> Result<()> {
+pub fn shape_is<B>(op: &'static str, what: &str, x: &Tensor<B>, shape: &[usize]) -> Result<()> {
     if x.shape() != shape {
         return Err(KernelError::shape(op, format!("{what} must be {shape:?}, got {:?}", x.shape())));
     }
     Ok(())
 }
 
-pub fn matrix(op: &'static str, what: &str, x: &Tensor) -> Result<(usize, usize)> {
+pub fn matrix<B>(op: &'static str, what: &str, x: &Tensor<B>) -> Result<(usize, usize)> {
     match *x.shape() {
         [rows, columns] => Ok((rows, columns)),
         _ => Err(KernelError::shape(op, format!("{what} must have 2 axes, got {:?}", x.shape()))),
     }
 }
 
-pub fn vector(op: &'static str, what: &str, x: &Tensor) -> Result<usize> {
+pub fn vector<B>(op: &'static str, what: &str, x: &Tensor<B>) -> Result<usize> {
     match *x.shape() {
         [length] => Ok(length),
         _ => Err(KernelError::shape(op, format!("{what} must have 1 axis, got {:?}", x.shape()))),
@@ -97,10 +120,18 @@ pub fn ids_in(op: &'static str, what: &str, ids: &[i32], rows: usize) -> Result<
 }
 
 /// An in-place output must not lie on the memory of an input.
-pub fn apart(op: &'static str, names: [&str; 2], output: &Tensor, input: &Tensor) -> Result<()> {
+pub fn apart<B>(op: &'static str, names: [&str; 2], output: &Tensor<B>, input: &Tensor<B>) -> Result<()> {
     if output.shares_memory_with(input) {
         let [output, input] = names;
         return Err(KernelError::argument(op, format!("{output} shares memory with {input}")));
+    }
+    Ok(())
+}
+
+/// i32 tensors hold ids, labels, positions and layouts.
+pub fn integers<B>(op: &'static str, what: &str, x: &Tensor<B>) -> Result<()> {
+    if x.dtype() != DType::I32 {
+        return Err(KernelError::dtype(op, format!("{what} must be i32, got {}", x.describe())));
     }
     Ok(())
 }

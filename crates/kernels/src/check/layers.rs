@@ -1,0 +1,110 @@
+use super::{
+    apart, compute_dtype, compute_dtype_with, dtype_is, finite, integers, matrix, positive, same_shape, shape_is,
+    vector, within,
+};
+use crate::dtype::DType;
+use crate::error::{KernelError, Result};
+use crate::maths::Layout;
+use crate::store::Tensor;
+
+/// Extents of a product and the dtype it is computed in.
+#[derive(Clone, Copy)]
+pub struct Product {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub dtype: DType,
+}
+
+pub fn matmul<B>(layout: Layout, a: &Tensor<B>, b: &Tensor<B>, alpha: f64) -> Result<Product> {
+    let op = "matmul";
+    let (a_rows, a_columns) = matrix(op, "a", a)?;
+    let (b_rows, b_columns) = matrix(op, "b", b)?;
+    let ((m, k), (k_of_b, n)) = match layout {
+        Layout::Nn => ((a_rows, a_columns), (b_rows, b_columns)),
+        Layout::Nt => ((a_rows, a_columns), (b_columns, b_rows)),
+        Layout::Tn => ((a_columns, a_rows), (b_rows, b_columns)),
+    };
+    if k != k_of_b {
+        let message = format!("a {:?} and b {:?} do not fit as {layout:?}: {k} ≠ {k_of_b}", a.shape(), b.shape());
+        return Err(KernelError::shape(op, message));
+    }
+    finite(op, "alpha", alpha)?;
+    Ok(Product { m, n, k, dtype: compute_dtype_with(op, &[a], b)? })
+}
+
+/// The dtype of a product that is added to c.
+pub fn matmul_into<B>(product: Product, a: &Tensor<B>, b: &Tensor<B>, c: &Tensor<B>) -> Result<DType> {
+    let op = "matmul";
+    shape_is(op, "into", c, &[product.m, product.n])?;
+    apart(op, ["into", "a"], c, a)?;
+    apart(op, ["into", "b"], c, b)?;
+    let dtype = compute_dtype_with(op, &[a, c], b)?;
+    dtype_is(op, "into", c, dtype)?;
+    Ok(dtype)
+}
+
+/// How many stretches of w's length x consists of; each is normalised by itself.
+pub fn groups<B>(op: &'static str, x: &Tensor<B>, w: &Tensor<B>) -> Result<usize> {
+    let (n, columns) = matrix(op, "x", x)?;
+    let d = positive(op, "the length of w", vector(op, "w", w)?)?;
+    if !columns.is_multiple_of(d) {
+        let message = format!("the {columns} columns of x must be a multiple of w's {d}");
+        return Err(KernelError::shape(op, message));
+    }
+    Ok(n * (columns / d))
+}
+
+/// The dtype, and the number of stretches.
+pub fn rms_norm<B>(x: &Tensor<B>, w: &Tensor<B>, epsilon: f64) -> Result<(DType, usize)> {
+    let groups = groups("rmsNorm", x, w)?;
+    within("rmsNorm", "epsilon", epsilon, 0.0, f64::INFINITY)?;
+    Ok((compute_dtype("rmsNorm", &[x, w])?, groups))
+}
+
+pub fn rms_norm_backward<B>([g, x, w, rstd]: [&Tensor<B>; 4]) -> Result<(DType, usize)> {
+    let op = "rmsNormBackward";
+    same_shape(op, ["g", "x"], g, x)?;
+    let groups = groups(op, x, w)?;
+    shape_is(op, "rstd", rstd, &[groups])?;
+    Ok((compute_dtype(op, &[g, x, w, rstd])?, groups))
+}
+
+/// The number of positions.
+pub fn rope_table<B>(positions: &Tensor<B>, frequencies: &[f64], scale: f64) -> Result<usize> {
+    let op = "ropeTable";
+    let n = vector(op, "positions", positions)?;
+    finite(op, "scale", scale)?;
+    frequencies.iter().try_for_each(|&frequency| finite(op, "a frequency", frequency).map(drop))?;
+    integers(op, "positions", positions)?;
+    Ok(n)
+}
+
+pub fn rope<B>([x, cos, sin]: [&Tensor<B>; 3], head_dim: usize) -> Result<DType> {
+    let (n, columns) = matrix("rope", "x", x)?;
+    let (rows, pairs) = matrix("rope", "cos", cos)?;
+    same_shape("rope", ["cos", "sin"], cos, sin)?;
+    dtype_is("rope", "cos", cos, DType::F32)?;
+    dtype_is("rope", "sin", sin, DType::F32)?;
+    if head_dim == 0 || columns % head_dim != 0 || pairs > head_dim / 2 || rows != n {
+        let message = format!("x {:?}, cos {:?} and headDim {head_dim} do not fit", x.shape(), cos.shape());
+        return Err(KernelError::shape("rope", message));
+    }
+    compute_dtype("rope", &[x])
+}
+
+/// Two inputs of one shape.
+pub fn two<B>(op: &'static str, names: [&str; 2], a: &Tensor<B>, b: &Tensor<B>) -> Result<DType> {
+    same_shape(op, names, a, b)?;
+    compute_dtype(op, &[a, b])
+}
+
+pub fn gated<B>(op: &'static str, gate: &Tensor<B>, up: &Tensor<B>) -> Result<DType> {
+    two(op, ["gate", "up"], gate, up)
+}
+
+pub fn gated_backward<B>(op: &'static str, [g, gate, up]: [&Tensor<B>; 3]) -> Result<DType> {
+    same_shape(op, ["g", "gate"], g, gate)?;
+    same_shape(op, ["gate", "up"], gate, up)?;
+    compute_dtype(op, &[g, gate, up])
+}
