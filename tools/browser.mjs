@@ -26,14 +26,21 @@ export function chromiumMissing() {
 /** Builds the page; returns its folder. */
 export async function buildPage() {
   const folder = join(root, "examples/browser");
-  const { build } = await load("vite");
-  await build({ root: folder, configFile: join(folder, "vite.config.js"), logLevel: "warn" });
+  await bundlePage(folder, join(folder, "dist"));
   return join(folder, "dist");
+}
+
+/** Bundles a folder with index.html into another, as the example's page is. */
+export async function bundlePage(folder, out) {
+  const { build } = await load("vite");
+  const config = join(root, "examples/browser/vite.config.js");
+  await build({ root: folder, configFile: config, logLevel: "warn", build: { outDir: out, emptyOutDir: true } });
 }
 
 const types = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
+  ".mjs": "text/javascript",
   ".css": "text/css",
   ".json": "application/json",
 };
