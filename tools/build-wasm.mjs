@@ -94,7 +94,9 @@ function pack({ env, args }) {
     env: {
       PATH: `${join(tools, "bin")}:${join(tools, "npm/node_modules/.bin")}:${process.env.PATH}`,
       CARGO_TARGET_DIR: join(root, "target/wasm"),
-      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: "-C target-feature=+simd128",
+      // Loop strength reduction takes from every constant distance the promise not to wrap, without which it is no part
+      // of the load but an instruction more: 2 to 5 % of a product's time.
+      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: "-C target-feature=+simd128 -C llvm-args=-disable-lsr",
       CARGO_PROFILE_RELEASE_LTO: "fat",
       CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "1",
       CARGO_PROFILE_RELEASE_PANIC: "abort",

@@ -46,6 +46,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Rows of the register tile that is two vectors wide.
     const ROWS: usize;
+    /// Steps of the depth that this tile takes before it counts its pointers on.
+    const STEPS: usize = 1;
     type V: Copy;
 
     fn splat(self, x: f32) -> Self::V;

@@ -6,6 +6,7 @@
 use super::prefetch::{prefetch_at, SLOTS};
 use super::{Block, Simd};
 pub use crate::maths::Beta;
+use std::array::from_fn;
 
 /// How two slots are multiplied and added up.
 pub trait Step<S: Simd>: Copy {
@@ -155,13 +156,17 @@ unsafe fn rows<S: Simd, P: Step<S>, const N: usize, const PART: bool>(s: S, how:
     }
 }
 
-/// R rows of N vectors in registers; returns R. With PART the last vector is cut off at `columns`.
+/// The sums of a tile over the whole depth, a step a turn.
 /// # Safety
-/// As `strips`, for R rows.
+/// As `micro`.
 #[inline(always)]
-unsafe fn micro<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool>(s: S, how: P, t: Tile) -> usize {
+unsafe fn walk<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool>(
+    s: S,
+    how: P,
+    t: Tile,
+    sums: &mut [[S::V; N]; R],
+) {
     let last = t.columns.wrapping_sub((N - 1) * S::LANES);
-    let mut sums = [[s.zero(); N]; R];
     let (mut a, mut b) = (t.a, t.b);
     // A line a step is more than the R ≤ 12 slots of it that the next rows take.
     let (mut ahead, line) = if t.walked { (a.wrapping_add(R.wrapping_mul(t.a_row)), SLOTS) } else { (a, 0) };
@@ -189,6 +194,71 @@ unsafe fn micro<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART:
         }
         a = a.wrapping_add(t.a_column);
         b = b.wrapping_add(t.b_row);
+    }
+}
+
+/// As `walk`, `STEPS` steps a turn. Where NEXT, a's rows lie along the depth: a pointer for each, moved once a turn, and
+/// what is read of it at a constant distance, which an instruction holds. The way out after every step spares what is
+/// left of the depth a loop of its own, and keeps compilers from mixing the steps: their numbers would not fit the registers.
+/// # Safety
+/// As `micro`.
+#[inline(always)]
+unsafe fn unrolled<S: Simd, P: Step<S>, const R: usize, const N: usize, const NEXT: bool>(
+    s: S,
+    how: P,
+    t: Tile,
+    sums: &mut [[S::V; N]; R],
+) {
+    let mut rows: [*const f32; R] = from_fn(|i| t.a.wrapping_add(i * t.a_row));
+    let (mut b, mut left) = (t.b, t.k);
+    'depth: while left > 0 {
+        for step in 0..S::STEPS {
+            // SAFETY: the caller's promise; the step is one of the depth.
+            let row: [S::V; N] = from_fn(|j| unsafe { s.load_at(b.add(j * S::LANES)) });
+            for (i, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let x = s.splat(unsafe {
+                    if NEXT {
+                        *rows[i].add(step)
+                    } else {
+                        *rows[0].add(i)
+                    }
+                });
+                for (sum, &vector) in sums.iter_mut().zip(&row) {
+                    *sum = how.step(s, x, vector, *sum);
+                }
+            }
+            left -= 1;
+            if left == 0 {
+                break 'depth;
+            }
+            b = b.wrapping_add(t.b_row);
+            if !NEXT {
+                rows[0] = rows[0].wrapping_add(t.a_column);
+            }
+        }
+        if NEXT {
+            rows = rows.map(|row| row.wrapping_add(S::STEPS));
+        }
+    }
+}
+
+/// R rows of N vectors in registers; returns R. With PART the last vector is cut off at `columns`.
+/// # Safety
+/// As `strips`, for R rows.
+#[inline(always)]
+unsafe fn micro<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool>(s: S, how: P, t: Tile) -> usize {
+    let last = t.columns.wrapping_sub((N - 1) * S::LANES);
+    let mut sums = [[s.zero(); N]; R];
+    // SAFETY: the caller's promise.
+    unsafe {
+        if S::STEPS > 1 && N == 2 && !PART && t.a_column == 1 {
+            unrolled::<S, P, R, N, true>(s, how, t, &mut sums);
+        } else if S::STEPS > 1 && N == 2 && !PART && t.a_row == 1 {
+            unrolled::<S, P, R, N, false>(s, how, t, &mut sums);
+        } else {
+            walk::<S, P, R, N, PART>(s, how, t, &mut sums);
+        }
     }
     let alpha = s.splat(t.alpha);
     for (i, sums) in sums.iter().enumerate() {
