@@ -167,13 +167,11 @@ describe("the page", () => {
     expect(visit.after.chat).toMatch(/^docker/);
   });
 
-  it("holds the memory that it holds after its first epoch", () => {
-    const [tensors, modules] = [
-      visit.steps.map(({ liveBytes }) => liveBytes),
-      visit.steps.map(({ moduleBytes }) => moduleBytes),
-    ];
-    expect(new Set(tensors.slice(1)).size).toBe(1);
-    expect(new Set(modules.slice(modules.length / epochs)).size).toBe(1);
+  it("holds the same tensors after every step, to the byte, and the module little more than in its first epoch", () => {
+    expect(new Set(visit.steps.map(({ liveBytes }) => liveBytes)).size).toBe(1);
+    // Batches of new lengths still find holes too small: over 12 epochs that ends (95 MiB at step 1, 110 from 177 to 360).
+    const modules = visit.steps.map(({ moduleBytes }) => moduleBytes);
+    expect(Math.max(...modules)).toBeLessThan(1.15 * (modules[modules.length / epochs - 1] ?? 0));
   });
 
   it("hands out the bytes that Node writes", () => {

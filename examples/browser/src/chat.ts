@@ -15,16 +15,10 @@ export class Chat {
     line.append(answer, tag);
     entry.append(asked, line);
     this.#list.append(entry);
-    const show = (): void => this.#list.scrollTo({ top: this.#list.scrollHeight });
-    show();
     answer.classList.add("growing");
     try {
-      const whole = await ask((piece) => {
-        answer.textContent += piece;
-        show();
-      });
+      const whole = await ask((piece) => void (answer.textContent += piece));
       answer.textContent = whole.trim() || "(nothing)";
-      show();
     } finally {
       answer.classList.remove("growing");
     }

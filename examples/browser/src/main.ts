@@ -75,7 +75,7 @@ function fail(message: string): void {
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
-const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
+const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`;
 const percent = (value: number): string => `${value.toFixed(1)} %`;
 
 function onLoading(message: Between): void {
@@ -162,6 +162,7 @@ async function train(): Promise<void> {
 /** Takes back what an earlier run showed. */
 function forget(): void {
   shown.who = "base";
+  put("who", "the base model");
   shown.answers = { before: shown.answers.before };
   put("match-after", "–");
   document.body.dataset["state"] = "training";

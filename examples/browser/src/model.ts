@@ -68,6 +68,7 @@ export class ModelInWorker {
         this.#onBetween(message);
         break;
       case "failed":
+        this.#onBetween = () => {};
         this.#settle?.reject(new Error(message.message));
         break;
       default:

@@ -23,10 +23,11 @@ const own = { logging_steps: 1, eval_dataset: "docker_test", do_predict: true, p
 
 async function open(settings: Settings): Promise<Opened> {
   tuner?.dispose();
+  const engine = tuner?.engine;
   tuner = undefined;
   const { model, data } = await (loaded ??= load());
   const { config } = configFromText(recipe, "docker-demo.yaml", { ...own, ...settings });
-  const opened = await openTuner({ config, model, data, emit: tell });
+  const opened = await openTuner({ config, model, data, engine, emit: tell });
   tuner = opened;
   return {
     type: "opened",
@@ -40,7 +41,7 @@ async function open(settings: Settings): Promise<Opened> {
 }
 
 const tell: Parameters<typeof openTuner>[0]["emit"] = (event) =>
-  post({ type: "event", event, liveBytes: tuner?.liveBytes() ?? 0, moduleBytes: memoryBytes() });
+  post({ type: "event", event, liveBytes: tuner?.engine.liveBytes() ?? 0, moduleBytes: memoryBytes() });
 
 const shown = ({ prompt, response }: Tuner["rows"]["train"][number]): Row => ({
   question: prompt.at(-1)?.content ?? "",

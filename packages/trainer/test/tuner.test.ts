@@ -66,6 +66,24 @@ describe("a tuner", () => {
       expect(Buffer.from(bytes).equals(readFileSync(join(settings.output_dir, name))), name).toBe(true);
   });
 
+  it("starts anew on the engine of another: the same losses, and no memory that stays behind", async () => {
+    const config = configured({ max_steps: 3 });
+    const events: RunEvent[] = [];
+    const open = { config, model, data, emit: (event: RunEvent) => void events.push(event) };
+    const first = await openTuner(open);
+    const held = first.engine.liveBytes();
+    await first.train(() => false);
+    first.dispose();
+    const second = await openTuner({ ...open, engine: first.engine });
+    expect(second.engine.liveBytes()).toBe(held);
+    await second.train(() => false);
+    second.dispose();
+    const seen = losses(events);
+    expect(seen).toHaveLength(6);
+    expect(seen.slice(3)).toEqual(seen.slice(0, 3));
+    expect(second.engine.liveBytes()).toBe(0);
+  });
+
   it("names a file that is missing", async () => {
     const without = (files: typeof model, name: string): typeof model =>
       new Map([...files].filter(([key]) => key !== name));

@@ -6,6 +6,7 @@ import type { RunConfig } from "@welltempered/config";
 import { memoryFolder, type AlignedRow } from "@welltempered/data";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
+import type { Engine } from "@welltempered/tensor";
 import { fit, type FitResult } from "../fit.ts";
 import { objectives } from "../objectives/registry.ts";
 import { orderOf, planFor, type StepPlan } from "../plan.ts";
@@ -28,12 +29,15 @@ export interface TunerOptions {
   model: Files;
   /** Of `dataset_dir`, by name. */
   data: Files;
+  /** That of a tuner which is disposed of, so that its memory is used again; a new one unless given. */
+  engine?: Engine | undefined;
   emit: Emit;
 }
 
 /** A model with a new adapter, and the rows to train it on and to ask it about. */
 export interface Tuner {
   readonly rows: { train: readonly AlignedRow[]; held: readonly AlignedRow[] };
+  readonly engine: Engine;
   /** The backend that computes, in words. */
   readonly device: string;
   readonly plan: StepPlan;
@@ -46,16 +50,14 @@ export interface Tuner {
   chat(): ChatSession;
   /** adapter_config.json, adapter_model.safetensors and README.md, which peft loads. */
   adapterFiles(): Promise<Map<string, Uint8Array>>;
-  /** Bytes that its tensors hold. */
-  liveBytes(): number;
   dispose(): void;
 }
 
 /** Makes a model from files and puts a new adapter on it. Nothing is written. @throws {UserError} of one line */
-export async function openTuner({ config, model: modelFiles, data, emit }: TunerOptions): Promise<Tuner> {
+export async function openTuner({ config, model: modelFiles, data, engine: open, emit }: TunerOptions): Promise<Tuner> {
   const base = baseOf(modelFromFiles(modelFiles, config.modelNameOrPath), config);
-  const engine = openEngine(config, config.bf16);
-  engine.rng.seed = config.seed;
+  const engine = open ?? openEngine(config, config.bf16);
+  Object.assign(engine.rng, { seed: config.seed, step: 0, micro: 0 });
   const text = await loadText(base, config, emit);
   const texts = loadTexts(config, emit, memoryFolder(data, config.datasetDir));
   const held = evaluationRows(texts);
@@ -69,13 +71,13 @@ export async function openTuner({ config, model: modelFiles, data, emit }: Tuner
   const plan = planFor(config, examples.length);
   return {
     rows: { train: texts.train, held },
+    engine,
     device: `${engine.backend.name}: ${engine.backend.description}`,
     plan,
     parameters: parameterCounts(model),
     answers: () => answers({ config, emit, text, model }, tokenizePredict(held, text, config)),
     chat: () => conversation({ config, text, model }),
     adapterFiles: () => withAdapterFiles({ engine, adapter, config }, adapterFiles),
-    liveBytes: () => engine.liveBytes(),
     dispose: () => model.dispose(),
     train: async (stop) => {
       const optimizer = makeOptimizer(engine, model, config);
