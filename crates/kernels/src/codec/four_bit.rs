@@ -88,6 +88,36 @@ impl Table {
     }
 }
 
+/// A matrix in its pieces.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    pub table: &'static [f32; 16],
+    pub codes: &'a [u8],
+    /// Elements of a block are 2 to this power.
+    block: u32,
+    scales: Scales<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Scales<'a> {
+    Plain(&'a [[u8; 4]]),
+    Double { codes: &'a [u8], values: &'static [f32; 256], nested: &'a [[u8; 4]], offset: f32 },
+}
+
+impl Parts<'_> {
+    /// absmax of the block that an element is in.
+    #[inline(always)]
+    pub fn scale_at(&self, element: usize) -> f32 {
+        let block = element >> self.block;
+        match self.scales {
+            Scales::Plain(scales) => f32::from_le_bytes(scales[block]),
+            Scales::Double { codes, values, nested, offset } => {
+                values[usize::from(codes[block])] * f32::from_le_bytes(nested[block / NESTED]) + offset
+            }
+        }
+    }
+}
+
 /// Blocks of absmax.
 const NESTED: usize = 256;
 /// Blocks whose largest number is below count as if it were this.
@@ -126,32 +156,18 @@ impl FourBit {
         elements.div_ceil(self.block)
     }
 
-    /// absmax of a block; `scales` is what follows the codes.
-    fn scale(&self, scales: &[u8], blocks: usize, block: usize) -> f32 {
-        if !self.double {
-            return f32_at(scales, block);
-        }
-        let (codes, nested) = scales.split_at(blocks);
-        let offset = f32_at(nested, blocks.div_ceil(NESTED));
-        DynamicCode::signed().values()[usize::from(codes[block])] * f32_at(nested, block / NESTED) + offset
-    }
-
-    /// Calls `f` with the table, all codes, the first element, absmax and place of each block, or part of one, of
-    /// elements `start` … `start + out.len()`.
-    #[inline(always)]
-    pub fn each_block(
-        &self,
-        bytes: &[u8],
-        extent: Extent,
-        start: usize,
-        out: &mut [f32],
-        f: impl Fn(&[f32; 16], &[u8], usize, f32, &mut [f32]),
-    ) {
+    /// What the bytes of a matrix hold.
+    pub fn parts<'a>(&self, bytes: &'a [u8], extent: Extent) -> Parts<'a> {
         let (codes, scales) = bytes.split_at(extent.elements.div_ceil(2));
-        let (table, blocks) = (self.table.values(), self.blocks(extent.elements));
-        each_run(start, out, self.block, |at, out| {
-            f(table, codes, at, self.scale(scales, blocks, at / self.block), out);
-        });
+        let scales = match self.double {
+            false => Scales::Plain(scales.as_chunks().0),
+            true => {
+                let (codes, nested) = scales.split_at(self.blocks(extent.elements));
+                let offset = f32_at(nested, codes.len().div_ceil(NESTED));
+                Scales::Double { codes, values: DynamicCode::signed().values(), nested: nested.as_chunks().0, offset }
+            }
+        };
+        Parts { table: self.table.values(), codes, block: self.block.trailing_zeros(), scales }
     }
 
     /// absmax of every block, codes into `out`.
@@ -195,7 +211,14 @@ impl Format for FourBit {
     }
 
     fn expand(&self, bytes: &[u8], extent: Extent, start: usize, out: &mut [f32]) {
-        self.each_block(bytes, extent, start, out, expand_block);
+        let parts = self.parts(bytes, extent);
+        each_run(start, out, self.block, |at, out| {
+            let scale = parts.scale_at(at);
+            for (i, value) in (at..).zip(out) {
+                let byte = parts.codes[i / 2];
+                *value = parts.table[usize::from(if i % 2 == 0 { byte >> 4 } else { byte & 15 })] * scale;
+            }
+        });
     }
 
     fn encode(&self, values: &Values, extent: Extent, out: &mut [u8]) -> bool {
@@ -227,13 +250,5 @@ fn rank(middles: &[f32; 15], values: &[f32], ranks: &mut [u8]) {
             counts.iter_mut().zip(values).for_each(|(count, x)| *count += u32::from(middle < x));
         }
         ranks.iter_mut().zip(counts).for_each(|(rank, count)| *rank = count as u8);
-    }
-}
-
-/// out = scale · table[code], from code `at` on.
-pub fn expand_block(table: &[f32; 16], codes: &[u8], at: usize, scale: f32, out: &mut [f32]) {
-    for (i, value) in (at..).zip(out) {
-        let byte = codes[i / 2];
-        *value = table[usize::from(if i % 2 == 0 { byte >> 4 } else { byte & 15 })] * scale;
     }
 }

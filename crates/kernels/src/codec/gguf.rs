@@ -20,6 +20,10 @@ pub enum Blocks {
     Q6K,
 }
 
+/// What codes of IQ4_NL stand for.
+pub const IQ4_NL: [f32; 16] =
+    [-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0, 113.0];
+
 /// Weights that are expanded at a time: a block, or the eighth of a super-block of 256.
 const RUN: usize = 32;
 
@@ -181,9 +185,8 @@ fn q8_0(block: &[u8], out: &mut [f32; RUN]) {
 /// d, 16 bytes of nibbles that choose from a table: w = d · value
 #[inline(always)]
 fn iq4_nl(block: &[u8], out: &mut [f32; RUN]) {
-    const VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
     let d = half_at(block, 0);
     for (w, code) in out.iter_mut().zip(nibbles(&block[2..18])) {
-        *w = d * f32::from(VALUES[usize::from(code)]);
+        *w = d * IQ4_NL[usize::from(code)];
     }
 }

@@ -20,32 +20,40 @@ pub fn q2_k(block: &[u8], run: usize, out: &mut [f32]) {
     }
 }
 
+/// The scale of a group of 16: four bits and, in the last four of 12 bytes, two more.
+#[inline(always)]
+pub fn q3_k_scale(scales: &[u8], group: usize) -> f32 {
+    let low = scales[group % 8] >> (4 * (group / 8)) & 15;
+    let high = scales[8 + group % 4] >> (2 * (group / 4)) & 3;
+    f32::from((low | high << 4) as i8 - 32)
+}
+
 /// 32 bytes of third bits, 64 of codes, 12 of 6-bit scales, d: w = d · (scale − 32) · (code − 4)
 #[inline(always)]
 pub fn q3_k(block: &[u8], run: usize, out: &mut [f32]) {
     let (scales, d) = (&block[96..108], half_at(block, 108));
-    let scale = |group: usize| {
-        let low = scales[group % 8] >> (4 * (group / 8)) & 15;
-        let high = scales[8 + group % 4] >> (2 * (group / 4)) & 3;
-        d * f32::from((low | high << 4) as i8 - 32)
-    };
     for (i, w) in out.iter_mut().enumerate() {
         let code = two_bits(&block[32..], run, i) | (block[i] >> run & 1) << 2;
-        *w = scale(2 * run + i / 16) * f32::from(code as i8 - 4);
+        *w = d * q3_k_scale(scales, 2 * run + i / 16) * f32::from(code as i8 - 4);
     }
 }
 
-/// d, dmin and 12 bytes of 6-bit numbers: d · scale and dmin · min of a run.
-fn scale_and_min(block: &[u8], run: usize) -> [f32; 2] {
-    let (d, dmin, packed) = (half_at(block, 0), half_at(block, 2), &block[4..16]);
-    let [scale, min] = match run {
+/// Scale and minimum of a run, six bits each, of 12 bytes.
+#[inline(always)]
+pub fn six_bits(packed: &[u8], run: usize) -> [u8; 2] {
+    match run {
         0..4 => [packed[run] & 63, packed[4 + run] & 63],
         _ => {
             let low = packed[4 + run];
             [low & 15 | packed[run - 4] >> 2 & 0x30, low >> 4 | packed[run] >> 2 & 0x30]
         }
-    };
-    [d * f32::from(scale), dmin * f32::from(min)]
+    }
+}
+
+/// d, dmin and 12 bytes of 6-bit numbers: d · scale and dmin · min of a run.
+fn scale_and_min(block: &[u8], run: usize) -> [f32; 2] {
+    let [scale, min] = six_bits(&block[4..16], run).map(f32::from);
+    [half_at(block, 0) * scale, half_at(block, 2) * min]
 }
 
 /// Four bits of each of 32 weights; two runs share 32 bytes.

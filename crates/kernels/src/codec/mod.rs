@@ -4,7 +4,7 @@
 pub mod eetq;
 pub mod four_bit;
 pub mod gguf;
-mod gguf_k;
+pub mod gguf_k;
 pub mod llm_int8;
 
 pub use eetq::Eetq;

@@ -252,7 +252,7 @@ impl Call<'_> {
             scores.fill(0.0);
             let q = Rows { data: q, length: d, stride };
             let k = Rows { data: &self.k[key_at..], length: d, stride: key_stride };
-            f32::dots(self.isa, scale, q, k, &mut Block::new(scores, KEYS).part(0..count, 0..width));
+            f32::walk(self.isa, scale, q, k, &mut Block::new(scores, KEYS).part(0..count, 0..width));
         }
         online_softmax(self.isa, self.shape, scores, width, seen, step, state, o);
         let weights = Strided { data: scores, row: KEYS, column: 1, walked: false };

@@ -5,6 +5,7 @@ mod adafactor;
 mod adamw_8bit;
 mod attention;
 mod attention_backward;
+mod coded;
 mod convert;
 mod elementwise;
 mod expand;
@@ -21,6 +22,7 @@ mod right;
 mod rope;
 mod rotations;
 mod rows;
+mod runs;
 mod simd;
 mod skinny;
 #[cfg(test)]

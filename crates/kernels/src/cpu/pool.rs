@@ -117,13 +117,15 @@ impl Pool {
         if items.len() < 2 || self.workers.is_empty() || WORKER.get() {
             return items.into_iter().for_each(|item| run(&f, item));
         }
-        let left = Mutex::new(items.into_iter());
+        let items: Vec<_> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
+        let next = AtomicUsize::new(0);
         let panic: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
         let take = || {
-            let next = || lock(&left).next();
-            while let Some(item) = next() {
+            // A lock of its own for each item: nobody waits for one.
+            while let Some(place) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Some(item) = lock(place).take() else { continue };
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(|| run(&f, item))) {
-                    lock(&left).by_ref().for_each(drop);
+                    next.store(items.len(), Ordering::Relaxed);
                     lock(&panic).get_or_insert(payload);
                 }
             }

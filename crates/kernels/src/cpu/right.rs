@@ -1,5 +1,6 @@
 //! The stored side of a product: rows of f32, bf16, f16 or of a codec, expanded where they are used.
 
+use super::coded;
 use super::expand::expand;
 use super::pool::with_scratch;
 use super::simd::{pack_transposed, Block, Element, Isa, Pairs, Rows};
@@ -80,6 +81,8 @@ pub trait Right: Copy + Send + Sync {
     fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, count: usize, y: Spread);
     /// c += alpha · a · bᵀ with these rows of b, as long as those of a.
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block);
+    /// As `dots`, for few rows of a.
+    fn walk(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block);
 }
 
 impl<E: Element> Right for &[E] {
@@ -127,10 +130,17 @@ impl<E: Element> Right for &[E] {
     }
 
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
-        let k = a.length;
-        let b = Rows { data: &self[rows.start * k..rows.end * k], length: k, stride: k };
-        E::dots(isa, alpha, a, b, c);
+        E::dots(isa, alpha, a, lying(self, a.length, rows), c);
     }
+
+    fn walk(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
+        E::walk(isa, alpha, a, lying(self, a.length, rows), c);
+    }
+}
+
+/// Rows of `k` elements.
+fn lying<E>(b: &[E], k: usize, rows: Range<usize>) -> Rows<'_, E> {
+    Rows { data: &b[rows.start * k..rows.end * k], length: k, stride: k }
 }
 
 /// Rows that are expanded at a time for dot products.
@@ -176,14 +186,23 @@ impl Right for Coded<'_> {
     }
 
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
-        let k = a.length;
-        for start in (0..rows.len()).step_by(ROWS) {
-            let end = rows.len().min(start + ROWS);
-            with_scratch((end - start) * k, |x| {
-                expand(isa, self, (rows.start + start) * k, x);
-                let b = Rows { data: &*x, length: k, stride: k };
-                f32::dots(isa, alpha, a, b, &mut c.part(0..c.rows(), start..end));
-            });
+        expanded(self, isa, a.length, rows, c, |b, c| f32::dots(isa, alpha, a, b, c));
+    }
+
+    fn walk(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
+        if !coded::walk(isa, alpha, a, self, rows.start, c) {
+            expanded(self, isa, a.length, rows, c, |b, c| f32::walk(isa, alpha, a, b, c));
         }
+    }
+}
+
+/// Some rows of b at a time in f32, and their columns of c.
+fn expanded(b: Coded, isa: Isa, k: usize, rows: Range<usize>, c: &mut Block, f: impl Fn(Rows<f32>, &mut Block)) {
+    for start in (0..rows.len()).step_by(ROWS) {
+        let end = rows.len().min(start + ROWS);
+        with_scratch((end - start) * k, |x| {
+            expand(isa, b, (rows.start + start) * k, x);
+            f(Rows { data: x, length: k, stride: k }, &mut c.part(0..c.rows(), start..end));
+        });
     }
 }

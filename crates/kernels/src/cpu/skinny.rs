@@ -45,10 +45,13 @@ pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b
     true
 }
 
+/// Elements of b that one thread reads for fewer rows of a: two would have to meet for less than ten microseconds.
+const SHORT: usize = 1 << 16;
+
 /// How many tasks: a few for each thread, one for a small product.
 fn parts(pool: &Pool, problem: &Problem) -> usize {
     match problem.m * problem.n * problem.k {
-        size if size < SMALL => 1,
+        size if size < SMALL && problem.n * problem.k < SHORT => 1,
         _ => 4 * pool.threads(),
     }
 }
@@ -63,7 +66,11 @@ fn dots<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: 
     };
     pool.each(tasks(c, n, &rows, &columns), |(rows, columns, mut c)| {
         let a = Rows { data: &a[rows.start * k..rows.end * k], length: k, stride: k };
-        b.dots(isa, alpha, a, columns, &mut c);
+        if m <= FEW_ROWS {
+            b.walk(isa, alpha, a, columns, &mut c);
+        } else {
+            b.dots(isa, alpha, a, columns, &mut c);
+        }
     });
 }
 

@@ -99,7 +99,8 @@ fn linear_layers_in_int8_are_right_for_awkward_sizes() {
 #[test]
 fn products_of_all_layouts_and_awkward_sizes_are_right() {
     let sizes = [[1, 1, 1], [1, 33, 70], [3, 50, 17], [7, 4, 100], [13, 67, 5], [30, 3, 65], [25, 31, 33]];
-    let large = [[50, 300, 401], [261, 40, 256], [9, 520, 200], [300, 7, 90]];
+    // [33, 7, 1000]: a block of rows has four of them on one number of threads and eight on another.
+    let large = [[50, 300, 401], [261, 40, 256], [9, 520, 200], [300, 7, 90], [33, 7, 1000]];
     for layout in [Layout::Nn, Layout::Nt, Layout::Tn] {
         for size in sizes.into_iter().chain(large) {
             conforms!(matmul(layout, size));
@@ -159,8 +160,9 @@ fn conversion_to_bf16_rounds_as_the_half_crate_does() {
 #[test]
 fn codes_are_expanded_to_the_same_bits_on_every_instruction_set() {
     let gguf = Blocks::ALL.map(Codec::Gguf).into_iter();
-    let bits = ["nf4/64", "fp4/32/double", "nf4/128"].into_iter().filter_map(Codec::from_name);
-    for codec in gguf.chain(bits) {
+    let rows = ["eetq", "llm_int8/6"];
+    let others = ["nf4/64", "fp4/32/double", "nf4/128"].into_iter().chain(rows).filter_map(Codec::from_name);
+    for codec in gguf.chain(others) {
         let extent = Extent { elements: 1024, columns: 256 };
         let mut bytes: Vec<u8> = (0..codec.bytes(extent).unwrap()).map(|i| (i * 7919 % 251) as u8).collect();
         codec.encode(&values_of(&numbers(1024, 1)), extent, &mut bytes);
@@ -173,6 +175,78 @@ fn codes_are_expanded_to_the_same_bits_on_every_instruction_set() {
                 let same = plain.iter().zip(&fast).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan());
                 assert!(same, "{codec:?} from {start} on {isa:?}");
             }
+        }
+    }
+}
+
+/// Every codec, and where its blocks have f16 numbers: (bytes of a block, places).
+fn codecs() -> Vec<(Codec, usize, Vec<usize>)> {
+    let gguf = Blocks::ALL.map(|blocks| {
+        let extent = Extent { elements: 256, columns: 256 };
+        let whole = Codec::Gguf(blocks).bytes(extent).unwrap();
+        let (size, places) = match blocks {
+            Blocks::Q4_0 | Blocks::Q5_0 | Blocks::Q8_0 | Blocks::Iq4Nl => (whole / 8, vec![0]),
+            Blocks::Q4_1 | Blocks::Q5_1 => (whole / 8, vec![0, 2]),
+            Blocks::Q2K => (whole, vec![80, 82]),
+            Blocks::Q3K => (whole, vec![108]),
+            Blocks::Q4K | Blocks::Q5K => (whole, vec![0, 2]),
+            Blocks::Q6K => (whole, vec![208]),
+        };
+        (Codec::Gguf(blocks), size, places)
+    });
+    let named =
+        ["nf4/64", "fp4/32/double", "nf4/128/double", "eetq", "llm_int8/6"].map(|name| Codec::from_name(name).unwrap());
+    gguf.into_iter().chain(named.map(|codec| (codec, 1, vec![]))).collect()
+}
+
+/// A weight `[n, k]` in a codec: encoded, or where it is only read, any codes with scales between 0.03 and 0.1.
+fn coded_bytes(codec: Codec, size: usize, halves: &[usize], [n, k]: [usize; 2]) -> Vec<u8> {
+    let extent = Extent { elements: n * k, columns: k };
+    let mut bytes: Vec<u8> = (0..codec.bytes(extent).unwrap()).map(|i| (i * 7919 % 251) as u8).collect();
+    if !codec.encode(&values_of(&numbers(n * k, 2)), extent, &mut bytes) {
+        for block in bytes.chunks_mut(size) {
+            halves.iter().for_each(|&at| block[at + 1] = 0x28 | block[at + 1] & 0x83);
+        }
+    }
+    bytes
+}
+
+fn matmul_coded<R: Real>(
+    maths: &dyn Maths<R>,
+    layout: Layout,
+    codec: Codec,
+    bytes: &[u8],
+    [m, n, k]: [usize; 3],
+) -> Vec<f64> {
+    let columns = if layout == Layout::Nt { k } else { n };
+    let b = Coded { codec, bytes, extent: Extent { elements: n * k, columns } };
+    let (a, mut c) = (numbers(m * k, 1), numbers::<R>(m * n, 3));
+    maths.matmul(layout, m, n, k, R::from_f64(0.5), Floats::Real(&a), Floats::Coded(b), Beta::Add, &mut c);
+    joined(&[&c])
+}
+
+#[test]
+fn products_of_few_rows_with_weights_in_codes_are_right() {
+    for (codec, size, halves) in codecs() {
+        for (n, k) in [(1, 256), (7, 512), (70, 256)] {
+            let bytes = &coded_bytes(codec, size, &halves, [n, k])[..];
+            for m in [1, 2, 3, 4, 8, 16] {
+                conforms!(matmul_coded(Layout::Nt, codec, bytes, [m, n, k]));
+            }
+        }
+        let bytes = &coded_bytes(codec, size, &halves, [3, 256])[..];
+        conforms!(matmul_coded(Layout::Nn, codec, bytes, [2, 256, 3]));
+    }
+}
+
+/// Rows of 50 numbers begin inside blocks and runs.
+#[test]
+fn products_with_rows_that_are_no_whole_runs_are_right() {
+    for name in ["nf4/64", "fp4/32/double", "eetq", "llm_int8/0"] {
+        let codec = Codec::from_name(name).unwrap();
+        let bytes = &coded_bytes(codec, 1, &[], [9, 50])[..];
+        for m in [1, 3, 8] {
+            conforms!(matmul_coded(Layout::Nt, codec, bytes, [m, 9, 50]));
         }
     }
 }

@@ -33,6 +33,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const ROWS: usize = 6;
     type V = __m256;
+    type Sixteen = [__m256; 2];
 
     proven! {
         fn splat(x: f32) -> __m256 = _mm256_set1_ps(x);
@@ -61,6 +62,14 @@ impl Simd for Avx2 {
             let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
         };
+        fn sixteen(x: &[f32; 16]) -> [__m256; 2] = [_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x.as_ptr().add(8))];
+        fn choose(table: [__m256; 2], codes: __m128i) -> [__m256; 2] =
+            [choose(table, codes), choose(table, _mm_srli_si128::<8>(codes))];
+        fn signed(codes: __m128i) -> [__m256; 2] = {
+            let upper = _mm_srli_si128::<8>(codes);
+            [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(upper))]
+        };
+        fn half(x: [u8; 2]) -> __m256 = _mm256_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes(x)));
     }
 
     #[inline(always)]
@@ -101,18 +110,17 @@ impl Simd for Avx2 {
         // SAFETY: the caller's promise, and `self` proves the CPU features.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
     }
+}
 
-    #[inline(always)]
-    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> __m256 {
-        // SAFETY: the caller's promise, and `self` proves the CPU features.
-        unsafe {
-            let bytes = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(codes.cast::<i32>().read_unaligned()));
-            let index = _mm256_or_si256(_mm256_srli_epi64::<4>(bytes), _mm256_slli_epi64::<32>(bytes));
-            // The permutation looks at three bits; the fourth, moved to the sign, chooses the half of the table.
-            let low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr()), index);
-            let high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr().add(8)), index);
-            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index)))
-        }
+/// What the first eight codes choose.
+#[inline(always)]
+unsafe fn choose(table: [__m256; 2], codes: __m128i) -> __m256 {
+    // SAFETY: only called where AVX2 is proven.
+    unsafe {
+        let index = _mm256_cvtepu8_epi32(codes);
+        // The permutation looks at three bits; the fourth, moved to the sign, chooses the half of the table.
+        let [low, high] = table.map(|half| _mm256_permutevar8x32_ps(half, index));
+        _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index)))
     }
 }
 

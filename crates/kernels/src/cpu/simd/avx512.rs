@@ -36,6 +36,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const ROWS: usize = 12;
     type V = __m512;
+    type Sixteen = [__m512; 1];
 
     proven! {
         fn splat(x: f32) -> __m512 = _mm512_set1_ps(x);
@@ -51,6 +52,11 @@ impl Simd for Avx512 {
         fn scale_by_power(a: __m512, n: __m512) -> __m512 = _mm512_scalef_ps(a, n);
         fn sum_lanes(a: __m512) -> f32 = _mm512_reduce_add_ps(a);
         fn max_lanes(a: __m512) -> f32 = _mm512_reduce_max_ps(a);
+        fn sixteen(x: &[f32; 16]) -> [__m512; 1] = [_mm512_loadu_ps(x.as_ptr())];
+        fn choose(table: [__m512; 1], codes: __m128i) -> [__m512; 1] =
+            [_mm512_permutexvar_ps(_mm512_cvtepu8_epi32(codes), table[0])];
+        fn signed(codes: __m128i) -> [__m512; 1] = [_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes))];
+        fn half(x: [u8; 2]) -> __m512 = _mm512_cvtph_ps(_mm256_set1_epi16(i16::from_le_bytes(x)));
     }
 
     #[inline(always)]
@@ -90,17 +96,6 @@ impl Simd for Avx512 {
     unsafe fn load_f16(self, p: *const f16) -> __m512 {
         // SAFETY: the caller's promise, and `self` proves the CPU features.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
-    }
-
-    #[inline(always)]
-    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> __m512 {
-        // SAFETY: the caller's promise, and `self` proves the CPU features.
-        unsafe {
-            let bytes = _mm512_cvtepu8_epi64(_mm_loadl_epi64(codes.cast()));
-            // The upper of a byte's two lanes needs its low half: the permutation looks at four bits alone.
-            let index = _mm512_or_si512(_mm512_srli_epi64::<4>(bytes), _mm512_slli_epi64::<32>(bytes));
-            _mm512_permutexvar_ps(index, _mm512_loadu_ps(table.as_ptr()))
-        }
     }
 }
 

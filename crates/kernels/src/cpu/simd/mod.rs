@@ -7,6 +7,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
+mod bytes;
 mod dots;
 mod int8;
 mod lanes;
@@ -25,6 +26,7 @@ pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
 pub use block::{split, Block};
+pub use bytes::Bytes;
 pub use dots::Rows;
 pub use int8::products;
 pub use lanes::{
@@ -41,7 +43,7 @@ pub use transpose::{pack_transposed, Element};
 use half::{bf16, f16};
 
 /// One instruction set: what a vector of f32 can do.
-pub trait Simd: Copy + Send + Sync + 'static {
+pub trait Simd: Bytes + Copy + Send + Sync + 'static {
     /// f32 in a vector.
     const LANES: usize;
     /// Rows of the register tile that is two vectors wide.
@@ -49,6 +51,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Steps of the depth that this tile takes before it counts its pointers on.
     const STEPS: usize = 1;
     type V: Copy;
+    /// Sixteen f32 in vectors.
+    type Sixteen: Copy + AsRef<[Self::V]> + AsMut<[Self::V]>;
 
     fn splat(self, x: f32) -> Self::V;
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
@@ -88,10 +92,15 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `LANES` elements can be read at `p`.
     unsafe fn load_f16(self, p: *const f16) -> Self::V;
-    /// What four-bit codes choose from `table`, two a byte, the first in the high half.
-    /// # Safety
-    /// `LANES / 2` bytes can be read at `codes`.
-    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> Self::V;
+
+    /// Sixteen numbers.
+    fn sixteen(self, x: &[f32; 16]) -> Self::Sixteen;
+    /// What codes below 16 choose from a table.
+    fn choose(self, table: Self::Sixteen, codes: Self::B) -> Self::Sixteen;
+    /// Signed bytes as numbers.
+    fn signed(self, codes: Self::B) -> Self::Sixteen;
+    /// An f16 number, little-endian, in every lane.
+    fn half(self, x: [u8; 2]) -> Self::V;
 
     #[inline(always)]
     fn zero(self) -> Self::V {
@@ -110,14 +119,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
         assert!(y.len() >= Self::LANES);
         // SAFETY: just checked.
         unsafe { self.store_at(a, y.as_mut_ptr()) }
-    }
-
-    /// As `look_up_at`.
-    #[inline(always)]
-    fn look_up(self, table: &[f32; 16], codes: &[u8]) -> Self::V {
-        assert!(codes.len() >= Self::LANES / 2);
-        // SAFETY: just checked.
-        unsafe { self.look_up_at(table, codes.as_ptr()) }
     }
 
     /// A vector of the first elements of `x`, zeros where it is shorter than a vector.

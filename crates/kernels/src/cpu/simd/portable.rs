@@ -42,6 +42,7 @@ impl Simd for Portable {
     const LANES: usize = 8;
     const ROWS: usize = 2;
     type V = V;
+    type Sixteen = [V; 2];
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {
@@ -149,9 +150,23 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> V {
-        // SAFETY: the caller's promise.
-        let codes = unsafe { codes.cast::<[u8; 4]>().read() };
-        from_fn(|i| table[usize::from(codes[i / 2] >> (4 * (1 - i % 2)) & 15)])
+    fn sixteen(self, x: &[f32; 16]) -> [V; 2] {
+        from_fn(|half| from_fn(|i| x[8 * half + i]))
+    }
+
+    #[inline(always)]
+    fn choose(self, table: [V; 2], codes: [u8; 16]) -> [V; 2] {
+        let value = |code: u8| table[usize::from(code) / 8][usize::from(code) % 8];
+        from_fn(|half| from_fn(|i| value(codes[8 * half + i])))
+    }
+
+    #[inline(always)]
+    fn signed(self, codes: [u8; 16]) -> [V; 2] {
+        from_fn(|half| from_fn(|i| f32::from(codes[8 * half + i] as i8)))
+    }
+
+    #[inline(always)]
+    fn half(self, x: [u8; 2]) -> V {
+        [f16::from_le_bytes(x).to_f32_const(); 8]
     }
 }

@@ -22,6 +22,7 @@ impl Simd for Simd128 {
     // A product without fused multiply-add has more instructions than the CPU takes in; those around the sums must be few.
     const STEPS: usize = 4;
     type V = v128;
+    type Sixteen = [v128; 4];
 
     #[inline(always)]
     fn splat(self, x: f32) -> v128 {
@@ -141,9 +142,38 @@ impl Simd for Simd128 {
     }
 
     #[inline(always)]
-    unsafe fn look_up_at(self, table: &[f32; 16], codes: *const u8) -> v128 {
-        // SAFETY: the caller's promise.
-        let [a, b] = unsafe { codes.cast::<[u8; 2]>().read() }.map(usize::from);
-        f32x4(table[a >> 4], table[a & 15], table[b >> 4], table[b & 15])
+    fn sixteen(self, x: &[f32; 16]) -> [v128; 4] {
+        let mut y = [f32x4_splat(0.0); 4];
+        for (y, x) in y.iter_mut().zip(x.chunks_exact(4)) {
+            *y = self.load(x);
+        }
+        y
+    }
+
+    #[inline(always)]
+    fn choose(self, table: [v128; 4], codes: v128) -> [v128; 4] {
+        let (mut values, mut places) = ([0.0; 16], [0u8; 16]);
+        for (values, table) in values.chunks_exact_mut(4).zip(table) {
+            self.store(table, values);
+        }
+        // SAFETY: sixteen bytes are written; stores have no alignment.
+        unsafe { v128_store(places.as_mut_ptr().cast(), codes) };
+        self.sixteen(&places.map(|place| values[usize::from(place & 15)]))
+    }
+
+    #[inline(always)]
+    fn signed(self, codes: v128) -> [v128; 4] {
+        let (low, high) = (i16x8_extend_low_i8x16(codes), i16x8_extend_high_i8x16(codes));
+        [
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(low)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(low)),
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(high)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(high)),
+        ]
+    }
+
+    #[inline(always)]
+    fn half(self, x: [u8; 2]) -> v128 {
+        f32x4_splat(f16::from_le_bytes(x).to_f32_const())
     }
 }

@@ -9,6 +9,8 @@ pub trait Element: Copy + Send + Sync {
     fn widen(isa: Isa, x: &[Self], y: &mut [f32]);
     /// c += alpha · a · bᵀ
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<Self>, c: &mut Block);
+    /// As `dots`, for few rows of a.
+    fn walk(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<Self>, c: &mut Block);
     /// # Safety
     /// `S::LANES` elements can be read at `p`.
     unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V;
@@ -33,6 +35,9 @@ impl Element for f32 {
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<f32>, c: &mut Block) {
         super::dots::dots_f32(isa, alpha, a, b, c);
     }
+    fn walk(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<f32>, c: &mut Block) {
+        super::dots::walk_f32(isa, alpha, a, b, c);
+    }
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, p: *const f32) -> S::V {
         // SAFETY: the caller's promise.
@@ -53,6 +58,9 @@ impl Element for half::bf16 {
     }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::bf16>, c: &mut Block) {
         super::dots::dots_bf16(isa, alpha, a, b, c);
+    }
+    fn walk(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::bf16>, c: &mut Block) {
+        super::dots::walk_bf16(isa, alpha, a, b, c);
     }
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, p: *const half::bf16) -> S::V {
@@ -76,6 +84,9 @@ impl Element for half::f16 {
     }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::f16>, c: &mut Block) {
         super::dots::dots_f16(isa, alpha, a, b, c);
+    }
+    fn walk(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::f16>, c: &mut Block) {
+        super::dots::walk_f16(isa, alpha, a, b, c);
     }
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, p: *const half::f16) -> S::V {
