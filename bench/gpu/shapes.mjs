@@ -64,7 +64,7 @@ export const benchCases = (small) =>
     ["Llama-3.2-1B", "lora", true],
     ["SmolLM2-135M", "full", false],
   ].map(([shape, finetuning, quantized]) => ({
-    name: `${shape}, ${finetuning === "full" ? "full" : quantized ? "QLoRA nf4" : "LoRA"}`,
+    name: `${small ? "tiny for " : ""}${shape}, ${finetuning === "full" ? "full" : quantized ? "QLoRA nf4" : "LoRA"}`,
     finetuning,
     quantized,
     ...settings,

@@ -184,4 +184,7 @@ async function main(words) {
 const [mode, name, text] = process.argv.slice(2);
 if (mode !== "part") await main(process.argv.slice(2));
 else if (name === "ours") await oursOnRequest(JSON.parse(text));
-else console.log(JSON.stringify(await parts[name](JSON.parse(text))));
+else {
+  const failed = ({ message }) => ({ error: message });
+  console.log(JSON.stringify(await new Promise((work) => work(parts[name](JSON.parse(text)))).catch(failed)));
+}
