@@ -99,7 +99,8 @@ async function rounds(sides, until) {
 async function measure(run, until, context) {
   const ours = await openOurs(run, until, context);
   try {
-    if (context.reference === undefined) return await alone(run, until, ours, context, "torch is not there");
+    if (context.reference === undefined)
+      return await alone(run, until, ours, context, "transformers + peft: torch is not there");
     let theirs;
     try {
       theirs = await openReference(run, until, context);

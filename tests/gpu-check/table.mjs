@@ -23,7 +23,7 @@ function runLines(run) {
   if (error !== undefined) return [...lines, [name, `failed: ${error}`]];
   const memories = (side) => `${bytes(side.deviceBytes)} of the device, ${bytes(side.tensorBytes)} in tensors`;
   const mine = [`${name}, ${rows} × ${length}`, `ours ${speed(ours)}; ${memories(ours)}`];
-  if (ratio === undefined) return [...lines, mine, ["", `transformers + peft: ${reference.error}`]];
+  if (ratio === undefined) return [...lines, mine, ["", reference.error]];
   const share = memory === null ? "" : `; memory × ${memory.ratio.toFixed(3)} (${memory.of})`;
   return [
     ...lines,
