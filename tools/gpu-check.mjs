@@ -1,6 +1,6 @@
 // node tools/gpu-check.mjs [folder]: what a machine with an NVIDIA GPU and its toolkit needs to check the cuda backend,
-// in one archive of at most 64 MB: this Node, the built addon, the conformance cases, a tiny model, and check.mjs with all
-// packages in one file. There: `tar xzf gpu-check.tar.gz && gpu-check/run.sh`.
+// in one archive of at most 64 MB: this Node, the built addon, a tiny model, the reference's scripts, and
+// tests/gpu-check/check.mjs with all packages in one file. There: `tar xzf gpu-check.tar.gz && gpu-check/run.sh`.
 import {
   chmodSync,
   copyFileSync,
@@ -12,10 +12,11 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { root, run } from "./lib.mjs";
 
 const MOST = 64 << 20;
@@ -27,11 +28,12 @@ async function bundler() {
   return await import(pathToFileURL(createRequire(vite).resolve("rolldown")).href);
 }
 
-async function bundle(file) {
+/** check.mjs and all it needs, in one file. */
+export async function bundle(file) {
   const { build } = await bundler();
   await build({
     // The packages of the workspace are linked beside the tests.
-    input: join(root, "tests/gpu-check.mjs"),
+    input: join(root, "tests/gpu-check/check.mjs"),
     platform: "node",
     resolve: { conditionNames: ["@welltempered/source", "node", "import"] },
     output: { file, format: "esm", codeSplitting: false },
@@ -40,11 +42,34 @@ async function bundle(file) {
 }
 
 const SCRIPT = `#!/bin/sh
-# Checks the cuda backend on this machine; the result lies in results/.
+# Checks the cuda backend on this machine; the result lies in bench/results/. Options: tests/gpu-check/check.mjs.
 here=$(cd "$(dirname "$0")" && pwd)
-# The device is opened whatever it computes: what differs is what this is to find.
-TEMPER_CUDA_UNCHECKED=1 TEMPER_KERNELS_PATH="$here/kernels.node" exec "$here/node" "$here/check.mjs" "$@"
+TEMPER_KERNELS_PATH="$here/kernels.node" exec "$here/node" "$here/tests/check.mjs" "$@"
 `;
+
+/** What is read on the other machine, where it lies here. */
+const CARRIED = [
+  "fixtures/qlora/model",
+  "fixtures/qlora/adapter",
+  "fixtures/qlora/curves.json",
+  "fixtures/llamafactory/data",
+  "tools/python/qlora_rows.py",
+  "tools/python/gpu_curves.py",
+  "bench/gpu/reference.py",
+  "bench/gpu/philox.py",
+  "bench/lora-step/step.py",
+];
+
+const git = (...words) => execFileSync("git", words, { cwd: root, encoding: "utf8" }).trim();
+
+/** The archive is a checkout of what it carries; the bundle lies as deep as tools, so that it finds the root. */
+export async function fill(folder) {
+  const commit = { commit: git("rev-parse", "HEAD"), uncommittedChanges: git("status", "--porcelain") !== "" };
+  writeFileSync(join(folder, "commit.json"), JSON.stringify(commit));
+  for (const path of CARRIED) cpSync(join(root, path), join(folder, path), { recursive: true });
+  await bundle(join(folder, "tests/check.mjs"));
+  writeFileSync(join(folder, "run.sh"), SCRIPT);
+}
 
 async function pack(out) {
   const scratch = mkdtempSync(join(tmpdir(), "gpu-check-"));
@@ -56,10 +81,7 @@ async function pack(out) {
     if (!existsSync(native)) throw new Error("the archive is made on Linux, for Linux");
     copyFileSync(native, join(folder, "kernels.node"));
     copyFileSync(process.execPath, join(folder, "node"));
-    await bundle(join(folder, "check.mjs"));
-    cpSync(join(root, "fixtures/qlora/model"), join(folder, "fixtures/model"), { recursive: true });
-    cpSync(join(root, "fixtures/llamafactory/data"), join(folder, "fixtures/data"), { recursive: true });
-    writeFileSync(join(folder, "run.sh"), SCRIPT);
+    await fill(folder);
     for (const name of ["run.sh", "node"]) chmodSync(join(folder, name), 0o755);
     const archive = join(out, "gpu-check.tar.gz");
     run("tar", ["czf", archive, "-C", scratch, "gpu-check"]);
@@ -71,4 +93,4 @@ async function pack(out) {
   }
 }
 
-await pack(resolve(process.argv[2] ?? "."));
+if (process.argv[1] === fileURLToPath(import.meta.url)) await pack(resolve(process.argv[2] ?? "."));

@@ -20,6 +20,9 @@ export class Child {
       env: { ...process.env, ...env },
       stdio: ["pipe", "pipe", "inherit"],
     });
+    // A process that ended cannot be written to: the next answer says so.
+    this.#process.stdin.on("error", () => {});
+    this.#process.on("error", () => {});
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
     this.name = args.find((word) => /\.(mjs|js|py)$/.test(word)) ?? command;
   }
@@ -28,27 +31,40 @@ export class Child {
     return this.#process.pid;
   }
 
-  /** The next line it prints. */
-  async answer() {
+  get ended() {
+    return this.#process.pid === undefined || this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
+
+  /** The next line it prints. A process that takes longer than `seconds` is killed. */
+  async answer(seconds) {
+    let late = "";
+    const end = () => {
+      late = ` in ${seconds.toFixed(0)} s`;
+      this.#process.kill("SIGKILL");
+    };
+    const timer = seconds === undefined ? undefined : setTimeout(end, 1000 * seconds);
     const { done, value } = await this.#lines.next();
-    if (done) throw new Error(`${this.name} ended without an answer`);
+    clearTimeout(timer);
+    if (done) throw new Error(`${this.name} ended without an answer${late}`);
     return JSON.parse(value);
   }
 
-  async ask(request) {
+  async ask(request, seconds) {
     this.#process.stdin.write(`${JSON.stringify(request)}\n`);
-    return this.answer();
+    return this.answer(seconds);
   }
 
   peakMemory() {
     return peakMemory(this.#process.pid);
   }
 
-  /** Ends the process by closing its input. */
+  /** Ends the process by closing its input; one that does not end so within a minute is killed. */
   async close() {
-    if (this.#process.exitCode !== null) return;
+    if (this.ended) return;
     const ended = new Promise((resolve) => this.#process.once("exit", resolve));
     this.#process.stdin.end();
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), 60_000);
     await ended;
+    clearTimeout(timer);
   }
 }

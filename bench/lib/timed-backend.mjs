@@ -23,5 +23,6 @@ export function timedBackend(backend) {
   return { backend: timed, seconds };
 }
 
-const methodsOf = (backend) =>
+/** Names of a backend's methods. */
+export const methodsOf = (backend) =>
   Object.getOwnPropertyNames(Object.getPrototypeOf(backend)).filter((name) => name !== "constructor");

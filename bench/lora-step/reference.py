@@ -5,12 +5,12 @@ usage: reference.py <folder of make_inputs.py> <threads> <learning rate> <max_gr
 
 import json
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from peft import PeftModel
+from step import step
 from transformers import LlamaForCausalLM
 
 folder, threads, rate, max_norm, dtype = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
@@ -20,17 +20,6 @@ model = PeftModel.from_pretrained(base, folder / "adapter", is_trainable=True).t
 parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
 optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0)
 batches = torch.tensor(json.loads((folder / "ids.json").read_text()))
-
-
-def step(ids: torch.Tensor) -> dict:
-    started = time.perf_counter()
-    loss = model(input_ids=ids, labels=ids, use_cache=False, num_items_in_batch=ids.numel()).loss
-    loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-    optimizer.step()
-    optimizer.zero_grad()
-    loss, norm = loss.item(), norm.item()
-    return {"loss": loss, "gradNorm": norm, "seconds": time.perf_counter() - started}
 
 
 def say(answer: dict) -> None:
@@ -45,4 +34,4 @@ say({
     "trainable": sum(parameter.numel() for parameter in parameters),
 })
 for line in sys.stdin:
-    say(step(batches[json.loads(line)["step"]]))
+    say(step(model, optimizer, batches[json.loads(line)["step"]], max_norm))

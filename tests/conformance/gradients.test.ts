@@ -5,7 +5,8 @@ import type { Device } from "@welltempered/kernels";
 import { Engine } from "@welltempered/tensor";
 import { describe, it } from "vitest";
 
-import { differences, expectGradients, reference, tapeGradients } from "../../packages/tensor/test/gradcheck.ts";
+import { differences, reference, tapeGradients } from "../../packages/tensor/test/finite-differences.ts";
+import { expectGradients } from "../../packages/tensor/test/gradcheck.ts";
 import { gradientCases } from "../../packages/tensor/test/gradient-cases.ts";
 import "./emulator.ts";
 

@@ -42,7 +42,7 @@ import {
   type Engine,
   type Tensor,
 } from "@welltempered/tensor";
-import { numbers, type GradcheckInput } from "./gradcheck.ts";
+import { numbers, type GradcheckInput } from "./finite-differences.ts";
 
 export interface GradientCase {
   name: string;

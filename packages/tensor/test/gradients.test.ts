@@ -1,7 +1,8 @@
 import { cast, scale, sum } from "@welltempered/tensor";
 import { describe, expect, it } from "vitest";
+import { numbers, reference } from "./finite-differences.ts";
 import { gradientCases } from "./gradient-cases.ts";
-import { gradcheck, numbers, reference } from "./gradcheck.ts";
+import { gradcheck } from "./gradcheck.ts";
 
 describe("gradients equal finite differences in f64", () => {
   const engine = reference();

@@ -12,7 +12,7 @@ import {
   type Tensor,
 } from "@welltempered/tensor";
 import { describe, expect, it } from "vitest";
-import { numbers, reference } from "./gradcheck.ts";
+import { numbers, reference } from "./finite-differences.ts";
 
 const leaf = (engine: Engine, seed: number, ...shape: number[]): Tensor => {
   const tensor = engine.tensor(
