@@ -5,8 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_void, CString};
 
 use cudarc::driver::sys::{self, CUresult};
-use kernels::error::{Code, KernelError, Result};
+use kernels::error::{KernelError, Result};
 
+use crate::answer::check;
 use crate::found::Found;
 use crate::staging::Staging;
 
@@ -30,14 +31,6 @@ pub struct Device {
     cap: usize,
     live: Cell<usize>,
     staging: RefCell<Staging>,
-}
-
-/// What the driver answered, as an error of the op that asked.
-pub fn check(op: &'static str, doing: &str, answer: CUresult) -> Result<()> {
-    match answer {
-        CUresult::CUDA_SUCCESS => Ok(()),
-        other => Err(KernelError::new(Code::DeviceFailed, op, format!("{doing}: {other:?}"))),
-    }
 }
 
 impl Device {

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 use kernels::error::{Code, KernelError, Result};
 
-use crate::driver::check;
+use crate::answer::check;
 use crate::libraries::{missing_in_driver, present};
 
 /// CUDA 12.0: the first whose driver loads what today's NVRTC makes.

@@ -3,6 +3,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod agreement;
+mod answer;
 mod backend;
 mod blas;
 mod compile;

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use cudarc::driver::sys::{self, CUresult};
 use kernels::error::Result;
 
-use crate::driver::check;
+use crate::answer::check;
 
 /// Bytes that one copy takes.
 const PIECE: usize = 8 << 20;
