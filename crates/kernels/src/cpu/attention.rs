@@ -1,11 +1,9 @@
 //! Causal grouped-query attention without a T×T buffer (Dao et al. 2022): a task is one block of queries in all heads
 //! that share a key head; it meets the keys tile by tile and keeps a running maximum and sum for each row.
 
+use super::operands::{Lines, Operands};
 use super::pool::{with_scratch, Pool};
-use super::simd::{
-    exp, kernel, largest, pack_transposed, product, scale_in_place, soften, split, Beta, Block, Element, Isa, Rows,
-    Strided, Tall,
-};
+use super::simd::{exp, kernel, largest, scale_in_place, soften, split, Beta, Block, Element, Rows, Strided, Tall};
 use crate::maths::{AttentionShape, Segment};
 use std::ops::Range;
 
@@ -78,7 +76,8 @@ kernel! {
         for (i, (x, [maximum, total])) in scores.chunks_exact_mut(KEYS).zip(state).enumerate() {
             let kept = seen_range(shape, seen + i as isize * step, width);
             x[..kept.start].fill(0.0);
-            x[kept.end..width].fill(0.0);
+            // To the end of the last slot of two.
+            x[kept.end..width.next_multiple_of(2)].fill(0.0);
             let x = &mut x[kept];
             if x.is_empty() {
                 continue;
@@ -112,7 +111,7 @@ kernel! {
 
 /// Inputs of one call.
 struct Call<'a> {
-    isa: Isa,
+    operands: Operands,
     shape: AttentionShape,
     q: &'a [f32],
     k: &'a [f32],
@@ -130,7 +129,7 @@ struct Task<'a> {
 
 #[allow(clippy::too_many_arguments)]
 pub fn attention(
-    isa: Isa,
+    operands: Operands,
     pool: &Pool,
     q: &[f32],
     k: &[f32],
@@ -155,7 +154,7 @@ pub fn attention(
         .zip(blocks.into_iter().zip(lse))
         .map(|(((segment, part), key_head), (o, lse))| Task { segment, queries: part.clone(), key_head, o, lse })
         .collect();
-    let call = Call { isa, shape, q, k, v };
+    let call = Call { operands, shape, q, k, v };
     // Long rows last: start with them, so that no thread is left with one at the end.
     pool.each(tasks.into_iter().rev().collect(), |mut task| call.run(&mut task));
 }
@@ -181,14 +180,27 @@ impl Call<'_> {
         let first = self.shape.first_seen(lead + task.queries.start);
         let met = |tile: &&KeyTile| tile.index < visible && tile.index + tile.rows.len() > first;
         let mut state = vec![[f32::NEG_INFINITY, 0.0]; group * rows];
-        with_scratch(KEYS * d + STRIP * KEYS, |scratch| {
-            let (keys, scores) = scratch.split_at_mut(KEYS * d);
+        // A few queries are not worth packing for.
+        let operands = if rows > FEW { self.operands } else { Operands { pairs: None, ..self.operands } };
+        let (room, of_values) = (operands.room(rows, d), operands.room(KEYS, d));
+        let of_scores = STRIP * KEYS + operands.room(STRIP, KEYS);
+        with_scratch(KEYS * d + group * room + of_values + of_scores, |scratch| {
+            let (keys, rest) = scratch.split_at_mut(KEYS * d);
+            let (values, rest) = rest.split_at_mut(of_values);
+            let (scores, mut rest) = rest.split_at_mut(of_scores);
+            let queries: Vec<Strided> = (0..group)
+                .map(|head| {
+                    let (y, after) = std::mem::take(&mut rest).split_at_mut(room);
+                    rest = after;
+                    let data = &self.q[self.query_at(task, 0, head)..];
+                    operands.along(Lines { data, stride: self.shape.query_heads * d, count: rows, length: d }, y)
+                })
+                .collect();
             for tile in key_tiles(task.segment, &(0..self.shape.keys)).iter().filter(met) {
-                let k = &self.k[self.key_at(tile.rows.start, task.key_head)..];
-                if rows > FEW {
-                    pack_transposed(self.isa, k, self.shape.key_heads * d, tile.rows.len(), d, keys, KEYS);
-                }
-                let packed = (rows > FEW).then_some(&*keys);
+                let (at, stride) = (self.key_at(tile.rows.start, task.key_head), self.shape.key_heads * d);
+                let lines = |data| Lines { data, stride, count: tile.rows.len(), length: d };
+                let packed = (rows > FEW).then(|| operands.turned(lines(&self.k[at..]), keys, KEYS));
+                let values = operands.tall(lines(&self.v[at..]), values);
                 let seen = seen(tile, lead, task.queries.start);
                 if rows == 1 {
                     for heads in steps(group, STRIP) {
@@ -196,18 +208,20 @@ impl Call<'_> {
                         let (start, count) = (self.query_at(task, 0, heads.start), heads.len());
                         let strip = Strip { start, count, stride: d, seen, step: 0 };
                         let mut o = Block::new(task.o.row(0), d);
-                        self.strip(&strip, tile, task.key_head, packed, scores, state, &mut o.part(heads, 0..d));
+                        let mut o = o.part(heads, 0..d);
+                        self.strip(operands, &strip, tile, task.key_head, None, values, scores, state, &mut o);
                     }
                     continue;
                 }
-                for head in 0..group {
+                for (head, queries) in queries.iter().enumerate() {
                     for part in steps(rows, STRIP) {
                         let state = &mut state[head * rows..][part.clone()];
                         let (start, count) = (self.query_at(task, part.start, head), part.len());
                         let (stride, seen) = (self.shape.query_heads * d, seen + part.start as isize);
                         let strip = Strip { start, count, stride, seen, step: 1 };
+                        let packed = packed.map(|keys| (queries.after_rows(part.start), keys));
                         let mut o = task.o.part(part, head * d..(head + 1) * d);
-                        self.strip(&strip, tile, task.key_head, packed, scores, state, &mut o);
+                        self.strip(operands, &strip, tile, task.key_head, packed, values, scores, state, &mut o);
                     }
                 }
             }
@@ -215,14 +229,16 @@ impl Call<'_> {
         self.finish(task, &state);
     }
 
-    /// Adds a tile of keys, which lie packed where they meet many rows, to a strip.
+    /// Adds a tile of keys to a strip, whose queries and the keys lie ready where the keys meet many rows.
     #[allow(clippy::too_many_arguments)]
     fn strip(
         &self,
+        operands: Operands,
         strip: &Strip,
         tile: &KeyTile,
         key_head: usize,
-        packed: Option<&[f32]>,
+        packed: Option<(Strided, Tall)>,
+        values: Tall,
         scores: &mut [f32],
         state: &mut [[f32; 2]],
         o: &mut Block,
@@ -233,30 +249,29 @@ impl Call<'_> {
         if seen_range(self.shape, seen, tile.rows.len()).start == tile.rows.len() || width == 0 {
             return;
         }
-        let (key_at, key_stride) = (self.key_at(tile.rows.start, key_head), self.shape.key_heads * d);
-        let (scale, q) = (self.shape.scale as f32, &self.q[start..]);
+        let scale = self.shape.scale as f32;
+        let (scores, rounded) = scores.split_at_mut(STRIP * KEYS);
         let scores = &mut scores[..count * KEYS];
-        if let Some(data) = packed {
-            let q = Strided { data: q, row: stride, column: 1, walked: false };
-            let keys = Tall { data, stride: KEYS };
-            product(
-                self.isa,
+        if let Some((queries, keys)) = packed {
+            let mut to = Block::new(scores, KEYS);
+            operands.product(
                 scale,
-                d,
-                q,
+                operands.slots(d),
+                queries,
                 keys,
-                &mut Block::new(scores, KEYS).part(0..count, 0..width),
+                &mut to.part(0..count, 0..width),
                 Beta::Overwrite,
             );
         } else {
             scores.fill(0.0);
-            let q = Rows { data: q, length: d, stride };
+            let (key_at, key_stride) = (self.key_at(tile.rows.start, key_head), self.shape.key_heads * d);
+            let q = Rows { data: &self.q[start..], length: d, stride };
             let k = Rows { data: &self.k[key_at..], length: d, stride: key_stride };
-            f32::walk(self.isa, scale, q, k, &mut Block::new(scores, KEYS).part(0..count, 0..width));
+            f32::walk(operands.isa, scale, q, k, &mut Block::new(scores, KEYS).part(0..count, 0..width));
         }
-        online_softmax(self.isa, self.shape, scores, width, seen, step, state, o);
-        let weights = Strided { data: scores, row: KEYS, column: 1, walked: false };
-        product(self.isa, 1.0, width, weights, Tall { data: &self.v[key_at..], stride: key_stride }, o, Beta::Add);
+        online_softmax(operands.isa, self.shape, scores, width, seen, step, state, o);
+        let weights = operands.along(Lines { data: scores, stride: KEYS, count, length: KEYS }, rounded);
+        operands.product(1.0, operands.slots(width), weights, values, o, Beta::Add);
     }
 
     /// Where a query of a task begins in q, in one of the heads of its key head.
@@ -275,7 +290,7 @@ impl Call<'_> {
         let (rows, d) = (task.queries.len(), self.shape.head_dim);
         for (i, &[maximum, total]) in state.iter().enumerate() {
             let (head, row) = (i / rows, i % rows);
-            multiply(self.isa, &mut task.o.row(row)[head * d..(head + 1) * d], 1.0 / total);
+            multiply(self.operands.isa, &mut task.o.row(row)[head * d..(head + 1) * d], 1.0 / total);
             task.lse.row(row)[head] = maximum + total.ln();
         }
     }

@@ -4,9 +4,11 @@
 
 use super::attention::{key_tiles, lead, seen, seen_range, steps, KeyTile, KEYS};
 use super::elementwise::accumulate;
+use super::operands::{Lines, Operands};
 use super::pool::{with_scratch, Pool};
-use super::simd::{exp, kernel, pack_transposed, product, soften, split, sum2, Beta, Block, Isa, Strided, Tall};
+use super::simd::{exp, kernel, soften, split, sum2, Beta, Block, Strided, Tall};
 use crate::maths::{AttentionShape, Segment};
+use std::array::from_fn;
 use std::ops::Range;
 
 /// Queries that meet a tile of keys at a time.
@@ -73,7 +75,7 @@ pub struct Inputs<'a> {
 }
 
 struct Call<'a> {
-    isa: Isa,
+    operands: Operands,
     shape: AttentionShape,
     inputs: Inputs<'a>,
     delta: &'a [f32],
@@ -88,7 +90,7 @@ struct Task<'a> {
 
 #[allow(clippy::too_many_arguments)]
 pub fn attention_backward(
-    isa: Isa,
+    operands: Operands,
     pool: &Pool,
     inputs: Inputs,
     segments: &[Segment],
@@ -100,6 +102,7 @@ pub fn attention_backward(
     if dq.is_empty() || dk.is_empty() {
         return;
     }
+    let isa = operands.isa;
     let parts = parts(segments);
     let copies = parts.iter().map(|part| part.copy + 1).max().unwrap_or(1);
     let size = dq.len();
@@ -110,7 +113,7 @@ pub fn attention_backward(
         let rows = 64 * shape.query_heads;
         let chunks = inputs.g.chunks(rows * d).zip(inputs.o.chunks(rows * d)).zip(delta.chunks_mut(rows));
         pool.each(chunks.collect(), |((g, o), delta)| row_dots(isa, g, o, d, delta));
-        let call = Call { isa, shape, inputs, delta };
+        let call = Call { operands, shape, inputs, delta };
         let all_dq = std::iter::once(&mut *dq).chain(rest.chunks_mut(size)).collect();
         pool.each(tasks(&parts, segments, shape, all_dq, dk, dv), |mut task| call.run(&mut task));
         for copy in rest.chunks(size) {
@@ -122,7 +125,9 @@ pub fn attention_backward(
 impl Call<'_> {
     fn run(&self, task: &mut Task) {
         let d = self.shape.head_dim;
-        with_scratch(2 * KEYS * d + 2 * QUERIES * KEYS, |scratch| {
+        let operands = self.operands;
+        let rounded = operands.room(KEYS, d) + 4 * operands.room(QUERIES, d) + operands.room(QUERIES, KEYS);
+        with_scratch(2 * KEYS * d + 2 * QUERIES * KEYS + rounded, |scratch| {
             for (segment, dq) in &mut task.segments {
                 for (rows, dk, dv) in &mut task.keys {
                     for tile in key_tiles(segment, rows) {
@@ -148,13 +153,24 @@ impl Call<'_> {
         scratch: &mut [f32],
     ) {
         let (d, group) = (self.shape.head_dim, self.shape.query_heads / self.shape.key_heads);
-        let (keys, rest) = scratch.split_at_mut(KEYS * d);
-        let (values, rest) = rest.split_at_mut(KEYS * d);
-        let (p, ds) = rest.split_at_mut(QUERIES * KEYS);
+        let operands = self.operands;
+        let mut rest = scratch;
+        let mut take = |length: usize| {
+            let (taken, after) = std::mem::take(&mut rest).split_at_mut(length);
+            rest = after;
+            taken
+        };
+        let [turned_keys, turned_values] = [take(KEYS * d), take(KEYS * d)];
+        let [p, ds] = [take(QUERIES * KEYS), take(QUERIES * KEYS)];
+        let keys = take(operands.room(KEYS, d));
+        let mut sides: [&mut [f32]; 4] = from_fn(|_| take(operands.room(QUERIES, d)));
+        let rounded = take(operands.room(QUERIES, KEYS));
         let stride = self.shape.key_heads * d;
         let at = tile.rows.start * stride + key_head * d;
-        pack_transposed(self.isa, &self.inputs.k[at..], stride, tile.rows.len(), d, keys, KEYS);
-        pack_transposed(self.isa, &self.inputs.v[at..], stride, tile.rows.len(), d, values, KEYS);
+        let lines = |data| Lines { data, stride, count: tile.rows.len(), length: d };
+        let turned_keys = operands.turned(lines(&self.inputs.k[at..]), turned_keys, KEYS);
+        let turned_values = operands.turned(lines(&self.inputs.v[at..]), turned_values, KEYS);
+        let keys = operands.tall(lines(&self.inputs.k[at..]), keys);
         let lead = lead(segment);
         let first = (tile.index + 1).saturating_sub(lead);
         let end = self.end_of_queries(segment, tile, lead);
@@ -162,17 +178,17 @@ impl Call<'_> {
             for queries in steps(end - first, QUERIES) {
                 let seen = seen(tile, lead, first + queries.start);
                 let rows = first + queries.start..first + queries.end;
-                let pair = Pair {
-                    call: self,
-                    at: (segment.query_start + rows.start) * self.shape.query_heads + key_head * group + head,
-                    count: rows.len(),
-                    width: tile.rows.len(),
-                    seen,
-                };
-                pair.weigh(keys, values, p, ds);
-                pair.add_to_queries(&self.inputs.k[at..], ds, &mut dq.part(rows, head * d..(head + 1) * d));
-                pair.add_to_keys(self.inputs.g, p, dv);
-                pair.add_to_keys(self.inputs.q, ds, dk);
+                let at = (segment.query_start + rows.start) * self.shape.query_heads + key_head * group + head;
+                let stride = self.shape.query_heads * d;
+                let lines = |data| Lines { data, stride, count: rows.len(), length: d };
+                let (q, g) = (lines(&self.inputs.q[at * d..]), lines(&self.inputs.g[at * d..]));
+                let [left_q, left_g, right_q, right_g] = sides.each_mut();
+                let pair = Pair { call: self, at, count: rows.len(), width: tile.rows.len(), seen };
+                let (left_q, left_g) = (operands.along(q, left_q), operands.along(g, left_g));
+                pair.weigh([left_q, left_g], [turned_keys, turned_values], p, ds);
+                pair.add_to_queries(keys, ds, rounded, &mut dq.part(rows, head * d..(head + 1) * d));
+                pair.add_to_keys(operands.tall(g, right_g), p, rounded, dv);
+                pair.add_to_keys(operands.tall(q, right_q), ds, rounded, dk);
             }
         }
     }
@@ -206,55 +222,58 @@ impl Pair<'_> {
         (self.seen + rows as isize - 1).clamp(0, self.width as isize) as usize
     }
 
-    fn row(&self) -> usize {
-        self.call.shape.query_heads * self.call.shape.head_dim
-    }
-
-    /// p and ds of the block.
-    fn weigh(&self, keys: &[f32], values: &[f32], p: &mut [f32], ds: &mut [f32]) {
-        let Call { isa, shape, inputs, delta } = self.call;
-        let (d, row) = (shape.head_dim, self.row());
+    /// p and ds of the block from q and g, keys and values.
+    fn weigh(&self, left: [Strided; 2], right: [Tall; 2], p: &mut [f32], ds: &mut [f32]) {
+        let Call { operands, shape, inputs, delta } = self.call;
+        let slots = operands.slots(shape.head_dim);
         for strip in steps(self.count, STRIP) {
             let width = self.visible(strip.end);
             let at = self.at + strip.start * shape.query_heads;
             let (p, ds) = (&mut p[strip.start * KEYS..strip.end * KEYS], &mut ds[strip.start * KEYS..strip.end * KEYS]);
-            let score = |alpha: f32, left: &[f32], right: &[f32], to: &mut [f32]| {
-                let left = Strided { data: &left[at * d..], row, column: 1, walked: false };
-                let right = Tall { data: right, stride: KEYS };
+            let score = |alpha: f32, left: Strided, right: Tall, to: &mut [f32]| {
                 let mut to = Block::new(to, KEYS);
-                product(*isa, alpha, d, left, right, &mut to.part(0..strip.len(), 0..width), Beta::Overwrite);
+                let to = &mut to.part(0..strip.len(), 0..width);
+                operands.product(alpha, slots, left.after_rows(strip.start), right, to, Beta::Overwrite);
             };
-            score(shape.scale as f32, inputs.q, keys, p);
-            score(1.0, inputs.g, values, ds);
+            score(shape.scale as f32, left[0], right[0], p);
+            score(1.0, left[1], right[1], ds);
             let mut rows = [[0.0; 2]; STRIP];
             for (i, pair) in rows.iter_mut().enumerate().take(strip.len()) {
                 let at = at + i * shape.query_heads;
                 *pair = [inputs.lse[at], delta[at]];
             }
-            weights(*isa, *shape, p, ds, self.width, self.seen + strip.start as isize, &rows);
+            weights(operands.isa, *shape, p, ds, self.width, self.seen + strip.start as isize, &rows);
         }
     }
 
+    fn lines<'a>(&self, weights: &'a [f32]) -> Lines<'a> {
+        Lines { data: weights, stride: KEYS, count: self.count, length: KEYS }
+    }
+
     /// dq += ds · k
-    fn add_to_queries(&self, k: &[f32], ds: &[f32], dq: &mut Block) {
-        let shape = self.call.shape;
-        let right = Tall { data: k, stride: shape.key_heads * shape.head_dim };
+    fn add_to_queries(&self, k: Tall, ds: &[f32], rounded: &mut [f32], dq: &mut Block) {
+        let Call { operands, shape, .. } = self.call;
+        let left = operands.along(self.lines(ds), rounded);
         for strip in steps(self.count, STRIP) {
-            let left = Strided { data: &ds[strip.start * KEYS..], row: KEYS, column: 1, walked: false };
-            let width = self.visible(strip.end);
-            product(self.call.isa, 1.0, width, left, right, &mut dq.part(strip, 0..shape.head_dim), Beta::Add);
+            let slots = operands.slots(self.visible(strip.end));
+            let left = left.after_rows(strip.start);
+            operands.product(1.0, slots, left, k, &mut dq.part(strip, 0..shape.head_dim), Beta::Add);
         }
     }
 
     /// dv += pᵀ · g, or dk += dsᵀ · q
-    fn add_to_keys(&self, right: &[f32], weights: &[f32], to: &mut Block) {
-        let d = self.call.shape.head_dim;
+    fn add_to_keys(&self, right: Tall, weights: &[f32], rounded: &mut [f32], to: &mut Block) {
+        let Call { operands, shape, .. } = self.call;
+        let left = operands.across(self.lines(weights), rounded);
         for strip in steps(self.width, STRIP) {
             // Query i sees the strip's first key if seen + i > strip.start.
             let skip = (strip.start as isize + 1 - self.seen).clamp(0, self.count as isize) as usize;
-            let left = Strided { data: &weights[skip * KEYS + strip.start..], row: 1, column: KEYS, walked: false };
-            let right = Tall { data: &right[self.at * d + skip * self.row()..], stride: self.row() };
-            product(self.call.isa, 1.0, self.count - skip, left, right, &mut to.part(strip, 0..d), Beta::Add);
+            // Whole slots: weights of what is not seen are 0.
+            let (first, end) = (operands.slots(skip + 1) - 1, operands.slots(self.count));
+            let left = left.after_depth(first);
+            let left = Strided { data: &left.data[strip.start..], ..left };
+            let to = &mut to.part(strip, 0..shape.head_dim);
+            operands.product(1.0, end - first, left, right.after_depth(first), to, Beta::Add);
         }
     }
 }

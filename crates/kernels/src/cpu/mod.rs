@@ -14,6 +14,7 @@ mod head;
 mod linear_int8;
 mod matmul;
 mod norm;
+mod operands;
 mod optimizer;
 mod packing;
 mod pool;
@@ -36,6 +37,7 @@ use crate::maths::{
     Activation, Adafactor, AdamW, AttentionShape, Beta, Binary, Floats, Layout, Lion, Maths, Segment, Sgd, Unary,
 };
 use crate::rng::Key;
+use operands::Operands;
 use pool::Pool;
 use simd::Pairs;
 
@@ -69,6 +71,10 @@ impl Cpu {
 }
 
 impl Cpu {
+    fn operands(&self) -> Operands {
+        Operands { isa: self.isa, pairs: self.pairs }
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn head<'a>(
         &'a self,
@@ -171,7 +177,7 @@ impl Maths<f32> for Cpu {
         o: &mut [f32],
         lse: &mut [f32],
     ) {
-        attention::attention(self.isa, &self.pool, q, k, v, segments, shape, o, lse);
+        attention::attention(self.operands(), &self.pool, q, k, v, segments, shape, o, lse);
     }
 
     fn attention_backward(
@@ -189,7 +195,7 @@ impl Maths<f32> for Cpu {
         dv: &mut [f32],
     ) {
         let inputs = attention_backward::Inputs { g, q, k, v, o, lse };
-        attention_backward::attention_backward(self.isa, &self.pool, inputs, segments, shape, dq, dk, dv);
+        attention_backward::attention_backward(self.operands(), &self.pool, inputs, segments, shape, dq, dk, dv);
     }
 
     fn swiglu(&self, gate: &[f32], up: &[f32], y: &mut [f32]) {

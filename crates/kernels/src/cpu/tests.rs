@@ -460,6 +460,32 @@ fn attention_and_its_gradients_are_right_for_every_layout_of_segments() {
 }
 
 #[test]
+fn attention_in_bf16_is_off_by_what_its_roundings_are() {
+    for (n, segments) in layouts() {
+        for (heads, window) in [([3, 1, 16], 0), ([2, 2, 5], 50), ([3, 3, 64], 0)] {
+            let exact = attention::<f64>(&Naive, n, segments.clone(), heads, window, 0.0);
+            let found = |threads| attention(&Cpu::new(threads).in_bf16(), n, segments.clone(), heads, window, 0.0);
+            let alone = found(1);
+            let [query_heads, key_heads, d] = heads;
+            let (queries, keys) = (n * query_heads * d, n * key_heads * d);
+            let mut at = 0;
+            for (output, length) in
+                ["o", "lse", "dq", "dk", "dv"].iter().zip([queries, n * query_heads, queries, keys, keys])
+            {
+                let (found, exact) = (&alone[at..at + length], &exact[at..at + length]);
+                at += length;
+                // At least ½: gradients of numbers around 1 may cancel to nothing.
+                let largest = exact.iter().fold(0.5, |most: f64, x| most.max(x.abs()));
+                let apart = found.iter().zip(exact).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+                // A rounding is 2⁻⁹ of a factor; scores of a few units carry theirs into every weight.
+                assert!(apart <= largest / 128.0, "{n} {heads:?} {output}: {apart} of {largest}");
+            }
+            assert!(found(2) == alone && found(3) == alone, "{n} {heads:?} depends on threads");
+        }
+    }
+}
+
+#[test]
 fn windows_and_soft_caps_of_attention_are_right_for_every_layout_of_segments() {
     for (n, segments) in layouts() {
         for (window, soft_cap) in [(1, 0.0), (50, 1.5), (64, 0.0), (200, 20.0)] {

@@ -35,11 +35,30 @@ pub struct Strided<'a> {
     pub walked: bool,
 }
 
+impl Strided<'_> {
+    /// Without the rows before `row`.
+    pub fn after_rows(self, row: usize) -> Self {
+        Strided { data: &self.data[row * self.row..], ..self }
+    }
+
+    /// Without the depth before `depth`.
+    pub fn after_depth(self, depth: usize) -> Self {
+        Strided { data: &self.data[depth * self.column..], ..self }
+    }
+}
+
 /// `depth` rows whose elements are neighbours.
 #[derive(Clone, Copy)]
 pub struct Tall<'a> {
     pub data: &'a [f32],
     pub stride: usize,
+}
+
+impl Tall<'_> {
+    /// Without the depth before `depth`.
+    pub fn after_depth(self, depth: usize) -> Self {
+        Tall { data: &self.data[depth * self.stride..], ..self }
+    }
 }
 
 super::kernel! {
