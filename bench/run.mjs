@@ -43,6 +43,7 @@ const { values, positionals } = parseArgs({
     shape: { type: "string" },
     dtype: { type: "string" },
     ours: { type: "string" },
+    engine: { type: "string" },
     out: { type: "string" },
   },
 });
