@@ -1,4 +1,4 @@
-// What bench/gpu trains: shapes, settings, token ids, and how many operations a token takes.
+// What bench/gpu trains: shapes, of which bench/large takes one, settings, token ids, and how many operations a token takes.
 
 const llama = { rms_norm_eps: 1e-5, hidden_act: "silu", max_position_embeddings: 8192 };
 export const models = {

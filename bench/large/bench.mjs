@@ -2,26 +2,14 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../tools/lib.mjs";
+import { models } from "../gpu/shapes.mjs";
 import { Child } from "../lib/child.mjs";
 import { gigabytes } from "../lib/report.mjs";
 import { summary } from "../lib/statistics.mjs";
 import { oursOn } from "../lora-step/variants.mjs";
 import { makeModel } from "./make-model.mjs";
 
-/** Llama-3.2-1B. */
-const model = {
-  hidden_size: 2048,
-  intermediate_size: 8192,
-  num_hidden_layers: 16,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  head_dim: 64,
-  vocab_size: 128256,
-  max_position_embeddings: 8192,
-  rope_theta: 500000,
-  rms_norm_eps: 1e-5,
-  hidden_act: "silu",
-};
+const model = models["Llama-3.2-1B"];
 const quantised = { quantization_bit: 4, quantization_type: "nf4" };
 const variants = { f32: quantised, bf16: { ...quantised, bf16: true } };
 
