@@ -3,8 +3,8 @@
 //! tile. No more of a weight in bf16 or in blocks ever exists in f32 than these panels.
 
 use super::expand::expand;
-use super::packing::{InBf16, InF32, Packing};
-use super::pool::{with_scratch, Pool};
+use super::packing::{InBf16, InF32, InTiles, Packing};
+use super::pool::{with_aligned_scratch, with_scratch, Pool};
 use super::right::Right;
 use super::simd::{split, Beta, Block, Element, Isa, Pairs, Tall};
 use super::skinny;
@@ -29,12 +29,8 @@ pub struct Problem<'a> {
 const NARROW: usize = 64;
 /// Products of fewer multiplications run on one thread.
 pub const SMALL: usize = 1 << 17;
-/// Slots of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
-const PANEL: usize = 6144;
 /// Rows of c that one panel of b meets before the next.
 const ROWS: usize = 240;
-/// Rows of the highest register tile.
-const STRIP: usize = 12;
 /// Columns that are packed at a time: with `ROWS` rows of a they fit a second-level cache of 512 KiB.
 const COLUMNS: usize = 256;
 
@@ -85,7 +81,10 @@ fn route<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c:
 
 pub fn blocked<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     match problem.pairs {
-        Some(pairs) => in_blocks(InBf16(pairs), pool, problem, a, b, c),
+        Some(pairs) => match pairs.tiles() {
+            Some(tiles) => in_blocks(InTiles(pairs, tiles), pool, problem, a, b, c),
+            None => in_blocks(InBf16(pairs), pool, problem, a, b, c),
+        },
         None => in_blocks(InF32(isa), pool, problem, a, b, c),
     }
 }
@@ -93,8 +92,8 @@ pub fn blocked<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b:
 fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     let Problem { m, n, k, .. } = *problem;
     let width = packing.width();
-    let (row_parts, column_parts) = grid(width, pool.threads(), [m, n, k], W::PACKING);
-    let (rows, columns) = (cut(m, row_parts, STRIP), cut(n, column_parts, width));
+    let (row_parts, column_parts) = grid::<P>(width, pool.threads(), [m, n, k], W::PACKING);
+    let (rows, columns) = (cut(m, row_parts, P::STRIP), cut(n, column_parts, width));
     let places = rows.iter().flat_map(|r| columns.iter().map(move |c| (r.clone(), c.clone())));
     let tasks: Vec<_> = places.zip(split(c, n, &rows, &columns)).collect();
     packing.prepared(pool, problem, a, |a| {
@@ -109,13 +108,13 @@ fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a
 }
 
 /// How many parts rows and columns are cut into: a few for each thread, with the least idling, reading of a and packing
-/// of b, where reading an element costs as much as four multiplications, packing one `packing` times as much.
-fn grid(width: usize, threads: usize, [m, n, k]: [usize; 3], packing: usize) -> (usize, usize) {
+/// of b, where reading an element costs as much as some multiplications, packing one `packing` times as much.
+fn grid<P: Packing>(width: usize, threads: usize, [m, n, k]: [usize; 3], packing: usize) -> (usize, usize) {
     if threads == 1 || m * n * k < SMALL {
         return (1, 1);
     }
     let wanted = 4 * threads;
-    let (strips, panels) = (m.div_ceil(STRIP), n.div_ceil(width));
+    let (strips, panels) = (m.div_ceil(P::STRIP), n.div_ceil(width));
     let candidates = (1..=wanted.min(strips)).flat_map(|rows| {
         let columns = wanted.div_ceil(rows);
         (columns..=2 * columns).map(move |columns| (rows, columns.min(panels)))
@@ -124,7 +123,7 @@ fn grid(width: usize, threads: usize, [m, n, k]: [usize; 3], packing: usize) -> 
         let missing = wanted.saturating_sub(rows * columns);
         let largest = strips.div_ceil(rows) * panels.div_ceil(columns);
         let idle = (rows * columns).div_ceil(threads) * threads * largest - strips * panels;
-        (missing, idle * STRIP * width / 4 + columns * m + packing * rows * n)
+        (missing, idle * P::STRIP * width / P::MULTIPLICATIONS + columns * m + packing * rows * n)
     };
     candidates.min_by_key(cost).unwrap_or((1, 1))
 }
@@ -147,14 +146,14 @@ fn task<P: Packing, W: Right>(
     c: &mut Block,
 ) {
     let width = packing.width();
-    let depth = PANEL / width * P::GROUP;
+    let depth = P::PANEL / width * P::GROUP;
     let panels = columns.len().div_ceil(width);
-    with_scratch(panels * depth.min(problem.k).div_ceil(P::GROUP) * width, |packed| {
+    with_aligned_scratch(panels * packing.slots(depth.min(problem.k)) * width, |packed| {
         for slice in (0..problem.k).step_by(depth).map(|start| start..problem.k.min(start + depth)) {
-            let slots = slice.len().div_ceil(P::GROUP);
+            let slots = packing.slots(slice.len());
             let beta = if slice.start == 0 { problem.beta } else { Beta::Add };
             packing.panels(problem, b, &slice, &columns, packed);
-            for part in cut(rows.len(), rows.len().div_ceil(ROWS), STRIP) {
+            for part in cut(rows.len(), rows.len().div_ceil(ROWS), P::STRIP) {
                 let absolute = rows.start + part.start..rows.start + part.end;
                 packing.with_left(problem, a, &absolute, &slice, |a| {
                     for (i, panel) in packed.chunks(slots * width).take(panels).enumerate() {

@@ -65,7 +65,11 @@ impl Cpu {
     /// "avx2 (avx2, fma, f16c), 2 threads"
     pub fn description(&self) -> String {
         let threads = self.pool.threads();
-        let products = if self.pairs.is_some() { ", products in bf16" } else { "" };
+        let products = match self.pairs.map(Pairs::tiles) {
+            Some(Some(_)) => ", products in bf16 by amx",
+            Some(None) => ", products in bf16",
+            None => "",
+        };
         format!("{}{products}, {threads} thread{}", self.isa.description(), if threads == 1 { "" } else { "s" })
     }
 }

@@ -2,9 +2,9 @@
 //! register tile. A slot holds one f32, or with the CPU's bf16 dot product two neighbours of the depth.
 
 use super::matmul::Problem;
-use super::pool::{with_scratch, Pool};
+use super::pool::{with_aligned_scratch, with_scratch, Pool};
 use super::right::{Patch, Right, Spread};
-use super::simd::{product, Beta, Block, Isa, Pairs, Strided, Tall};
+use super::simd::{pack_transposed, product, Beta, Block, Isa, Pairs, Strided, Tall, Tiled, Tiles, AREA, EDGE, SIDE};
 use crate::maths::Layout;
 use std::ops::Range;
 
@@ -21,15 +21,30 @@ fn padded(length: usize) -> usize {
 pub trait Packing: Copy + Send + Sync {
     /// Elements of the depth in a slot.
     const GROUP: usize;
+    /// Rows of the highest register tile.
+    const STRIP: usize = 12;
+    /// Slots of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
+    const PANEL: usize = 6144;
+    /// Multiplications that cost as much as reading an element.
+    const MULTIPLICATIONS: usize = 4;
+    /// Rows of op(a), in slots.
+    type Left<'a>: Copy;
     /// Columns of a panel.
     fn width(self) -> usize;
+    /// Slots of a panel for so much of the depth.
+    fn slots(self, depth: usize) -> usize {
+        depth.div_ceil(Self::GROUP)
+    }
     /// Rows of b as columns of a panel.
     fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]);
     /// `count` elements of b that are one row of slots: those from `first` on, beside those from `second` on.
     fn row<W: Right>(self, b: W, first: usize, second: Option<usize>, count: usize, y: Spread);
     /// Panels of b, `[slots of the slice, width]` each, of all `columns`.
     fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]) {
-        let (width, stride) = (self.width(), self.width() * slice.len().div_ceil(Self::GROUP));
+        let (width, filled) = (self.width(), self.width() * slice.len().div_ceil(Self::GROUP));
+        let stride = width * self.slots(slice.len());
+        let panels = columns.len().div_ceil(width);
+        y.chunks_mut(stride).take(panels).for_each(|y| y[filled..].fill(0.0));
         if problem.layout == Layout::Nt {
             for (first, y) in columns.clone().step_by(width).zip(y.chunks_mut(stride)) {
                 let (start, rows) = (first * problem.k + slice.start, width.min(columns.end - first));
@@ -52,10 +67,10 @@ pub trait Packing: Copy + Send + Sync {
         a: &[f32],
         rows: &Range<usize>,
         slice: &Range<usize>,
-        f: impl FnOnce(Strided),
+        f: impl FnOnce(Self::Left<'_>),
     );
     /// c = alpha · a · b over `k` slots, or added to c.
-    fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta);
+    fn multiply(self, alpha: f32, k: usize, a: Self::Left<'_>, b: Tall, c: &mut Block, beta: Beta);
 }
 
 /// f32 on both sides.
@@ -64,6 +79,7 @@ pub struct InF32(pub Isa);
 
 impl Packing for InF32 {
     const GROUP: usize = 1;
+    type Left<'a> = Strided<'a>;
 
     fn width(self) -> usize {
         2 * self.0.lanes()
@@ -134,6 +150,7 @@ impl InBf16 {
 
 impl Packing for InBf16 {
     const GROUP: usize = 2;
+    type Left<'a> = Strided<'a>;
 
     fn width(self) -> usize {
         2 * self.0.isa().lanes()
@@ -186,6 +203,97 @@ impl Packing for InBf16 {
 
     fn multiply(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
         self.0.product(alpha, k, a, b, c, beta);
+    }
+}
+
+/// As `InBf16`, for the CPU's matrix unit: rows of a in tiles, and a depth of whole tiles, filled up with zeros on both sides.
+#[derive(Clone, Copy)]
+pub struct InTiles(pub Pairs, pub Tiles);
+
+impl InTiles {
+    /// Numbers from one row of tiles to the next.
+    fn stride(self, depth: usize) -> usize {
+        self.slots(depth) * EDGE
+    }
+
+    /// y, one row of tiles = rows of a, `first` being its first.
+    fn tiled(self, problem: &Problem, a: &[f32], first: usize, y: &mut [f32]) {
+        let Problem { m, k, .. } = *problem;
+        let rows = EDGE.min(m - first);
+        if problem.layout != Layout::Tn {
+            for i in 0..EDGE {
+                let line = |tile: usize| tile * AREA + i * EDGE;
+                if i >= rows {
+                    (0..y.len() / AREA).for_each(|tile| y[line(tile)..][..EDGE].fill(0.0));
+                    continue;
+                }
+                for (tile, x) in a[(first + i) * k..][..k].chunks(2 * EDGE).enumerate() {
+                    let y = &mut y[line(tile)..][..EDGE];
+                    y[x.len().div_ceil(2)..].fill(0.0);
+                    self.0.round(x, y);
+                }
+            }
+            return;
+        }
+        let mut upright = [0.0; AREA];
+        for (tile, y) in y.chunks_exact_mut(AREA).enumerate() {
+            upright.fill(0.0);
+            for (p, x) in (2 * tile * EDGE..k).step_by(2).zip(upright.chunks_exact_mut(EDGE)) {
+                let row = |p: usize| &a[p * m + first..][..rows];
+                self.0.interleave(row(p), (p + 1 < k).then(|| row(p + 1)), x);
+            }
+            pack_transposed(self.0.isa(), &upright, EDGE, EDGE, EDGE, y, EDGE);
+        }
+    }
+}
+
+impl Packing for InTiles {
+    const GROUP: usize = 2;
+    const STRIP: usize = SIDE;
+    /// 32 KiB of a first-level cache of 48, beside two tiles of a.
+    const PANEL: usize = 8192;
+    const MULTIPLICATIONS: usize = 64;
+    type Left<'a> = Tiled<'a>;
+
+    fn width(self) -> usize {
+        SIDE
+    }
+
+    fn slots(self, depth: usize) -> usize {
+        depth.div_ceil(2 * EDGE) * EDGE
+    }
+
+    fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]) {
+        b.pack_pairs_transposed(self.0, x, y, SIDE);
+    }
+
+    fn row<W: Right>(self, b: W, first: usize, second: Option<usize>, count: usize, y: Spread) {
+        b.interleave(self.0, first, second, count, y);
+    }
+
+    fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
+        let stride = self.stride(problem.k);
+        with_aligned_scratch(problem.m.div_ceil(EDGE) * stride, |tiled| {
+            let tasks = tiled.chunks_mut(stride).enumerate().collect();
+            pool.each(tasks, |(i, y): (usize, &mut [f32])| self.tiled(problem, a, i * EDGE, y));
+            f(tiled);
+        });
+    }
+
+    fn with_left(
+        self,
+        problem: &Problem,
+        a: &[f32],
+        rows: &Range<usize>,
+        slice: &Range<usize>,
+        f: impl FnOnce(Tiled),
+    ) {
+        let stride = self.stride(problem.k);
+        f(Tiled { data: &a[rows.start / EDGE * stride + self.stride(slice.start)..], stride });
+    }
+
+    fn multiply(self, alpha: f32, k: usize, a: Tiled, b: Tall, c: &mut Block, beta: Beta) {
+        self.1.product(alpha, k / EDGE, a, b.data, c, beta);
     }
 }
 

@@ -16,6 +16,8 @@ use crate::fault;
 
 /// Looks for a job before a worker sleeps: about a tenth of a millisecond.
 const LOOKS: usize = 4000;
+/// Numbers of a cache line.
+const LINE: usize = 16;
 
 pub struct Pool {
     board: Arc<Board>,
@@ -173,6 +175,14 @@ pub fn with_scratch<U>(length: usize, f: impl FnOnce(&mut [f32]) -> U) -> U {
     let result = f(&mut buffer[..length]);
     SPARE.with_borrow_mut(|spare| spare.push(buffer));
     result
+}
+
+/// As `with_scratch`, from the beginning of a cache line.
+pub fn with_aligned_scratch<U>(length: usize, f: impl FnOnce(&mut [f32]) -> U) -> U {
+    with_scratch(length + LINE, |buffer| {
+        let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>());
+        f(&mut buffer[start..start + length])
+    })
 }
 
 /// The smallest buffer that is long enough, else any, which the caller then replaces.

@@ -1,6 +1,7 @@
 //! Every op on every instruction set of this machine against the naive maths in f64, judged by the error that the naive
 //! maths makes in f32; and the same bits on one, two and three threads. Long as the contract has ops.
 
+use super::simd::{Pairs, Tiles};
 use super::{Cpu, Isa};
 use crate::codec::llm_int8::RowCodes;
 use crate::codec::{values_of, Blocks, Codec, Coded, Extent};
@@ -270,14 +271,41 @@ fn products_in_bf16_are_those_of_rounded_numbers() {
         for size in [[30, 33, 65], [50, 300, 401], [261, 40, 256], [300, 70, 90], [25, 64, 1]] {
             let exact = matmul_rounded::<f64>(&Naive, layout, size, true);
             let largest = exact.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-            let found = |threads| matmul_rounded(&Cpu::new(threads).in_bf16(), layout, size, false);
-            // A CPU without the dot product multiplies what it is given.
-            let allowed = if Cpu::new(1).in_bf16().pairs.is_some() { 1e-6 } else { 1e-2 };
-            let found_alone = found(1);
-            for (found, exact) in found_alone.iter().zip(&exact) {
-                assert!((found - exact).abs() <= allowed * largest, "{layout:?} {size:?}: {found} for {exact}");
+            for pairs in ways_in_bf16() {
+                let found = |threads| matmul_rounded(&Cpu { pairs, ..Cpu::new(threads) }, layout, size, false);
+                // A CPU without the dot product multiplies what it is given.
+                let allowed = if pairs.is_some() { 1e-6 } else { 1e-2 };
+                let found_alone = found(1);
+                for (found, exact) in found_alone.iter().zip(&exact) {
+                    assert!((found - exact).abs() <= allowed * largest, "{layout:?} {size:?}: {found} for {exact}");
+                }
+                assert!(found(2) == found_alone && found(3) == found_alone, "{layout:?} {size:?} depends on threads");
             }
-            assert!(found(2) == found_alone && found(3) == found_alone, "{layout:?} {size:?} depends on threads");
+        }
+    }
+}
+
+/// What this machine may multiply in bf16 with: its matrix unit, the plain lines beside it, the dot product.
+fn ways_in_bf16() -> Vec<Option<Pairs>> {
+    let Some(pairs) = Cpu::new(1).in_bf16().pairs else {
+        return vec![None];
+    };
+    let units = [Tiles::detect(), Some(Tiles::plain()), None];
+    units.into_iter().map(|tiles| Some(pairs.with_tiles(tiles))).collect()
+}
+
+#[test]
+fn the_matrix_unit_does_what_its_plain_lines_say() {
+    let Some(pairs) = Cpu::new(1).in_bf16().pairs.filter(|pairs| pairs.tiles().is_some()) else {
+        return;
+    };
+    for layout in [Layout::Nn, Layout::Nt, Layout::Tn] {
+        for size in [[64, 64, 512], [33, 65, 700], [300, 70, 90]] {
+            let found = |tiles| {
+                let cpu = Cpu { pairs: Some(pairs.with_tiles(tiles)), ..Cpu::new(2) };
+                matmul_rounded(&cpu, layout, size, false)
+            };
+            assert!(found(Tiles::detect()) == found(Some(Tiles::plain())), "{layout:?} {size:?}");
         }
     }
 }

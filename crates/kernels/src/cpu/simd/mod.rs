@@ -19,6 +19,7 @@ mod prefetch;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 mod tile;
+mod tiles;
 mod transpose;
 
 #[cfg(target_arch = "x86_64")]
@@ -38,6 +39,7 @@ pub use portable::Portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub use simd128::Simd128;
 pub use tile::{product, Beta, Strided, Tall};
+pub use tiles::{Tiled, Tiles, AREA, EDGE, SIDE};
 pub use transpose::{pack_transposed, Element};
 
 use half::{bf16, f16};

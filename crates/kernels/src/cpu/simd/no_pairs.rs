@@ -1,6 +1,6 @@
 //! Other architectures have no `vdpbf16ps`: a proof of it that nobody holds.
 
-use super::{Beta, Block, Element, Isa, Strided, Tall};
+use super::{Beta, Block, Element, Isa, Strided, Tall, Tiles};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairs {}
@@ -11,6 +11,15 @@ impl Pairs {
     }
 
     pub fn isa(self) -> Isa {
+        match self {}
+    }
+
+    pub fn tiles(self) -> Option<Tiles> {
+        match self {}
+    }
+
+    #[cfg(test)]
+    pub fn with_tiles(self, _tiles: Option<Tiles>) -> Pairs {
         match self {}
     }
 

@@ -3,27 +3,41 @@
 //! nobody looks at on the way.
 
 use super::tile::{multiply, Beta, Step, Strided, Tall};
-use super::{Avx512, Block, Element, Isa, Simd};
+use super::{Avx512, Block, Element, Isa, Simd, Tiles};
 use std::arch::x86_64::*;
 
-/// Proof that this CPU has AVX512-BF16 besides AVX-512.
+/// Proof that this CPU has AVX512-BF16 besides AVX-512, and perhaps a unit for whole tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pairs(Avx512);
+pub struct Pairs {
+    isa: Avx512,
+    tiles: Option<Tiles>,
+}
 
 impl Pairs {
     pub fn detect() -> Option<Pairs> {
-        Avx512::detect().filter(|_| is_x86_feature_detected!("avx512bf16")).map(Pairs)
+        let tiles = Tiles::detect();
+        Avx512::detect().filter(|_| is_x86_feature_detected!("avx512bf16")).map(|isa| Pairs { isa, tiles })
     }
 
     pub fn isa(self) -> Isa {
-        Isa::Avx512(self.0)
+        Isa::Avx512(self.isa)
+    }
+
+    /// What multiplies large products.
+    pub fn tiles(self) -> Option<Tiles> {
+        self.tiles
+    }
+
+    #[cfg(test)]
+    pub fn with_tiles(self, tiles: Option<Tiles>) -> Pairs {
+        Pairs { tiles, ..self }
     }
 
     /// c = alpha · a `[m, 2k]` · b `[2k, n]`, or added to c; k in slots.
     pub fn product(self, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
         fn run(s: Pairs, alpha: f32, k: usize, a: Strided, b: Tall, c: &mut Block, beta: Beta) {
-            multiply(s.0, s, alpha, k, a, b, c, beta);
+            multiply(s.isa, s, alpha, k, a, b, c, beta);
         }
         // SAFETY: the token exists only where the CPU has these features.
         unsafe { run(self, alpha, k, a, b, c, beta) }
@@ -38,8 +52,8 @@ impl Pairs {
             for (x, y) in chunks.zip(y.chunks_exact_mut(16)) {
                 // SAFETY: x has 32 elements, y room for 16 slots.
                 unsafe {
-                    let low = E::load(s.0, x.as_ptr());
-                    let high = E::load(s.0, x.as_ptr().add(16));
+                    let low = E::load(s.isa, x.as_ptr());
+                    let high = E::load(s.isa, x.as_ptr().add(16));
                     store(y.as_mut_ptr(), _mm512_cvtne2ps_pbh(high, low));
                 }
             }
@@ -64,8 +78,8 @@ impl Pairs {
             for at in (0..whole).step_by(16) {
                 // SAFETY: both rows and y have `first.len()` elements, which `at` stays 16 below.
                 unsafe {
-                    let low = E::load(s.0, first.as_ptr().add(at));
-                    let high = second.map_or(s.0.zero(), |row| E::load(s.0, row.as_ptr().add(at)));
+                    let low = E::load(s.isa, first.as_ptr().add(at));
+                    let high = second.map_or(s.isa.zero(), |row| E::load(s.isa, row.as_ptr().add(at)));
                     let words: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
                     let pairs = _mm512_permutexvar_epi16(index, words);
                     _mm512_storeu_ps(y.as_mut_ptr().add(at), _mm512_castsi512_ps(pairs));

@@ -1,0 +1,248 @@
+//! Products in bf16 with the CPU's matrix unit (AMX): one instruction multiplies a tile of 16 rows × 16 slots by one of
+//! 16 slots × 16 columns and adds to 16 × 16 sums in f32; a slot is two neighbours of the depth (pairs.rs). Four tiles of sums,
+//! 32 × 32, stay in registers over the whole depth, and each tile that is loaded meets two others.
+
+use super::{Beta, Block, Isa};
+use std::sync::OnceLock;
+
+/// Rows, columns and slots of a tile.
+pub const EDGE: usize = 16;
+/// Numbers of a tile.
+pub const AREA: usize = EDGE * EDGE;
+/// Rows and columns of the sums that registers hold.
+pub const SIDE: usize = 2 * EDGE;
+
+/// Proof that this process may use AMX with bf16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiles {
+    /// What scales and stores the sums.
+    isa: Isa,
+    /// For tests on CPUs without AMX: the plain lines below instead.
+    plain: bool,
+}
+
+/// Rows in tiles, `[rows / 16, depth / 16, 16, 16]` slots, and from one row of tiles to the next `stride`.
+#[derive(Clone, Copy)]
+pub struct Tiled<'a> {
+    pub data: &'a [f32],
+    pub stride: usize,
+}
+
+#[repr(C, align(64))]
+struct Sums([f32; SIDE * SIDE]);
+
+impl Tiles {
+    /// Asks the operating system for the unit's registers, once a process.
+    pub fn detect() -> Option<Tiles> {
+        static GRANTED: OnceLock<bool> = OnceLock::new();
+        GRANTED.get_or_init(unit::granted).then(|| Tiles { isa: Isa::best(), plain: false })
+    }
+
+    /// What the unit does, in plain Rust.
+    #[cfg(test)]
+    pub fn plain() -> Tiles {
+        Tiles { isa: Isa::best(), plain: true }
+    }
+
+    /// c = alpha · a · b, or added to c, over `k` tiles of depth; b `[16k, 32]` slots.
+    pub fn product(self, alpha: f32, k: usize, a: Tiled, b: &[f32], c: &mut Block, beta: Beta) {
+        let (m, n) = (c.rows(), c.columns());
+        if m == 0 || n == 0 {
+            return;
+        }
+        let strips = m.div_ceil(EDGE);
+        assert!(n <= SIDE && k > 0 && b.len() >= k * EDGE * SIDE);
+        assert!((strips - 1) * a.stride + k * AREA <= a.data.len());
+        let mut sums = Sums([0.0; SIDE * SIDE]);
+        let unit = (!self.plain).then(unit::Configured::new);
+        for first in (0..strips).step_by(2) {
+            let second = (first + 1).min(strips - 1);
+            let [above, below] = [first, second].map(|strip| &a.data[strip * a.stride..][..k * AREA]);
+            match &unit {
+                Some(unit) => unit.sums(k, above, below, b, &mut sums.0),
+                None => sums_in_plain_rust(above, below, b, &mut sums.0),
+            }
+            let rows = first * EDGE..m.min((first + 2) * EDGE);
+            finish(self.isa, alpha, &sums.0, &mut c.part(rows, 0..n), beta);
+        }
+    }
+}
+
+super::kernel! {
+    /// c = alpha · the first rows and columns of sums `[32, 32]`, or added to c.
+    fn finish<S>(s, alpha: f32, sums: &[f32], c: &mut Block, beta: Beta) {
+        let alpha = s.splat(alpha);
+        for (i, sums) in sums.chunks_exact(SIDE).enumerate().take(c.rows()) {
+            for (sums, c) in sums.chunks_exact(S::LANES).zip(c.row(i).chunks_mut(S::LANES)) {
+                let sum = s.load(sums);
+                let value = match beta {
+                    Beta::Overwrite => s.mul(alpha, sum),
+                    Beta::Add => s.mul_add(alpha, sum, s.load_part(c)),
+                };
+                s.store_part(value, c);
+            }
+        }
+    }
+}
+
+/// sums `[32, 32]` = rows in tiles, 16 from `above` and 16 from `below`, times b `[16k, 32]` slots.
+fn sums_in_plain_rust(above: &[f32], below: &[f32], b: &[f32], sums: &mut [f32]) {
+    let halves = |slot: f32| [slot.to_bits() << 16, slot.to_bits() & 0xffff_0000].map(f32::from_bits);
+    sums.fill(0.0);
+    for (half, a) in [above, below].into_iter().enumerate() {
+        for (a, b) in a.chunks_exact(AREA).zip(b.chunks_exact(EDGE * SIDE)) {
+            for i in 0..EDGE {
+                let sums = &mut sums[(half * EDGE + i) * SIDE..][..SIDE];
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    // Even and odd numbers of the depth have sums of their own in a tile, and meet at its end.
+                    let mut parts = [0.0f32; 2];
+                    for (p, slot) in a[i * EDGE..][..EDGE].iter().enumerate() {
+                        for ((part, x), y) in parts.iter_mut().zip(halves(*slot)).zip(halves(b[p * SIDE + j])) {
+                            *part = x.mul_add(y, *part);
+                        }
+                    }
+                    *sum += parts[0] + parts[1];
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod unit {
+    use super::{AREA, EDGE, SIDE};
+    use std::arch::asm;
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    use std::marker::PhantomData;
+
+    const SYS_ARCH_PRCTL: i64 = 158;
+    const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
+    /// The part of a thread's state that holds tiles.
+    const XTILE_DATA: i64 = 18;
+    /// amx-bf16 and amx-tile, in edx of leaf 7.
+    const AMX: u32 = 1 << 22 | 1 << 24;
+
+    /// Whether the CPU has the unit and the kernel lets this process use it.
+    pub fn granted() -> bool {
+        let has = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & AMX == AMX;
+        has && permission() == 0
+    }
+
+    /// Linux gives the unit to processes that ask; before 5.16, and where nobody may have it, this is an error.
+    fn permission() -> i64 {
+        let result: i64;
+        // SAFETY: a system call that grants the process a feature and touches no memory of it.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") SYS_ARCH_PRCTL => result,
+                in("rdi") ARCH_REQ_XCOMP_PERM,
+                in("rsi") XTILE_DATA,
+                out("rcx") _,
+                out("r11") _,
+                options(nostack),
+            );
+        }
+        result
+    }
+
+    /// Palette 1, eight tiles of 16 rows of 64 bytes.
+    #[repr(C, align(64))]
+    struct Shapes {
+        palette: u8,
+        start_row: u8,
+        reserved: [u8; 14],
+        row_bytes: [u16; 16],
+        rows: [u8; 16],
+    }
+
+    static SHAPES: Shapes = {
+        let (mut row_bytes, mut rows, mut i) = ([0; 16], [0; 16], 0);
+        while i < 8 {
+            (row_bytes[i], rows[i]) = (4 * EDGE as u16, EDGE as u8);
+            i += 1;
+        }
+        Shapes { palette: 1, start_row: 0, reserved: [0; 14], row_bytes, rows }
+    };
+
+    /// The unit of this thread, its tiles shaped, until dropped: then a switch of threads has no tiles to save.
+    pub struct Configured(PhantomData<*const ()>);
+
+    impl Configured {
+        /// Only where `granted`.
+        pub fn new() -> Configured {
+            // SAFETY: a `Tiles` that is not plain exists only where the unit was granted.
+            unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack)) };
+            Configured(PhantomData)
+        }
+
+        /// sums `[32, 32]` = rows in tiles, 16 from `above` and 16 from `below`, times b `[16k, 32]` slots.
+        pub fn sums(&self, k: usize, above: &[f32], below: &[f32], b: &[f32], sums: &mut [f32]) {
+            assert!(above.len() >= k * AREA && below.len() >= k * AREA && b.len() >= k * EDGE * SIDE);
+            assert!(k > 0 && sums.len() >= SIDE * SIDE);
+            // SAFETY: as asserted; the tiles are this block's from `new` on, as no other code of the thread knows of them.
+            unsafe {
+                asm!(
+                    "tilezero tmm0",
+                    "tilezero tmm1",
+                    "tilezero tmm2",
+                    "tilezero tmm3",
+                    "2:",
+                    "tileloadd tmm4, [{above} + {line}]",
+                    "tileloadd tmm6, [{b} + 2*{line}]",
+                    "tileloadd tmm7, [{b} + 2*{line} + 64]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tileloadd tmm5, [{below} + {line}]",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "add {above}, 1024",
+                    "add {below}, 1024",
+                    "add {b}, 2048",
+                    "dec {k}",
+                    "jnz 2b",
+                    "tilestored [{sums} + 2*{line}], tmm0",
+                    "tilestored [{sums} + 2*{line} + 64], tmm1",
+                    "tilestored [{sums} + 2*{line} + 2048], tmm2",
+                    "tilestored [{sums} + 2*{line} + 2112], tmm3",
+                    above = inout(reg) above.as_ptr() => _,
+                    below = inout(reg) below.as_ptr() => _,
+                    b = inout(reg) b.as_ptr() => _,
+                    k = inout(reg) k => _,
+                    sums = in(reg) sums.as_mut_ptr(),
+                    line = in(reg) 4 * EDGE,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack),
+                );
+            }
+        }
+    }
+
+    impl Drop for Configured {
+        fn drop(&mut self) {
+            // SAFETY: only where the unit was granted, as `new`.
+            unsafe { asm!("tilerelease", options(nostack)) };
+        }
+    }
+}
+
+/// Elsewhere processes are not known to get the unit.
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+mod unit {
+    pub fn granted() -> bool {
+        false
+    }
+
+    pub enum Configured {}
+
+    impl Configured {
+        pub fn new() -> Configured {
+            unreachable!("a token that nobody holds")
+        }
+
+        pub fn sums(&self, _k: usize, _above: &[f32], _below: &[f32], _b: &[f32], _sums: &mut [f32]) {
+            match *self {}
+        }
+    }
+}
