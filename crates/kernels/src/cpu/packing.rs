@@ -280,16 +280,9 @@ impl Packing for InTiles {
         });
     }
 
-    fn with_left(
-        self,
-        problem: &Problem,
-        a: &[f32],
-        rows: &Range<usize>,
-        slice: &Range<usize>,
-        f: impl FnOnce(Tiled),
-    ) {
+    fn with_left(self, problem: &Problem, a: &[f32], rows: &Range<usize>, slice: &Range<usize>, f: impl FnOnce(Tiled)) {
         let stride = self.stride(problem.k);
-        f(Tiled { data: &a[rows.start / EDGE * stride + self.stride(slice.start)..], stride });
+        f(Tiled::packed(&a[rows.start / EDGE * stride + self.stride(slice.start)..], stride));
     }
 
     fn multiply(self, alpha: f32, k: usize, a: Tiled, b: Tall, c: &mut Block, beta: Beta) {

@@ -1,9 +1,9 @@
 //! Products with few rows or columns: one token against a weight, and the low-rank sides of LoRA.
 
 use super::matmul::{blocked, cut, Problem, SMALL};
-use super::pool::{with_scratch, Pool};
+use super::pool::{with_aligned_scratch, with_scratch, Pool};
 use super::right::{Patch, Right};
-use super::simd::{product, split, Beta, Block, Isa, Rows, Strided, Tall};
+use super::simd::{product, split, Beta, Block, Isa, Pairs, Rows, Strided, Tall, Tiled, Tiles, EDGE, SIDE};
 use crate::maths::{Floats, Layout};
 use std::ops::Range;
 
@@ -22,7 +22,10 @@ pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b
     let narrow = 2 * n <= isa.lanes();
     match (layout, problem.b) {
         (Layout::Nt, _) if m <= FEW_ROWS || narrow => dots(isa, pool, problem, a, b, c),
-        (Layout::Nt, _) if m <= BATCH_ROWS => turned(isa, pool, problem, a, b, c),
+        (Layout::Nt, _) if m <= BATCH_ROWS => match problem.pairs.and_then(|pairs| Some((pairs, pairs.tiles()?))) {
+            Some((pairs, tiles)) if k.is_multiple_of(2 * EDGE) => turned_in_tiles(pairs, tiles, pool, problem, a, b, c),
+            _ => turned(isa, pool, problem, a, b, c),
+        },
         (Layout::Nn, _) if narrow => with_scratch(n * k, |transposed| {
             b.pack_transposed(isa, Patch { start: 0, stride: n, rows: k, k: n }, transposed, k);
             dots(isa, pool, problem, a, &*transposed, c);
@@ -88,7 +91,8 @@ fn turned<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c
         let columns = cut(n, parts(pool, problem), STRIP);
         pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {
             let mut products = [0.0; STRIP * BATCH_ROWS];
-            for (start, rows) in (0..).step_by(STRIP).zip(strips(columns)) {
+            let first = columns.start;
+            for rows in strips(columns) {
                 let products = &mut products[..rows.len() * m];
                 let mut place = Block::new(products, m);
                 match pairs {
@@ -99,13 +103,58 @@ fn turned<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c
                         product(isa, alpha, slots, walked(b, slots), panel, &mut place, Beta::Overwrite);
                     }),
                 }
-                for i in 0..m {
-                    let c = &mut c.row(i)[start..start + rows.len()];
-                    c.iter_mut().zip(products[i..].iter().step_by(m)).for_each(|(c, x)| *c += x);
-                }
+                add_strip(products, rows, first, m, &mut c);
             }
         });
     });
+}
+
+/// As `turned`, with the matrix unit: rows of b are its rows as they lie, a its one panel.
+fn turned_in_tiles<W: Right>(
+    pairs: Pairs,
+    tiles: Tiles,
+    pool: &Pool,
+    problem: &Problem,
+    a: &[f32],
+    b: W,
+    c: &mut [f32],
+) {
+    let Problem { m, n, k, alpha, .. } = *problem;
+    let slots = k / 2;
+    with_aligned_scratch(slots * SIDE, |panel| {
+        a.pack_pairs_transposed(pairs, Patch { start: 0, stride: k, rows: m, k }, panel, SIDE);
+        let panel = &*panel;
+        let columns = cut(n, parts(pool, problem), SIDE);
+        pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {
+            let mut products = [0.0; SIDE * SIDE];
+            for start in columns.clone().step_by(SIDE) {
+                let rows = start..columns.end.min(start + SIDE);
+                let mut place = Block::new(&mut products[..rows.len() * m], m);
+                b.with_pairs(pairs, k, rows.clone(), |b| {
+                    if rows.len().is_multiple_of(EDGE) {
+                        let b = Tiled::lying(b, slots);
+                        return tiles.product(alpha, slots / EDGE, b, panel, &mut place, Beta::Overwrite);
+                    }
+                    // The last rows, too few for a tile.
+                    with_aligned_scratch(SIDE * slots, |whole| {
+                        whole[..b.len()].copy_from_slice(b);
+                        whole[b.len()..].fill(0.0);
+                        let b = Tiled::lying(whole, slots);
+                        tiles.product(alpha, slots / EDGE, b, panel, &mut place, Beta::Overwrite);
+                    });
+                });
+                add_strip(&products, rows, columns.start, m, &mut c);
+            }
+        });
+    });
+}
+
+/// c `[m, columns]` += productsᵀ of `rows` of b, the first column of c being that of row `first`.
+fn add_strip(products: &[f32], rows: Range<usize>, first: usize, m: usize, c: &mut Block) {
+    for i in 0..m {
+        let c = &mut c.row(i)[rows.start - first..rows.end - first];
+        c.iter_mut().zip(products[i..].iter().step_by(m)).for_each(|(c, x)| *c += x);
+    }
 }
 
 /// Rows of b as they lie: the next strip follows at once.

@@ -21,11 +21,36 @@ pub struct Tiles {
     plain: bool,
 }
 
-/// Rows in tiles, `[rows / 16, depth / 16, 16, 16]` slots, and from one row of tiles to the next `stride`.
+/// Strips of 16 rows, `stride` slots apart, in tiles.
 #[derive(Clone, Copy)]
 pub struct Tiled<'a> {
     pub data: &'a [f32],
     pub stride: usize,
+    /// Slots from one row of a tile to the next.
+    pub line: usize,
+    /// Slots from one tile to the next.
+    pub step: usize,
+}
+
+impl<'a> Tiled<'a> {
+    /// `[strips, depth / 16, 16, 16]`, one tile after another.
+    pub fn packed(data: &'a [f32], stride: usize) -> Tiled<'a> {
+        Tiled { data, stride, line: EDGE, step: AREA }
+    }
+
+    /// Rows of whole tiles as they lie.
+    pub fn lying(data: &'a [f32], slots: usize) -> Tiled<'a> {
+        Tiled { data, stride: EDGE * slots, line: slots, step: EDGE }
+    }
+
+    fn strip(self, i: usize) -> Tiled<'a> {
+        Tiled { data: &self.data[i * self.stride..], ..self }
+    }
+
+    /// Whether it holds a strip of `k` tiles.
+    fn holds(self, k: usize) -> bool {
+        (k - 1) * self.step + (EDGE - 1) * self.line + EDGE <= self.data.len()
+    }
 }
 
 #[repr(C, align(64))]
@@ -52,15 +77,14 @@ impl Tiles {
         }
         let strips = m.div_ceil(EDGE);
         assert!(n <= SIDE && k > 0 && b.len() >= k * EDGE * SIDE);
-        assert!((strips - 1) * a.stride + k * AREA <= a.data.len());
         let mut sums = Sums([0.0; SIDE * SIDE]);
         let unit = (!self.plain).then(unit::Configured::new);
         for first in (0..strips).step_by(2) {
             let second = (first + 1).min(strips - 1);
-            let [above, below] = [first, second].map(|strip| &a.data[strip * a.stride..][..k * AREA]);
+            let (above, below) = (a.strip(first), a.strip(second));
             match &unit {
                 Some(unit) => unit.sums(k, above, below, b, &mut sums.0),
-                None => sums_in_plain_rust(above, below, b, &mut sums.0),
+                None => sums_in_plain_rust(k, above, below, b, &mut sums.0),
             }
             let rows = first * EDGE..m.min((first + 2) * EDGE);
             finish(self.isa, alpha, &sums.0, &mut c.part(rows, 0..n), beta);
@@ -85,18 +109,18 @@ super::kernel! {
     }
 }
 
-/// sums `[32, 32]` = rows in tiles, 16 from `above` and 16 from `below`, times b `[16k, 32]` slots.
-fn sums_in_plain_rust(above: &[f32], below: &[f32], b: &[f32], sums: &mut [f32]) {
+/// sums `[32, 32]` = the first strips of `above` and `below`, `k` tiles of each, times b `[16k, 32]` slots.
+fn sums_in_plain_rust(k: usize, above: Tiled, below: Tiled, b: &[f32], sums: &mut [f32]) {
     let halves = |slot: f32| [slot.to_bits() << 16, slot.to_bits() & 0xffff_0000].map(f32::from_bits);
     sums.fill(0.0);
     for (half, a) in [above, below].into_iter().enumerate() {
-        for (a, b) in a.chunks_exact(AREA).zip(b.chunks_exact(EDGE * SIDE)) {
+        for (tile, b) in b.chunks_exact(EDGE * SIDE).enumerate().take(k) {
             for i in 0..EDGE {
                 let sums = &mut sums[(half * EDGE + i) * SIDE..][..SIDE];
                 for (j, sum) in sums.iter_mut().enumerate() {
                     // Even and odd numbers of the depth have sums of their own in a tile, and meet at its end.
                     let mut parts = [0.0f32; 2];
-                    for (p, slot) in a[i * EDGE..][..EDGE].iter().enumerate() {
+                    for (p, slot) in a.data[tile * a.step + i * a.line..][..EDGE].iter().enumerate() {
                         for ((part, x), y) in parts.iter_mut().zip(halves(*slot)).zip(halves(b[p * SIDE + j])) {
                             *part = x.mul_add(y, *part);
                         }
@@ -110,7 +134,7 @@ fn sums_in_plain_rust(above: &[f32], below: &[f32], b: &[f32], sums: &mut [f32])
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod unit {
-    use super::{AREA, EDGE, SIDE};
+    use super::{Tiled, EDGE, SIDE};
     use std::arch::asm;
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     use std::marker::PhantomData;
@@ -176,10 +200,10 @@ mod unit {
             Configured(PhantomData)
         }
 
-        /// sums `[32, 32]` = rows in tiles, 16 from `above` and 16 from `below`, times b `[16k, 32]` slots.
-        pub fn sums(&self, k: usize, above: &[f32], below: &[f32], b: &[f32], sums: &mut [f32]) {
-            assert!(above.len() >= k * AREA && below.len() >= k * AREA && b.len() >= k * EDGE * SIDE);
-            assert!(k > 0 && sums.len() >= SIDE * SIDE);
+        /// sums `[32, 32]` = the first strips of `above` and `below`, `k` tiles of each, times b `[16k, 32]` slots.
+        pub fn sums(&self, k: usize, above: Tiled, below: Tiled, b: &[f32], sums: &mut [f32]) {
+            assert!(k > 0 && above.holds(k) && below.holds(k) && (above.line, above.step) == (below.line, below.step));
+            assert!(b.len() >= k * EDGE * SIDE && sums.len() >= SIDE * SIDE);
             // SAFETY: as asserted; the tiles are this block's from `new` on, as no other code of the thread knows of them.
             unsafe {
                 asm!(
@@ -189,28 +213,30 @@ mod unit {
                     "tilezero tmm3",
                     "2:",
                     "tileloadd tmm4, [{above} + {line}]",
-                    "tileloadd tmm6, [{b} + 2*{line}]",
-                    "tileloadd tmm7, [{b} + 2*{line} + 64]",
+                    "tileloadd tmm6, [{b} + {row}]",
+                    "tileloadd tmm7, [{b} + {row} + 64]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
                     "tileloadd tmm5, [{below} + {line}]",
                     "tdpbf16ps tmm1, tmm4, tmm7",
                     "tdpbf16ps tmm2, tmm5, tmm6",
                     "tdpbf16ps tmm3, tmm5, tmm7",
-                    "add {above}, 1024",
-                    "add {below}, 1024",
+                    "add {above}, {step}",
+                    "add {below}, {step}",
                     "add {b}, 2048",
                     "dec {k}",
                     "jnz 2b",
-                    "tilestored [{sums} + 2*{line}], tmm0",
-                    "tilestored [{sums} + 2*{line} + 64], tmm1",
-                    "tilestored [{sums} + 2*{line} + 2048], tmm2",
-                    "tilestored [{sums} + 2*{line} + 2112], tmm3",
-                    above = inout(reg) above.as_ptr() => _,
-                    below = inout(reg) below.as_ptr() => _,
+                    "tilestored [{sums} + {row}], tmm0",
+                    "tilestored [{sums} + {row} + 64], tmm1",
+                    "tilestored [{sums} + {row} + 2048], tmm2",
+                    "tilestored [{sums} + {row} + 2112], tmm3",
+                    above = inout(reg) above.data.as_ptr() => _,
+                    below = inout(reg) below.data.as_ptr() => _,
                     b = inout(reg) b.as_ptr() => _,
                     k = inout(reg) k => _,
                     sums = in(reg) sums.as_mut_ptr(),
-                    line = in(reg) 4 * EDGE,
+                    row = in(reg) 4 * SIDE,
+                    line = in(reg) 4 * above.line,
+                    step = in(reg) 4 * above.step,
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
@@ -230,6 +256,8 @@ mod unit {
 /// Elsewhere processes are not known to get the unit.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod unit {
+    use super::Tiled;
+
     pub fn granted() -> bool {
         false
     }
@@ -241,7 +269,7 @@ mod unit {
             unreachable!("a token that nobody holds")
         }
 
-        pub fn sums(&self, _k: usize, _above: &[f32], _below: &[f32], _b: &[f32], _sums: &mut [f32]) {
+        pub fn sums(&self, _k: usize, _above: Tiled, _below: Tiled, _b: &[f32], _sums: &mut [f32]) {
             match *self {}
         }
     }
