@@ -107,6 +107,7 @@ export function gradientCases(engine: Engine): GradientCase[] {
   check("addRmsNorm with a frozen weight", [norms[0], norms[1], { ...norms[2], frozen: true }], normed);
   check("addRmsNorm of a frozen stream", [{ ...norms[0], frozen: true }, norms[1], norms[2]], normed);
   check("addRmsNorm of a frozen delta", [norms[0], { ...norms[1], frozen: true }, norms[2]], normed);
+  check("addRmsNorm whose outputs have one gradient", norms, (x, y, w) => add(...addRmsNorm(x, scale(y, 2), w, 1e-5)));
   check("addRmsNorm read twice more", norms, (x, y, w) => {
     const [sum, y1] = addRmsNorm(x, scale(y, 2), w, 1e-5);
     const [sum2, y2] = addRmsNorm(sum, scale(y1, 3), w, 1e-5);
