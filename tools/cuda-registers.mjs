@@ -10,6 +10,8 @@ import { pythonEnvironment } from "./python/setup.mjs";
 const ARCHITECTURES = ["80", "90", "newest"];
 /** Kernels whose speed is that of a step: registers they spill are memory they wait for. */
 const HOT = [
+  "add_rms_norm",
+  "add_rms_norm_backward",
   "adamw",
   "adamw_8bit",
   "attention",

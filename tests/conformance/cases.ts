@@ -189,6 +189,18 @@ const layers: Make[] = [
     return { name: `rmsNorm [${n},${heads}·${d}]`, run };
   },
   (draw) => {
+    const [n, d] = [draw.pick(ROWS), draw.pick([...COLUMNS, 576])];
+    const shape = [n, draw.pick([1, 1, 3]) * d];
+    const [sum, dsum] = [draw.floats(shape), draw.floats(shape)];
+    const [g, x, w] = [draw.floats(shape), draw.floats(shape, 3), draw.floats([d])];
+    const run: Case["run"] = (k, t) => {
+      const [s, ds] = [sum(k, t), dsum(k, t)];
+      const [y, rstd] = k.addRmsNorm(s, x(k, t), w(k, t), 1e-5);
+      return [s, y, rstd, ...k.addRmsNormBackward(ds, g(k, t), s, w(k, t), rstd, true), ds];
+    };
+    return { name: `addRmsNorm [${shape}] of ${d}`, run };
+  },
+  (draw) => {
     const [n, heads, headDim] = [draw.pick(ROWS), draw.pick([1, 3]), draw.pick([2, 6, 16, 64])];
     const pairs = draw.pick([headDim / 2, Math.ceil(headDim / 4)]);
     const x = draw.floats([n, heads * headDim]);

@@ -147,10 +147,12 @@ function step(k: KernelBackend, made: Slot[]): Slot {
   const options = { headDim: 16, scale: 0.25, window: 0, softCap: 0 };
   const [o, lse] = keep(k.attention(turned, q, q, layout, options));
   const gated = keep(k.swiglu(o, q));
+  keep(k.addRmsNorm(gated, x, w, 1e-5));
   const dropped = keep(k.dropout(gated, 0.1, { seed: 1, stream: 2, step: 3, micro: 4, rank: 0 }));
   const [, dh, dw] = keep(k.linearCrossEntropy(dropped, table, ids, 0, true, true)) as [Slot, Slot, Slot];
   keep(k.attentionBackward(dh, turned, q, q, o, lse, layout, options));
   keep(k.rmsNormBackward(dh, x, w, rstd, true));
+  keep(k.addRmsNormBackward(dh, y, x, w, rstd, true));
   keep(k.scatterAddRows(dh, ids, 7));
   const [scale, skip] = keep(k.clipFactor(keep(k.gradNorm([dw])), 1));
   const [m, v, count] = [keep(k.alloc("f32", [7, 32])), keep(k.alloc("f32", [7, 32])), keep(k.alloc("f32", [1]))];

@@ -99,6 +99,11 @@ for shape in ((5, 8), (8, 5)):
     # A product of the vectors has no sign to choose.
     record(f"svd of {shape[0]} × {shape[1]}", {"x": x}, u[:, :3] @ vt[:3], {"s": s[:3]})
 
+# Both outputs side by side.
+x, delta, w = leaf(5, 12), leaf(5, 12), leaf(12)
+sums = x + delta
+record("addRmsNorm", {"x": x, "delta": delta, "w": w}, torch.cat([sums, F.rms_norm(sums, (12,), w, 1e-5)], 1))
+
 out = Path(__file__).parents[2] / "fixtures" / "kernels"
 out.mkdir(parents=True, exist_ok=True)
 (out / "torch-ops.json").write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")

@@ -95,11 +95,20 @@ impl Made<'_> {
         let (o, lse) = (self.judged("attention", o), self.keep(lse));
         let gated = self.k.swiglu(o, up)?;
         let gated = self.judged("swiglu", gated);
+        let sum = self.k.copy(x)?;
+        let sum = self.judged("addRmsNorm", sum);
+        let [normed, inverse] = self.k.add_rms_norm(sum, gated, gain, 1e-5)?;
+        let (normed, inverse) = (self.judged("addRmsNorm", normed), self.keep(inverse));
 
-        let head = Head { h: gated, w: table, labels: ids, soft_cap: 0.0 };
+        let head = Head { h: normed, w: table, labels: ids, soft_cap: 0.0 };
         let outputs = self.k.linear_cross_entropy(head, Needs { h: true, w: true })?;
         let outputs: Vec<Slot> = outputs.into_iter().map(|slot| self.judged("linearCrossEntropy", slot)).collect();
         let [_, dh, dw] = outputs[..] else { return Err(KernelError::argument(OP, "a gradient is missing")) };
+        let dsum = self.k.copy(dh)?;
+        let dsum = self.judged("addRmsNormBackward", dsum);
+        if let Some(dgain) = self.k.add_rms_norm_backward(dsum, [dh, sum, gain, inverse], true)? {
+            self.judged("addRmsNormBackward", dgain);
+        }
         for slot in self.k.swiglu_backward(dh, o, up)? {
             self.judged("swigluBackward", slot);
         }

@@ -317,6 +317,29 @@ impl NativeBackend {
     }
 
     #[napi]
+    pub fn add_rms_norm(&self, acc: f64, x: f64, w: f64, epsilon: f64) -> Result<Vec<f64>> {
+        let op = "addRmsNorm";
+        self.on(op, |b| b.add_rms_norm(slot(op, acc)?, slot(op, x)?, slot(op, w)?, epsilon).map(numbers))
+    }
+
+    #[napi]
+    pub fn add_rms_norm_backward(
+        &self,
+        acc: f64,
+        g: f64,
+        x: f64,
+        w: f64,
+        rstd: f64,
+        needs_w: bool,
+    ) -> Result<Vec<f64>> {
+        let op = "addRmsNormBackward";
+        self.on(op, |b| {
+            let inputs = [slot(op, g)?, slot(op, x)?, slot(op, w)?, slot(op, rstd)?];
+            b.add_rms_norm_backward(slot(op, acc)?, inputs, needs_w).map(numbers)
+        })
+    }
+
+    #[napi]
     pub fn rope_table(&self, positions: f64, frequencies: &[f64], scale: f64) -> Result<Vec<f64>> {
         let op = "ropeTable";
         self.on(op, |b| b.rope_table(slot(op, positions)?, frequencies, scale).map(numbers))

@@ -216,6 +216,29 @@ impl WasmBackend {
         })
     }
 
+    #[wasm_bindgen(js_name = addRmsNorm)]
+    pub fn add_rms_norm(&self, acc: f64, x: f64, w: f64, epsilon: f64) -> Result<Vec<JsValue>> {
+        let op = "addRmsNorm";
+        self.on(op, |b| b.add_rms_norm(slot(op, acc)?, slot(op, x)?, slot(op, w)?, epsilon).map(list))
+    }
+
+    #[wasm_bindgen(js_name = addRmsNormBackward)]
+    pub fn add_rms_norm_backward(
+        &self,
+        acc: f64,
+        g: f64,
+        x: f64,
+        w: f64,
+        rstd: f64,
+        needs_w: bool,
+    ) -> Result<Vec<JsValue>> {
+        let op = "addRmsNormBackward";
+        self.on(op, |b| {
+            let inputs = [slot(op, g)?, slot(op, x)?, slot(op, w)?, slot(op, rstd)?];
+            b.add_rms_norm_backward(slot(op, acc)?, inputs, needs_w).map(list)
+        })
+    }
+
     #[wasm_bindgen(js_name = ropeTable)]
     pub fn rope_table(&self, positions: f64, frequencies: &[f64], scale: f64) -> Result<Vec<JsValue>> {
         let op = "ropeTable";

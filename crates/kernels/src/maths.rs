@@ -1,7 +1,7 @@
 //! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
 //! Shapes have been checked by the caller (`host`) and no extent is 0. Outputs have the right length and arrive zeroed,
 //! but those that are assigned element by element hold anything: binary, unary, scale, soft_cap, take_rows, rms_norm,
-//! rope, geglu, geglu_backward, swiglu,
+//! add_rms_norm, rope, geglu, geglu_backward, swiglu,
 //! swiglu_backward, activate, activate_backward, cayley_blocks, matmul_blocks, permute_columns, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
 
@@ -232,6 +232,10 @@ pub trait Maths<R: Real>: Send + Sync {
     /// x `[N,H·D]`, w `[D]`, rstd `[N·H]`
     fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);
     fn rms_norm_backward(&self, g: &[R], x: &[R], w: &[R], rstd: &[R], dx: &mut [R], dw: Option<&mut [R]>);
+    /// acc += x, then its norm.
+    fn add_rms_norm(&self, acc: &mut [R], x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);
+    /// acc += the norm's dx
+    fn add_rms_norm_backward(&self, acc: &mut [R], g: &[R], x: &[R], w: &[R], rstd: &[R], dw: Option<&mut [R]>);
 
     /// cos, sin `[N,P]`; x `[N, heads·head_dim]`, P ≤ head_dim/2
     #[allow(clippy::too_many_arguments)]

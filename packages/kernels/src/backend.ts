@@ -193,6 +193,10 @@ export interface KernelBackend {
   rmsNorm(x: Slot, w: Slot, epsilon: number): [y: Slot, rstd: Slot];
   /** → [dx] or [dx, dw] */
   rmsNormBackward(g: Slot, x: Slot, w: Slot, rstd: Slot, needsW: boolean): Slot[];
+  /** acc += x in place, then rmsNorm of acc: the residual sum and the norm that reads it, in one pass over memory. */
+  addRmsNorm(acc: Slot, x: Slot, w: Slot, epsilon: number): [y: Slot, rstd: Slot];
+  /** acc += rmsNormBackward's dx, in place → [] or [dw].  x is the sum that was normalised. */
+  addRmsNormBackward(acc: Slot, g: Slot, x: Slot, w: Slot, rstd: Slot, needsW: boolean): Slot[];
   /** cos and sin [N, P] f32 of positions i32 [N] times the P frequencies, times `scale`; angles in f64. */
   ropeTable(positions: Slot, frequencies: Float64Array, scale: number): [cos: Slot, sin: Slot];
   /** Rotates the first 2P channels of each head, halves paired (i, i+P).  x [N, H·headDim]; inverse = transpose. */

@@ -174,6 +174,14 @@ export class NativeBackend implements KernelBackend {
     return call("rmsNormBackward", () => this.#native.rmsNormBackward(g, x, w, rstd, needsW));
   }
 
+  addRmsNorm(acc: Slot, x: Slot, w: Slot, epsilon: number): [y: Slot, rstd: Slot] {
+    return call("addRmsNorm", () => this.#native.addRmsNorm(acc, x, w, epsilon));
+  }
+
+  addRmsNormBackward(acc: Slot, g: Slot, x: Slot, w: Slot, rstd: Slot, needsW: boolean): Slot[] {
+    return call("addRmsNormBackward", () => this.#native.addRmsNormBackward(acc, g, x, w, rstd, needsW));
+  }
+
   ropeTable(positions: Slot, frequencies: Float64Array, scale: number): [cos: Slot, sin: Slot] {
     return call("ropeTable", () => this.#native.ropeTable(positions, frequencies, scale));
   }

@@ -47,6 +47,18 @@ const runs: Record<string, Run> = {
       ["dw", dw],
     ];
   },
+  addRmsNorm(k, at) {
+    const [sum, w] = [k.copy(at("delta")), at("w")];
+    const [y, rstd] = k.addRmsNorm(sum, at("x"), w, 1e-5);
+    const [dsum, g] = k.splitColumns(at("g"), [12, 12]) as [Slot, Slot];
+    const [dw] = k.addRmsNormBackward(dsum, g, sum, w, rstd, true) as [Slot];
+    return [
+      ["y", k.joinColumns([sum, y])],
+      ["dx", dsum],
+      ["ddelta", dsum],
+      ["dw", dw],
+    ];
+  },
   swiglu(k, at) {
     const [dgate, dup] = k.swigluBackward(at("g"), at("gate"), at("up"));
     return [

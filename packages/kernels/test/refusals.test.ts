@@ -76,6 +76,13 @@ describe.each(devices)("the %s backend", (device) => {
     expect(() => k.svd(put(k, [1, NaN], [1, 2]), 1, -1, key)).toThrow(/^svd: x\[1\] is NaN, must be finite/);
     expect(() => k.svd(a, 1, -2, key)).toThrow(/^svd: iterations must be a whole number/);
     expect(() => k.accumulate(a, k.reshape(a, [2, 3]), 1)).toThrow(/^accumulate: acc shares memory with x/);
+    const [x, w, rstd] = [k.alloc("f32", [2, 3]), k.alloc("f32", [3]), k.alloc("f32", [2])];
+    expect(() => k.addRmsNorm(a, a, w, 0)).toThrow(/^addRmsNorm: acc shares memory with x/);
+    expect(() => k.addRmsNorm(k.alloc("bf16", [2, 3]), x, w, 0)).toThrow(/^addRmsNorm: acc must be f32, got bf16/);
+    expect(() => k.addRmsNormBackward(a, a, x, w, rstd, false)).toThrow(
+      /^addRmsNormBackward: acc shares memory with g/,
+    );
+    expect(() => k.addRmsNormBackward(b, x, x, w, rstd, false)).toThrow(/^addRmsNormBackward: acc \[4, 5\] and x/);
   });
 
   it.each([

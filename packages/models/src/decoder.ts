@@ -14,7 +14,7 @@ import {
 import { recompute, ropeTable, scale, type Engine, type Tensor } from "@welltempered/tensor";
 import type { Pass } from "./attention.ts";
 import type { DecoderConfig } from "./decoder-config.ts";
-import type { DecoderLayer } from "./decoder-layer.ts";
+import { summed, summedAndNormed, type DecoderLayer, type ResidualStream } from "./decoder-layer.ts";
 import type { Architecture, Weights } from "./model.ts";
 import { ModuleSource } from "./module-source.ts";
 import { checkRope, ropeAmplitude, ropeBorder, ropeFrequencies } from "./rope.ts";
@@ -84,16 +84,21 @@ export class DecoderLM extends CausalLM {
 
   decode(embedded: Tensor, rows: PackedRows, cache?: KeyValueStore): Tensor {
     const pass = this.#pass(rows, cache);
-    let x = embedded;
+    let stream: ResidualStream = { x: embedded };
     const again = this.recomputes && cache === undefined;
     for (const layer of this.model.layers) {
-      x = again
-        ? recompute(this.#engine, [x], ([input = x]) => layer.forward(input, pass))
+      stream = again
+        ? { x: this.#recomputed(layer, stream.x, pass) }
         : // A scope a layer: what no backward pass needs is freed at once.
-          this.#engine.scope(() => layer.forward(x, pass));
+          this.#engine.scope(() => layer.forward(stream, pass));
     }
     cache?.advance(rows);
-    return this.model.norm.forward(x);
+    return summedAndNormed(stream, this.model.norm)[1];
+  }
+
+  /** A layer that keeps nothing but its input: one tensor, so the sum at its end is its own. */
+  #recomputed(layer: DecoderLayer, x: Tensor, pass: Pass): Tensor {
+    return recompute(this.#engine, [x], ([input = x]) => summed(layer.forward({ x: input }, pass)));
   }
 
   #pass(rows: PackedRows, cache: KeyValueStore | undefined): Pass {

@@ -2,10 +2,10 @@
 // embeddings, softly capped scores and logits, and a sliding window in every second layer.
 
 import type { RmsNorm } from "@welltempered/nn";
-import { geglu, residualAdd, type Tensor } from "@welltempered/tensor";
+import { geglu } from "@welltempered/tensor";
 import { SeparateAttention, type Pass } from "./attention.ts";
 import { layerWindows, readDecoderConfig, slidingWindow, type DecoderConfig } from "./decoder-config.ts";
-import { DecoderLayer } from "./decoder-layer.ts";
+import { DecoderLayer, summedAndNormed, type ResidualStream } from "./decoder-layer.ts";
 import { decoder } from "./decoder.ts";
 import { booleanField, numberField, onlyField, type ConfigRecord } from "./fields.ts";
 import { GatedMlp } from "./mlp.ts";
@@ -35,11 +35,11 @@ class Gemma2Layer extends DecoderLayer {
     this.post_feedforward_layernorm = norm("post_feedforward_layernorm");
   }
 
-  forward(x: Tensor, pass: Pass): Tensor {
-    const heard = this.self_attn.forward(this.input_layernorm.forward(x), pass);
-    const attended = residualAdd(x, this.post_attention_layernorm.forward(heard));
-    const thought = this.mlp.forward(this.pre_feedforward_layernorm.forward(attended));
-    return residualAdd(attended, this.post_feedforward_layernorm.forward(thought));
+  forward(stream: ResidualStream, pass: Pass): ResidualStream {
+    const [x, read] = summedAndNormed(stream, this.input_layernorm);
+    const heard = this.post_attention_layernorm.forward(this.self_attn.forward(read, pass));
+    const [attended, normed] = this.pre_feedforward_layernorm.addForward(x, heard);
+    return { x: attended, delta: this.post_feedforward_layernorm.forward(this.mlp.forward(normed)) };
   }
 }
 

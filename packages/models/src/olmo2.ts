@@ -2,10 +2,10 @@
 // and all keys of a token normalised together before they turn.
 
 import { Residual, type RmsNorm } from "@welltempered/nn";
-import { swiglu, type Tensor } from "@welltempered/tensor";
+import { swiglu } from "@welltempered/tensor";
 import { NormedAttention, type Pass } from "./attention.ts";
 import { readDecoderConfig, type DecoderConfig } from "./decoder-config.ts";
-import { DecoderLayer } from "./decoder-layer.ts";
+import { DecoderLayer, summed, type ResidualStream } from "./decoder-layer.ts";
 import { decoder } from "./decoder.ts";
 import { booleanField, type ConfigRecord } from "./fields.ts";
 import { GatedMlp } from "./mlp.ts";
@@ -29,11 +29,14 @@ class Olmo2Layer extends DecoderLayer {
     this.post_feedforward_layernorm = source.norm("post_feedforward_layernorm", rmsNormEps);
   }
 
-  forward(x: Tensor, pass: Pass): Tensor {
+  /** No norm reads a sum but the last one: sums are made here, that one by the model. */
+  forward(stream: ResidualStream, pass: Pass): ResidualStream {
+    const x = summed(stream);
     const heard = this.self_attn.forward(x, pass);
     const attended = this.attention_residual.forward(x, this.post_attention_layernorm.forward(heard));
     const thought = this.mlp.forward(attended);
-    return this.mlp_residual.forward(attended, this.post_feedforward_layernorm.forward(thought));
+    const [left, delta] = this.mlp_residual.terms(attended, this.post_feedforward_layernorm.forward(thought));
+    return { x: left, delta };
   }
 }
 

@@ -1,4 +1,4 @@
-import { rmsNorm, type Tensor } from "@welltempered/tensor";
+import { addRmsNorm, rmsNorm, type Tensor } from "@welltempered/tensor";
 import { Module, type Parameter } from "./module.ts";
 
 /** y = x/√(mean(x²)+ε) ⊙ (w + offset).  x [N,D] or, head by head, [N,H·D], w [D]; an offset of 1 where checkpoints keep w around 0. */
@@ -16,5 +16,10 @@ export class RmsNorm extends Module {
 
   forward(x: Tensor): Tensor {
     return rmsNorm(x, this.weight.tensor, this.epsilon, this.offset);
+  }
+
+  /** x + delta, delta being consumed, and the norm of that sum. */
+  addForward(x: Tensor, delta: Tensor): [sum: Tensor, normed: Tensor] {
+    return addRmsNorm(x, delta, this.weight.tensor, this.epsilon, this.offset);
   }
 }

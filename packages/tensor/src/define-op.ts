@@ -21,6 +21,8 @@ export interface BackwardContext {
   needs: readonly boolean[];
   /** In the order of `save`. */
   saved: readonly Slot[];
+  /** The gradient of output i as memory that may be overwritten: its own, or a copy if anyone else holds it. */
+  take(output: number): Slot;
 }
 
 export interface OpRules<Attributes> {
@@ -29,7 +31,7 @@ export interface OpRules<Attributes> {
   forward(context: ForwardContext, inputs: readonly Slot[], attributes: Attributes): readonly Slot[];
   /** One gradient an input, undefined where `needs` is false. A missing output gradient is undefined. */
   backward(context: BackwardContext, grads: readonly Slot[], attributes: Attributes): readonly (Slot | undefined)[];
-  /** The output once more from what was saved: where that is cheap, nobody keeps it from forward to backward. */
+  /** The last output once more from what was saved: where that is cheap, nobody keeps it from forward to backward. */
   again?(context: Pick<BackwardContext, "k" | "saved">, attributes: Attributes): Slot;
 }
 
@@ -62,9 +64,9 @@ export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): 
     if (recording) {
       const { saved } = call;
       const { again } = rules;
-      if (again !== undefined)
-        for (const { handle } of outputs)
-          handle.rest = new Remade(saved, (k, slots) => again({ k, saved: slots }, attributes));
+      const last = outputs.at(-1);
+      if (again !== undefined && last !== undefined)
+        last.handle.rest = new Remade(saved, (k, slots) => again({ k, saved: slots }, attributes));
       engine.record(name, sources, outputs, saved, (grads) => pullback(engine, rules, attributes, needs, saved, grads));
     }
     return outputs;
@@ -126,13 +128,21 @@ function pullback<Attributes>(
   saved: readonly Handle[],
   grads: readonly (Handle | undefined)[],
 ): (Handle | undefined)[] {
-  const context = { k: engine.backend, needs, saved: saved.map((handle) => handle.slot) };
+  const k = engine.backend;
+  const take = (output: number): Slot => {
+    const grad = grads[output];
+    if (grad === undefined) throw new TensorError("NO_GRADIENT", `take: output ${output} has no gradient`);
+    return grad.unshared ? grad.slot : k.copy(grad.slot);
+  };
+  const context = { k, needs, saved: saved.map((handle) => handle.slot), take };
   // An op with several outputs of which only some were used receives a missing gradient as an undefined slot.
   const slots = rules.backward(context, grads.map((grad) => grad?.slot) as Slot[], attributes);
-  const incoming = new Map(grads.filter((grad) => grad !== undefined).map((grad) => [grad.slot, grad]));
+  const known = new Map(grads.filter((grad) => grad !== undefined).map((grad) => [grad.slot, grad]));
   return slots.map((slot) => {
     if (slot === undefined) return undefined;
-    return incoming.get(slot)?.retain() ?? new Handle(engine.backend, slot);
+    const handle = known.get(slot)?.retain() ?? new Handle(k, slot);
+    known.set(slot, handle);
+    return handle;
   });
 }
 

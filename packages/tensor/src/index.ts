@@ -24,7 +24,7 @@ export { exp, logOneMinusExp, logSigmoid } from "./ops/functions.ts";
 export { linearCrossEntropy, linearLogProb } from "./ops/head.ts";
 export { linear, linearAdd, matmul } from "./ops/linear.ts";
 export { reshape } from "./ops/reshape.ts";
-export { rmsNorm } from "./ops/rms-norm.ts";
+export { addRmsNorm, rmsNorm } from "./ops/rms-norm.ts";
 export { rope, ropeTable, type RopeTable } from "./ops/rope.ts";
 export { cayleyBlocks, matmulBlocks, permuteColumns, skewBlocks } from "./ops/rotations.ts";
 export { softCap } from "./ops/soft-cap.ts";

@@ -4,6 +4,7 @@
 import {
   activate,
   add,
+  addRmsNorm,
   addConstant,
   attention,
   concatRows,
@@ -94,6 +95,26 @@ export function gradientCases(engine: Engine): GradientCase[] {
   check("rmsNorm with a frozen weight", [input(1, 3, 5), { ...input(2, 5), frozen: true }], (x, w) =>
     rmsNorm(x, w, 1e-5),
   );
+  const normed = (x: Tensor, y: Tensor, w: Tensor): Tensor => mul(...addRmsNorm(x, scale(y, 2), w, 1e-5));
+  const norms = [input(1, 3, 5), input(2, 3, 5), input(3, 5)] as const;
+  check("addRmsNorm", norms, normed);
+  check("addRmsNorm, its sum unused", norms, (x, y, w) => addRmsNorm(x, scale(y, 2), w, 1e-5)[1]);
+  check(
+    "addRmsNorm, its norm unused",
+    norms.slice(0, 2),
+    (x, y) => addRmsNorm(x, scale(y, 2), engine.tensor(new Float64Array(5).fill(2)), 1e-5)[0],
+  );
+  check("addRmsNorm with a frozen weight", [norms[0], norms[1], { ...norms[2], frozen: true }], normed);
+  check("addRmsNorm of a frozen stream", [{ ...norms[0], frozen: true }, norms[1], norms[2]], normed);
+  check("addRmsNorm of a frozen delta", [norms[0], { ...norms[1], frozen: true }, norms[2]], normed);
+  check("addRmsNorm whose outputs have one gradient", norms, (x, y, w) => add(...addRmsNorm(x, scale(y, 2), w, 1e-5)));
+  check("addRmsNorm read twice more", norms, (x, y, w) => {
+    const [sum, y1] = addRmsNorm(x, scale(y, 2), w, 1e-5);
+    const [sum2, y2] = addRmsNorm(sum, scale(y1, 3), w, 1e-5);
+    return add(mul(sum2, y2), sum);
+  });
+  check("addRmsNorm of each head", [input(1, 3, 6), input(2, 3, 6), input(3, 3)], normed);
+  check("addRmsNorm with the weight around 0", norms, (x, y, w) => mul(...addRmsNorm(x, scale(y, 2), w, 1e-5, 1)));
   check("concatRows", [input(1, 2, 3), input(2, 4, 3)], concatRows);
   check("concatRows below a frozen table", [{ ...input(1, 2, 3), frozen: true }, input(2, 4, 3)], concatRows);
   check("reshape", [input(1, 3, 4)], (x) => reshape(x, [2, 6]));

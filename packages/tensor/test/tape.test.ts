@@ -1,5 +1,6 @@
 import {
   add,
+  addRmsNorm,
   Engine,
   linear,
   mul,
@@ -11,7 +12,7 @@ import {
   TensorError,
   type Tensor,
 } from "@welltempered/tensor";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { numbers, reference } from "./finite-differences.ts";
 
 const leaf = (engine: Engine, seed: number, ...shape: number[]): Tensor => {
@@ -75,6 +76,32 @@ describe("the tape", () => {
     engine.scope(() => {
       const loss = engine.noGrad(() => sum(leaf(engine, 1, 3)));
       expect(() => engine.backward(loss)).toThrow(/does not depend/);
+    });
+  });
+
+  it("adds the gradient of a norm to that of its residual stream in place", () => {
+    const engine = reference();
+    const [copy, accumulate] = [vi.spyOn(engine.backend, "copy"), vi.spyOn(engine.backend, "accumulate")];
+    const fused = vi.spyOn(engine.backend, "addRmsNormBackward");
+    engine.scope(() => {
+      const [x, w] = [engine.tensor(numbers(24), [3, 8]), leafless(engine, 8)];
+      const weights = [leaf(engine, 1, 8, 8), leaf(engine, 2, 8, 8)] as const;
+      const [middle, read] = addRmsNorm(x, linear(x, weights[0]), w, 1e-6);
+      const [, last] = addRmsNorm(middle, linear(read, weights[1]), w, 1e-6);
+      engine.backward(sum(mul(last, last)));
+    });
+    expect(fused).toHaveBeenCalledTimes(1);
+    expect(copy).not.toHaveBeenCalled();
+    // One sum alone: that of the two gradients which `mul` hands to one tensor.
+    expect(accumulate).toHaveBeenCalledTimes(1);
+  });
+
+  it("does not write to a gradient that somebody else holds", async () => {
+    const engine = reference();
+    await engine.scopeAsync(async () => {
+      const [x, w, seed] = [leaf(engine, 1, 3, 8), leafless(engine, 8), engine.tensor(numbers(24), [3, 8])];
+      engine.backward(add(...addRmsNorm(x, scale(x, 2), w, 1e-6)), seed);
+      expect([...(await seed.read())]).toEqual([...numbers(24)]);
     });
   });
 

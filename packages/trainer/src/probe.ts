@@ -177,6 +177,7 @@ const elementwise: Readonly<Record<string, Elementwise>> = {
   accumulate: [3, (k, x, _w, y) => (k.accumulate(y, x, 0), [])],
   cast: [1.5, (k, x) => [k.cast(x, "bf16")]],
   rmsNorm: [2, (k, x, w) => k.rmsNorm(x, w, 1e-6)],
+  addRmsNorm: [4, (k, x, w, y) => k.addRmsNorm(y, x, w, 1e-6)],
   swiglu: [3, (k, x) => [k.swiglu(x, x)]],
   swigluBackward: [5, (k, x) => k.swigluBackward(x, x, x)],
   geglu: [3, (k, x) => [k.geglu(x, x)]],
@@ -189,6 +190,7 @@ const alike: Readonly<Record<string, string>> = {
   linearLogProb: "swiglu",
   linearLogProbBackward: "swiglu",
   rmsNormBackward: "rmsNorm",
+  addRmsNormBackward: "addRmsNorm",
 };
 
 /** Bytes a second by op, of those that the run has. */

@@ -6,7 +6,7 @@ use kernels::error::Result;
 use kernels::maths::{Activation, Layout};
 use kernels::store::Slot;
 
-use super::{at, single, Cuda, Reals, Tensored};
+use super::{at, single, Cuda, Output, Reals, Tensored};
 use crate::blas::{Gemm, Operand};
 use crate::launch::{arg, blocks, over, threads_for};
 use crate::memory::Buffer;
@@ -113,6 +113,19 @@ impl Cuda {
         self.kernels.launch(op, &GATED, "gated_backward", over(n), &mut arguments)?;
         self.keep_array(op, [dgate, dup])
     }
+
+    /// dw = Σ g·x̂ over all stretches; dw arrives zeroed.
+    fn norm_weight(&self, op: &'static str, [g, x, rstd]: [&Reals; 3], groups: usize, dw: &Output) -> Result<()> {
+        if groups == 0 {
+            return Ok(());
+        }
+        let (count, d) = (groups.div_ceil(ROWS), dw.len());
+        let partial = self.scratch(op, 4 * count * d)?;
+        let shape = super::elementwise::tall(op, count, d)?;
+        let mut arguments = [g.at(), x.at(), rstd.at(), partial.at(), arg::size(groups), arg::size(d)];
+        self.kernels.launch(op, &NORM, "rms_norm_weight", shape, &mut arguments)?;
+        self.sum_rows_into(op, partial.at(), count, d, dw.at())
+    }
 }
 
 impl Layers for Cuda {
@@ -156,15 +169,41 @@ impl Layers for Cuda {
         let (g, x, w, rstd) = (self.reals(op, &g)?, self.reals(op, &x)?, self.reals(op, &w)?, self.reals(op, &rstd)?);
         let mut arguments = [g.at(), x.at(), w.at(), rstd.at(), dx.at(), arg::size(d)];
         self.kernels.launch(op, &NORM, "rms_norm_backward", blocks(groups, threads_for(d)), &mut arguments)?;
-        if let Some(dw) = dw.as_ref().filter(|_| groups > 0) {
-            let count = groups.div_ceil(ROWS);
-            let partial = self.scratch(op, 4 * count * d)?;
-            let shape = super::elementwise::tall(op, count, d)?;
-            let mut arguments = [g.at(), x.at(), rstd.at(), partial.at(), arg::size(groups), arg::size(d)];
-            self.kernels.launch(op, &NORM, "rms_norm_weight", shape, &mut arguments)?;
-            self.sum_rows_into(op, partial.at(), count, d, dw.at())?;
+        if let Some(dw) = dw.as_ref() {
+            self.norm_weight(op, [&g, &x, &rstd], groups, dw)?;
         }
         self.keep_all(op, std::iter::once(dx).chain(dw).collect())
+    }
+
+    fn add_rms_norm(&mut self, acc: Slot, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]> {
+        let op = "addRmsNorm";
+        let (acc, x, w) = (self.get(op, acc)?, self.get(op, x)?, self.get(op, w)?);
+        let (dtype, groups) = check::add_rms_norm([&acc, &x, &w], epsilon)?;
+        single(op, dtype)?;
+        let (y, rstd, d) = (self.unset(op, x.shape())?, self.unset(op, &[groups])?, w.len());
+        let (x, w) = (self.reals(op, &x)?, self.reals(op, &w)?);
+        let epsilon = arg::float(epsilon);
+        let mut arguments = [at(&acc), x.at(), w.at(), epsilon, y.at(), rstd.at(), arg::size(d)];
+        self.kernels.launch(op, &NORM, "add_rms_norm", blocks(groups, threads_for(d)), &mut arguments)?;
+        self.keep_array(op, [y, rstd])
+    }
+
+    fn add_rms_norm_backward(&mut self, acc: Slot, inputs: [Slot; 4], needs_w: bool) -> Result<Option<Slot>> {
+        let op = "addRmsNormBackward";
+        let [g, x, w, rstd] = inputs;
+        let (acc, g, x) = (self.get(op, acc)?, self.get(op, g)?, self.get(op, x)?);
+        let (w, rstd) = (self.get(op, w)?, self.get(op, rstd)?);
+        let (dtype, groups) = check::add_rms_norm_backward([&acc, &g, &x, &w, &rstd])?;
+        single(op, dtype)?;
+        let d = w.len();
+        let dw = if needs_w { Some(self.zeros(op, &[d])?) } else { None };
+        let (g, x, w, rstd) = (self.reals(op, &g)?, self.reals(op, &x)?, self.reals(op, &w)?, self.reals(op, &rstd)?);
+        let mut arguments = [at(&acc), g.at(), x.at(), w.at(), rstd.at(), arg::size(d)];
+        let shape = blocks(groups, threads_for(d));
+        self.kernels.launch(op, &NORM, "add_rms_norm_backward", shape, &mut arguments)?;
+        let Some(dw) = dw else { return Ok(None) };
+        self.norm_weight(op, [&g, &x, &rstd], groups, &dw)?;
+        self.keep(op, dw).map(Some)
     }
 
     fn rope_table(&mut self, positions: Slot, frequencies: &[f64], scale: f64) -> Result<[Slot; 2]> {

@@ -70,6 +70,33 @@ pub fn rms_norm_backward<B>([g, x, w, rstd]: [&Tensor<B>; 4]) -> Result<(DType, 
     Ok((compute_dtype(op, &[g, x, w, rstd])?, groups))
 }
 
+/// As `rms_norm`, of acc after x was added to it in place.
+pub fn add_rms_norm<B>([acc, x, w]: [&Tensor<B>; 3], epsilon: f64) -> Result<(DType, usize)> {
+    let op = "addRmsNorm";
+    let groups = groups(op, x, w)?;
+    within(op, "epsilon", epsilon, 0.0, f64::INFINITY)?;
+    same_shape(op, ["acc", "x"], acc, x)?;
+    let dtype = compute_dtype(op, &[acc, x, w])?;
+    dtype_is(op, "acc", acc, dtype)?;
+    apart(op, ["acc", "x"], acc, x)?;
+    apart(op, ["acc", "w"], acc, w)?;
+    Ok((dtype, groups))
+}
+
+pub fn add_rms_norm_backward<B>([acc, g, x, w, rstd]: [&Tensor<B>; 5]) -> Result<(DType, usize)> {
+    let op = "addRmsNormBackward";
+    same_shape(op, ["g", "x"], g, x)?;
+    same_shape(op, ["acc", "x"], acc, x)?;
+    let groups = groups(op, x, w)?;
+    shape_is(op, "rstd", rstd, &[groups])?;
+    let dtype = compute_dtype(op, &[acc, g, x, w, rstd])?;
+    dtype_is(op, "acc", acc, dtype)?;
+    for (name, input) in [("g", g), ("x", x), ("w", w), ("rstd", rstd)] {
+        apart(op, ["acc", name], acc, input)?;
+    }
+    Ok((dtype, groups))
+}
+
 /// The number of positions.
 pub fn rope_table<B>(positions: &Tensor<B>, frequencies: &[f64], scale: f64) -> Result<usize> {
     let op = "ropeTable";

@@ -14,7 +14,8 @@ mod rows;
 pub use attention::{attention, attention_backward, AttentionInputs};
 pub use elementwise::{accumulate, binary, fill, fitting, scale, scale_by, soft_cap, sum_rows};
 pub use layers::{
-    gated, gated_backward, groups, matmul, matmul_into, rms_norm, rms_norm_backward, rope, rope_table, two, Product,
+    add_rms_norm, add_rms_norm_backward, gated, gated_backward, groups, matmul, matmul_into, rms_norm,
+    rms_norm_backward, rope, rope_table, two, Product,
 };
 pub use losses::{head, log_prob_backward, HeadShape, IGNORED};
 pub use memory::{bytes_fit, reshape};

@@ -168,6 +168,22 @@ impl Maths<f32> for Cpu {
         norm::rms_norm_backward(self.isa, &self.pool, g, x, w, rstd, dx, dw);
     }
 
+    fn add_rms_norm(&self, acc: &mut [f32], x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
+        norm::add_rms_norm(self.isa, &self.pool, acc, x, w, epsilon, y, rstd);
+    }
+
+    fn add_rms_norm_backward(
+        &self,
+        acc: &mut [f32],
+        g: &[f32],
+        x: &[f32],
+        w: &[f32],
+        rstd: &[f32],
+        dw: Option<&mut [f32]>,
+    ) {
+        norm::add_rms_norm_backward(self.isa, &self.pool, acc, g, x, w, rstd, dw);
+    }
+
     fn rope(&self, x: &[f32], cos: &[f32], sin: &[f32], pairs: usize, head_dim: usize, inverse: bool, y: &mut [f32]) {
         rope::rope(self.isa, &self.pool, x, cos, sin, pairs, head_dim, inverse, y);
     }

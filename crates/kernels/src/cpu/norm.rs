@@ -1,17 +1,41 @@
-//! RMSNorm: y = x · rstd · w, rstd = 1/√(mean(x²)+ε); a task is a block of rows.
+//! RMSNorm: y = x · rstd · w, rstd = 1/√(mean(x²)+ε); a task is a block of rows. With the residual sum before it a row is
+//! added up, normalised and written while it lies in the first cache: the bits are those of the two ops one after another.
 
 use super::elementwise::{add_scaled, CHUNK};
 use super::pool::Pool;
-use super::simd::{kernel, map2, sum2, update, update2, Isa};
+use super::simd::{kernel, map2, sum2, update, update2, Isa, Simd};
+
+/// One row's y; returns its rstd.
+#[inline(always)]
+fn normalise<S: Simd>(s: S, x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32]) -> f32 {
+    let mean = f64::from(sum2(s, x, x, |x, _| s.mul(x, x))) / w.len() as f64;
+    let rstd = (1.0 / (mean + f64::from(epsilon)).sqrt()) as f32;
+    let factor = s.splat(rstd);
+    map2(s, x, w, y, |x, w| s.mul(s.mul(x, factor), w));
+    rstd
+}
+
+/// Leaves g·w of one row in `gw`; returns −mean(g·w·x̂).
+#[inline(always)]
+fn weigh<S: Simd>(s: S, g: &[f32], x: &[f32], w: &[f32], rstd: f32, gw: &mut [f32]) -> f32 {
+    map2(s, g, w, gw, |g, w| s.mul(g, w));
+    let dot = f64::from(sum2(s, gw, x, |gw, x| s.mul(gw, x)));
+    -((dot * f64::from(rstd) / w.len() as f64) as f32)
+}
 
 kernel! {
     fn forward<S>(s, x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
         let d = w.len();
         for ((x, y), rstd) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)).zip(rstd) {
-            let mean = f64::from(sum2(s, x, x, |x, _| s.mul(x, x))) / d as f64;
-            *rstd = (1.0 / (mean + f64::from(epsilon)).sqrt()) as f32;
-            let factor = s.splat(*rstd);
-            map2(s, x, w, y, |x, w| s.mul(s.mul(x, factor), w));
+            *rstd = normalise(s, x, w, epsilon, y);
+        }
+    }
+
+    fn add_forward<S>(s, acc: &mut [f32], x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
+        let d = w.len();
+        for (((acc, x), y), rstd) in acc.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(y.chunks_exact_mut(d)).zip(rstd) {
+            update(s, x, acc, |x, acc| s.add(acc, x));
+            *rstd = normalise(s, acc, w, epsilon, y);
         }
     }
 
@@ -19,11 +43,21 @@ kernel! {
     fn backward<S>(s, g: &[f32], x: &[f32], w: &[f32], rstd: &[f32], dx: &mut [f32]) {
         let d = w.len();
         for (((g, x), dx), &rstd) in g.chunks_exact(d).zip(x.chunks_exact(d)).zip(dx.chunks_exact_mut(d)).zip(rstd) {
-            map2(s, g, w, dx, |g, w| s.mul(g, w));
-            let dot = f64::from(sum2(s, dx, x, |gw, x| s.mul(gw, x)));
-            let mean = (dot * f64::from(rstd) / d as f64) as f32;
-            let (rstd, mean) = (s.splat(rstd), s.splat(-mean));
+            let mean = s.splat(weigh(s, g, x, w, rstd, dx));
+            let rstd = s.splat(rstd);
             update(s, x, dx, |x, gw| s.mul(rstd, s.mul_add(s.mul(x, rstd), mean, gw)));
+        }
+    }
+
+    /// acc += dx of `backward`; `gw` is a row to work in.
+    fn add_backward<S>(s, acc: &mut [f32], g: &[f32], x: &[f32], w: &[f32], rstd: &[f32], gw: &mut [f32]) {
+        let d = w.len();
+        for (((acc, g), x), &rstd) in acc.chunks_exact_mut(d).zip(g.chunks_exact(d)).zip(x.chunks_exact(d)).zip(rstd) {
+            let mean = s.splat(weigh(s, g, x, w, rstd, gw));
+            let rstd = s.splat(rstd);
+            update2(s, x, gw, acc, |x, gw, acc| {
+                s.add(acc, s.mul(rstd, s.mul_add(s.mul(x, rstd), mean, gw)))
+            });
         }
     }
 
@@ -37,10 +71,32 @@ kernel! {
     }
 }
 
+/// Rows of a task.
+fn block(d: usize) -> usize {
+    CHUNK.div_ceil(d)
+}
+
 pub fn rms_norm(isa: Isa, pool: &Pool, x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
-    let (d, rows) = (w.len(), CHUNK.div_ceil(w.len()));
+    let (d, rows) = (w.len(), block(w.len()));
     let tasks = x.chunks(rows * d).zip(y.chunks_mut(rows * d)).zip(rstd.chunks_mut(rows)).collect();
     pool.each(tasks, |((x, y), rstd)| forward(isa, x, w, epsilon, y, rstd));
+}
+
+#[allow(clippy::too_many_arguments)]
+pub fn add_rms_norm(
+    isa: Isa,
+    pool: &Pool,
+    acc: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    epsilon: f32,
+    y: &mut [f32],
+    rstd: &mut [f32],
+) {
+    let (d, rows) = (w.len(), block(w.len()));
+    let inputs = acc.chunks_mut(rows * d).zip(x.chunks(rows * d));
+    let tasks = inputs.zip(y.chunks_mut(rows * d)).zip(rstd.chunks_mut(rows)).collect();
+    pool.each(tasks, |(((acc, x), y), rstd)| add_forward(isa, acc, x, w, epsilon, y, rstd));
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -54,13 +110,39 @@ pub fn rms_norm_backward(
     dx: &mut [f32],
     dw: Option<&mut [f32]>,
 ) {
-    let (d, rows) = (w.len(), CHUNK.div_ceil(w.len()));
-    let inputs = || g.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows));
-    pool.each(inputs().zip(dx.chunks_mut(rows * d)).collect(), |(((g, x), rstd), dx)| {
+    let (d, rows) = (w.len(), block(w.len()));
+    let inputs = g.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows));
+    pool.each(inputs.zip(dx.chunks_mut(rows * d)).collect(), |(((g, x), rstd), dx)| {
         backward(isa, g, x, w, rstd, dx);
     });
+    weight_gradient(isa, pool, [g, x, rstd], dw);
+}
+
+#[allow(clippy::too_many_arguments)]
+pub fn add_rms_norm_backward(
+    isa: Isa,
+    pool: &Pool,
+    acc: &mut [f32],
+    g: &[f32],
+    x: &[f32],
+    w: &[f32],
+    rstd: &[f32],
+    dw: Option<&mut [f32]>,
+) {
+    let (d, rows) = (w.len(), block(w.len()));
+    let inputs = g.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows));
+    pool.each(acc.chunks_mut(rows * d).zip(inputs).collect(), |(acc, ((g, x), rstd))| {
+        add_backward(isa, acc, g, x, w, rstd, &mut vec![0.0; d]);
+    });
+    weight_gradient(isa, pool, [g, x, rstd], dw);
+}
+
+/// Blocks of rows first, then the blocks in their order.
+fn weight_gradient(isa: Isa, pool: &Pool, [g, x, rstd]: [&[f32]; 3], dw: Option<&mut [f32]>) {
     let Some(dw) = dw else { return };
-    let partial = pool.map(inputs().collect(), |((g, x), rstd)| {
+    let (d, rows) = (dw.len(), block(dw.len()));
+    let tasks = g.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows)).collect();
+    let partial = pool.map(tasks, |((g, x), rstd)| {
         let mut dw = vec![0.0; d];
         weight(isa, g, x, rstd, &mut dw);
         dw

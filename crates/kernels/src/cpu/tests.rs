@@ -400,6 +400,37 @@ fn norm<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {
     joined(&[&y, &dx, &dw])
 }
 
+fn add_norm<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {
+    let (x, w, g) = (numbers::<R>(rows * d, 1), numbers::<R>(d, 2), numbers::<R>(rows * d, 3));
+    let (mut sum, mut dsum) = (numbers::<R>(rows * d, 4), numbers::<R>(rows * d, 5));
+    let (mut y, mut rstd, mut dw) = (zeros(rows * d), zeros(rows), zeros(d));
+    maths.add_rms_norm(&mut sum, &x, &w, R::from_f64(1e-5), &mut y, &mut rstd);
+    maths.add_rms_norm_backward(&mut dsum, &g, &sum, &w, &rstd, Some(&mut dw));
+    joined(&[&sum, &y, &dsum, &dw])
+}
+
+/// As `add_norm`, op by op.
+fn add_then_norm(maths: &dyn Maths<f32>, rows: usize, d: usize) -> Vec<f64> {
+    let (x, w, g) = (numbers(rows * d, 1), numbers(d, 2), numbers(rows * d, 3));
+    let (mut sum, mut dsum) = (numbers(rows * d, 4), numbers(rows * d, 5));
+    let (mut y, mut rstd, mut dx, mut dw) = (zeros(rows * d), zeros(rows), zeros(rows * d), zeros(d));
+    maths.accumulate(&mut sum, &x, 1.0);
+    maths.rms_norm(&sum, &w, 1e-5, &mut y, &mut rstd);
+    maths.rms_norm_backward(&g, &sum, &w, &rstd, &mut dx, Some(&mut dw));
+    maths.accumulate(&mut dsum, &dx, 1.0);
+    joined(&[&sum, &y, &dsum, &dw])
+}
+
+#[test]
+fn a_residual_sum_with_its_norm_has_the_bits_of_the_two() {
+    for isa in Isa::available() {
+        let cpu = Cpu::with_isa(2, isa);
+        for (rows, d) in [(1, 1), (3, 17), (130, 333), (70, 576)] {
+            assert!(add_norm(&cpu, rows, d) == add_then_norm(&cpu, rows, d), "{rows} × {d} on {isa:?}");
+        }
+    }
+}
+
 fn rotation<R: Real>(maths: &dyn Maths<R>, [rows, heads, d, pairs]: [usize; 4]) -> Vec<f64> {
     let x = numbers::<R>(rows * heads * d, 1);
     let (cos, sin) = (numbers::<R>(rows * pairs, 2), numbers::<R>(rows * pairs, 3));
@@ -422,6 +453,7 @@ fn rows<R: Real>(maths: &dyn Maths<R>, count: usize, d: usize) -> Vec<f64> {
 fn norms_rotations_and_rows_are_right() {
     for (count, d) in [(1, 1), (3, 17), (130, 333), (70, 576)] {
         conforms!(norm(count, d));
+        conforms!(add_norm(count, d));
         conforms!(rows(count, d));
     }
     for size in [[1, 1, 2, 1], [5, 3, 16, 8], [40, 2, 70, 20], [600, 3, 64, 32]] {

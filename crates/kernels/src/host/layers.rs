@@ -41,6 +41,22 @@ impl Layers for Host {
         in_dtype!(self, dtype, rms_norm_backward_in([&g, &x, &w, &rstd], needs_w))
     }
 
+    fn add_rms_norm(&mut self, acc: Slot, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]> {
+        let op = "addRmsNorm";
+        let (acc, x, w) = (self.get(op, acc)?, self.get(op, x)?, self.get(op, w)?);
+        let (dtype, groups) = check::add_rms_norm([&acc, &x, &w], epsilon)?;
+        in_dtype!(self, dtype, add_rms_norm_in([&acc, &x, &w], epsilon, groups))
+    }
+
+    fn add_rms_norm_backward(&mut self, acc: Slot, inputs: [Slot; 4], needs_w: bool) -> Result<Option<Slot>> {
+        let op = "addRmsNormBackward";
+        let [g, x, w, rstd] = inputs;
+        let (acc, g, x) = (self.get(op, acc)?, self.get(op, g)?, self.get(op, x)?);
+        let (w, rstd) = (self.get(op, w)?, self.get(op, rstd)?);
+        let (dtype, _) = check::add_rms_norm_backward([&acc, &g, &x, &w, &rstd])?;
+        in_dtype!(self, dtype, add_rms_norm_backward_in(&acc, [&g, &x, &w, &rstd], needs_w))
+    }
+
     fn rope_table(&mut self, positions: Slot, frequencies: &[f64], scale: f64) -> Result<[Slot; 2]> {
         let op = "ropeTable";
         let positions = self.get(op, positions)?;
@@ -160,6 +176,37 @@ impl Host {
             maths.rms_norm_backward(&g, &x, &w, &rstd, dx.view_mut(), dw);
         }
         self.keep_all(op, std::iter::once(dx).chain(dw).collect())
+    }
+
+    fn add_rms_norm_in<R: Compute>(&mut self, inputs: [&Tensor; 3], epsilon: f64, groups: usize) -> Result<[Slot; 2]> {
+        let op = "addRmsNorm";
+        let maths = R::maths(self, op)?;
+        let [acc, x, w] = inputs;
+        let mut y = self.unset::<R>(op, x.shape())?;
+        let mut rstd = self.unset::<R>(op, &[groups])?;
+        if !y.is_empty() {
+            let (x, w, epsilon) = (reals(op, x)?, reals(op, w)?, R::from_f64(epsilon));
+            maths.add_rms_norm(&mut acc.view_mut(), &x, &w, epsilon, y.view_mut(), rstd.view_mut());
+        }
+        self.keep_array(op, [y, rstd])
+    }
+
+    fn add_rms_norm_backward_in<R: Compute>(
+        &mut self,
+        acc: &Tensor,
+        inputs: [&Tensor; 4],
+        needs_w: bool,
+    ) -> Result<Option<Slot>> {
+        let op = "addRmsNormBackward";
+        let maths = R::maths(self, op)?;
+        let [g, x, w, rstd] = inputs;
+        let mut dw = needs_w.then(|| self.zeros::<R>(op, w.shape())).transpose()?;
+        if !x.is_empty() {
+            let dw = dw.as_mut().map(|dw| dw.view_mut());
+            let (g, x, w, rstd) = (reals(op, g)?, reals(op, x)?, reals(op, w)?, reals(op, rstd)?);
+            maths.add_rms_norm_backward(&mut acc.view_mut(), &g, &x, &w, &rstd, dw);
+        }
+        dw.map(|dw| self.keep(op, dw)).transpose()
     }
 
     fn rope_in<R: Compute>(&mut self, inputs: [&Tensor; 3], head_dim: usize, inverse: bool) -> Result<Slot> {

@@ -89,6 +89,17 @@ impl<R: Real> Maths<R> for Naive {
         rms_norm::backward(g, x, w, rstd, dx, dw);
     }
 
+    fn add_rms_norm(&self, acc: &mut [R], x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]) {
+        elementwise::accumulate(acc, x, R::one());
+        rms_norm::forward(acc, w, epsilon, y, rstd);
+    }
+
+    fn add_rms_norm_backward(&self, acc: &mut [R], g: &[R], x: &[R], w: &[R], rstd: &[R], dw: Option<&mut [R]>) {
+        let mut dx = vec![R::zero(); x.len()];
+        rms_norm::backward(g, x, w, rstd, &mut dx, dw);
+        elementwise::accumulate(acc, &dx, R::one());
+    }
+
     fn rope(&self, x: &[R], cos: &[R], sin: &[R], pairs: usize, head_dim: usize, inverse: bool, y: &mut [R]) {
         rope::rope(x, cos, sin, pairs, head_dim, inverse, y);
     }

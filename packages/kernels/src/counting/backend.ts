@@ -177,6 +177,16 @@ export class CountingBackend implements KernelBackend {
     return needsW ? [dx, this.memory.add(this.#real(g), this.shape(w))] : [dx];
   }
 
+  addRmsNorm(acc: Slot, x: Slot, w: Slot): [y: Slot, rstd: Slot] {
+    const y = this.#like("addRmsNorm", acc, [acc, x]);
+    return [y, this.memory.add(this.#real(acc), [sizeOf(this.shape(x)) / this.#columns(w)])];
+  }
+
+  addRmsNormBackward(acc: Slot, g: Slot, x: Slot, w: Slot, _rstd: Slot, needsW: boolean): Slot[] {
+    this.#touch("addRmsNormBackward", [acc, acc, g, x]);
+    return needsW ? [this.memory.add(this.#real(acc), this.shape(w))] : [];
+  }
+
   ropeTable(positions: Slot, frequencies: Float64Array): [cos: Slot, sin: Slot] {
     const shape = [this.#rows(positions), frequencies.length];
     const make = (): Slot => this.#make("ropeTable", [], "f32", shape);

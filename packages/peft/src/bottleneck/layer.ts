@@ -35,10 +35,10 @@ export class Bottleneck extends Residual {
     for (const [, parameter] of this.namedParameters()) parameter.trainable = true;
   }
 
-  override forward(x: Tensor, delta: Tensor): Tensor {
-    if (!this.#readsSum) return residualAdd(x, residualAdd(delta, this.#added(delta)));
+  override terms(x: Tensor, delta: Tensor): [x: Tensor, delta: Tensor] {
+    if (!this.#readsSum) return [x, residualAdd(delta, this.#added(delta))];
     const sum = residualAdd(x, delta);
-    return residualAdd(sum, this.#added(sum));
+    return [sum, this.#added(sum)];
   }
 
   #added(z: Tensor): Tensor {
