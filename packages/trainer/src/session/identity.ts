@@ -123,6 +123,8 @@ const rules = {
   weightDecay: "always",
   maxGradNorm: "always",
   bf16: "always",
+  fp16: "always",
+  pureBf16: "always",
   tf32: "always",
   gradientCheckpointing: "free",
   sharePrefixes: "always",
