@@ -30,7 +30,12 @@ function twin(name, definition, text, common) {
   const names = [...text.matchAll(/__global__\s+void\s+(\w+)/g)].map((match) => match[1]);
   const source = `0x${hash(definition, text, common).toString(16)}ull`;
   const lines = names.map((kernel) => `EMULATED_KERNEL(${source}, ${kernel})`);
-  return ['#include "registry.h"', definition, `#include "${join(kernels, name)}"`, ...lines, ""].join("\n");
+  const included = `#include "${join(kernels, name)}"`;
+  if (definition === "") return ['#include "registry.h"', included, ...lines, ""].join("\n");
+  // Names of its own: the same functions are linked beside it without the definition.
+  const headers = ['#include "registry.h"', '#include "common.cuh"', "#include <mma.h>"];
+  const own = names.map((kernel) => `#define ${kernel} defined_${kernel}`);
+  return [...headers, definition, ...own, "namespace {", included, "}", ...lines, ""].join("\n");
 }
 
 function compile(folder) {

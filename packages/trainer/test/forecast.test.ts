@@ -91,6 +91,9 @@ async function planned(config: RunConfig): Promise<number> {
 const cases: readonly (readonly [string, readonly string[]])[] = [
   ...methods,
   ["bf16", ["bf16=true"]],
+  ["fp16", ["fp16=true"]],
+  ["pure_bf16", ["pure_bf16=true"]],
+  ["pure_bf16 in full", ["pure_bf16=true", "finetuning_type=full"]],
   ["nf4", ["quantization_bit=4"]],
   ["adamw_8bit", ["finetuning_type=full", "optim=adamw_8bit"]],
   ["adafactor", ["finetuning_type=full", "optim=adafactor"]],
