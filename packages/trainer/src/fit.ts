@@ -3,7 +3,7 @@
 
 import type { Emit } from "@welltempered/events";
 import { Embedding, type CausalLM } from "@welltempered/nn";
-import { freshLossScale, nextLossScale, type LearningRate, type Optimizer } from "@welltempered/optimizers";
+import { freshLossScale, type LearningRate, type Optimizer } from "@welltempered/optimizers";
 import type { Engine } from "@welltempered/tensor";
 import { isOutOfPatience, judge, metricKey, type BestSettings } from "./best.ts";
 import { evaluate } from "./evaluate.ts";
