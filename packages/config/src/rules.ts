@@ -118,7 +118,14 @@ function rotationRules(v: WrittenConfig): Rule[] {
 }
 
 function runRules(v: WrittenConfig, purpose: Purpose): Rule[] {
-  return [...taskRules(v, purpose), ...precisionRules(v), ...dataRules(v), ...preferenceRules(v), ...bestRules(v), ...scheduleRules(v)];
+  return [
+    ...taskRules(v, purpose),
+    ...precisionRules(v),
+    ...dataRules(v),
+    ...preferenceRules(v),
+    ...bestRules(v),
+    ...scheduleRules(v),
+  ];
 }
 
 /** Keys of stage dpo, and of one of its losses, have no effect elsewhere. */

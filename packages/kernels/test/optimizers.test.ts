@@ -79,7 +79,11 @@ describe.each(runs)("three steps of %s", (name) => {
 const rounded = async (k: KernelBackend, x: Slot): Promise<number[]> => get(k, k.cast(k.cast(x, "bf16"), "f32"));
 
 /** Steps of parameters in bf16 with gradients of f32, and the states after them. */
-async function runRounded(k: KernelBackend, name: string, count: number): Promise<{ steps: number[][]; states: Slot[] }> {
+async function runRounded(
+  k: KernelBackend,
+  name: string,
+  count: number,
+): Promise<{ steps: number[][]; states: Slot[] }> {
   const p = k.cast(put(k, start, [4, 6]), "bf16");
   const [m, v] = [k.alloc("bf16", [4, 6]), k.alloc("bf16", [4, 6])];
   const [step, scale, skip] = [put(k, [0], [1]), put(k, [0.25], [1]), put(k, [0], [1])];
@@ -141,14 +145,17 @@ describe.each(devices)("parameters and states in bf16 on %s", (device) => {
         [size],
       ),
     );
-    expect(Buffer.from(Float32Array.from(await rounded(k, p)).buffer).equals(Buffer.from(Float32Array.from(expected).buffer))).toBe(true);
+    expect(
+      Buffer.from(Float32Array.from(await rounded(k, p)).buffer).equals(
+        Buffer.from(Float32Array.from(expected).buffer),
+      ),
+    ).toBe(true);
   });
 
   it("are refused where a gradient is not f32 or a state is not bf16", () => {
     const [p, g, m] = [k.alloc("bf16", [2]), k.alloc("f32", [2]), k.alloc("bf16", [2])];
     const [step, one, none] = [put(k, [0], [1]), put(k, [1], [1]), put(k, [0], [1])];
-    const take = (gradients: Slot, mean: Slot) => () =>
-      k.lion([p], [gradients], [mean], step, one, none, lionOptions);
+    const take = (gradients: Slot, mean: Slot) => () => k.lion([p], [gradients], [mean], step, one, none, lionOptions);
     expect(take(g, m)).not.toThrow();
     expect(take(m, k.alloc("bf16", [2]))).toThrow("a gradient of bf16 must be f32");
     expect(take(g, k.alloc("f32", [2]))).toThrow("every parameter and state must be bf16");

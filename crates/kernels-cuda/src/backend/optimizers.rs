@@ -165,7 +165,8 @@ impl Optimizers for Cuda {
         let group = self.group(op, params, grads, states, Rounds::ToBf16)?;
         let Sgd { lr, momentum, nesterov, weight_decay } = options;
         let flags = [buffers, nesterov].map(|flag| arg::int(i32::from(flag)));
-        let numbers = [arg::float(lr), arg::float(momentum), flags[0], flags[1], arg::float(weight_decay), rounded(&group)];
+        let numbers =
+            [arg::float(lr), arg::float(momentum), flags[0], flags[1], arg::float(weight_decay), rounded(&group)];
         self.update(op, "sgd", &group, control, &numbers)
     }
 
