@@ -124,6 +124,16 @@ describe("a plan", () => {
     for (const { peak: left } of full.changes) expect(left).toBeLessThan(full.memory.peak);
   });
 
+  it("holds half of what full fine-tuning trains and its moments where they are pure bf16", async () => {
+    const memoryOf = async (...words: string[]) =>
+      (await runPlan(configOf(["finetuning_type=full", ...words]), () => undefined)).memory;
+    const [wide, narrow] = [await memoryOf("bf16=true"), await memoryOf("pure_bf16=true")];
+    expect(narrow.trained).toBe(wide.trained / 2);
+    // Blocks are rounded up, and each count of updates is one of f32.
+    expect(narrow.optimizer / wide.optimizer).toBeCloseTo(0.5, 1);
+    expect(narrow.peak - narrow.program).toBeLessThan(wide.peak - wide.program);
+  });
+
   it("takes cutoff_len for every length where no data set is named", async () => {
     const config = { ...configOf([]), dataset: [], cutoffLen: 48, maxSteps: -1 };
     const { data, time } = await runPlan(config, () => undefined);
