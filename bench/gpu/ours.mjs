@@ -78,7 +78,7 @@ const configOf = (run) =>
 async function trainOnRequest(run) {
   const { backend, watch, peak } = watchedBackend(openBackend({ device: "cuda", matmulPrecision: "bf16" }));
   const engine = new Engine(backend);
-  engine.narrowSaved = true;
+  engine.narrowSaved = "bf16";
   engine.rng.seed = run.seed;
   const ids = (row) => rowOfIds(run, row);
   const model = modelOf(engine, run);

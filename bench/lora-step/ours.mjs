@@ -38,7 +38,7 @@ const opened = openBackend({
 });
 const { backend, seconds } = timed === undefined ? { backend: opened } : timedBackend(opened);
 const engine = new Engine(backend);
-engine.narrowSaved = config.bf16;
+engine.narrowSaved = config.bf16 ? "bf16" : undefined;
 const base = openBase(config);
 const { model } = loadModel(base, { engine, config, emit: () => {} });
 base.weights.close();

@@ -377,6 +377,31 @@ const optimizers: Make[] = [
     };
     return { name: `lion, adafactor and adamw8bit on [${rows},${columns}]`, run };
   },
+  (draw) => {
+    const [rows, columns] = [draw.pick(ROWS), draw.pick(COLUMNS)];
+    const tensors = [0, 1].map(() => draw.floats([rows, columns]));
+    const decay = { lr: 0.01, weightDecay: 0.1 };
+    // Parameters and states of bf16 in the place of f32: naive f32 then errs by the rounding, of which all have one.
+    const run: Case["run"] = (k, t) => {
+      const held = t === "f32" ? "bf16" : t;
+      const [values, g] = tensors.map((make) => make(k, t)) as [Slot, Slot];
+      const narrow = (): [p: Slot, m: Slot, v: Slot] => [
+        k.cast(k.cast(values, "bf16"), held),
+        k.alloc(held, [rows, columns]),
+        k.alloc(held, [rows, columns]),
+      ];
+      const [adam, momentum, lion] = [narrow(), narrow(), narrow()];
+      const [step, skip] = [k.alloc("f32", [1]), k.alloc("f32", [1])];
+      const scale = k.alloc("f32", [1]);
+      k.fill(scale, 0.5);
+      const betas = { ...decay, beta1: 0.875, beta2: 0.96875 };
+      k.adamw([adam[0]], [g], [adam[1]], [adam[2]], step, scale, skip, { ...betas, epsilon: 1e-8 });
+      k.sgd([momentum[0]], [g], [momentum[1]], step, scale, skip, { ...decay, momentum: 0.875, nesterov: true });
+      k.lion([lion[0]], [g], [lion[1]], step, scale, skip, betas);
+      return [...adam, momentum[0], momentum[1], lion[0], lion[1]].map((x) => k.cast(x, t));
+    };
+    return { name: `adamw, sgd and lion in bf16 on [${rows},${columns}]`, run };
+  },
 ];
 
 /** Weights and bytes a block, and where its half-precision scales lie. */

@@ -1,5 +1,5 @@
-// Attention on tensor cores against the naive loops in f64: products of bf16, so within a few of its roundings, and not the
-// numbers of the plain kernel.
+// Attention on tensor cores against the naive loops in f64: products of bf16 or f16, so within a few of its roundings, and
+// not the numbers of the plain kernel.
 
 import { describeBackends, openBackend } from "@welltempered/kernels";
 import type { BackendOptions, KernelBackend, Slot } from "@welltempered/kernels";
@@ -8,8 +8,9 @@ import { describe, expect, it } from "vitest";
 import { randomNumbers } from "./cases.ts";
 import "./emulator.ts";
 
-/** 2⁻⁸ is the spacing of bf16 below 1; errors of tiles add up. */
-const BOUND = 2 ** -6;
+/** 2⁻⁸ is the spacing of bf16 below 1, 2⁻¹¹ that of f16; errors of tiles add up. */
+const bounds = { bf16: 2 ** -6, f16: 2 ** -9 };
+const halves = ["bf16", "f16"] as const;
 const cuda = describeBackends().backends.find(({ name }) => name === "cuda");
 
 interface Shape {
@@ -56,20 +57,20 @@ function distance(a: Float64Array, b: Float64Array): number {
   return a.reduce((most, x, i) => (Number.isNaN(x) ? x : Math.max(most, Math.abs(x - (b[i] as number)))), 0) / largest;
 }
 
-describe.runIf(cuda?.available)("attention on tensor cores", () => {
+describe.runIf(cuda?.available).each(halves)("attention on tensor cores in %s", (half) => {
   it.each(shapes)("of $headDim in $heads/$keyHeads heads, window $window, cap $softCap", async (shape) => {
     const truth = await gradients(openBackend({ device: "reference" }), "f64", shape);
-    const ours = await gradients(openBackend({ device: "cuda", matmulPrecision: "bf16" }), "f32", shape);
+    const ours = await gradients(openBackend({ device: "cuda", matmulPrecision: half }), "f32", shape);
     const plain = await gradients(openBackend({ device: "cuda" }), "f32", shape);
     for (const [i, expected] of truth.entries()) {
       expect(distance(plain[i] as Float64Array, expected), `plain output ${i}`).toBeLessThan(1e-5);
-      expect(distance(ours[i] as Float64Array, expected), `output ${i}`).toBeLessThan(BOUND);
-      expect(distance(ours[i] as Float64Array, expected), `output ${i} is of bf16`).toBeGreaterThan(1e-5);
+      expect(distance(ours[i] as Float64Array, expected), `output ${i}`).toBeLessThan(bounds[half]);
+      expect(distance(ours[i] as Float64Array, expected), `output ${i} is of ${half}`).toBeGreaterThan(1e-5);
     }
   });
 });
 
-describe.runIf(cuda?.available)("a product of bf16", () => {
+describe.runIf(cuda?.available).each(halves)("a product of %s", (half) => {
   it("is rounded where it is large, by a weight in codes too, and in f32 where it is small", async () => {
     const product = async (k: KernelBackend, n: number, codec?: "nf4/64"): Promise<Float64Array> => {
       const next = randomNumbers(n);
@@ -79,10 +80,10 @@ describe.runIf(cuda?.available)("a product of bf16", () => {
       const c = k.matmul("nt", a, codec === undefined ? b : k.cast(b, codec), 1);
       return new Float64Array((await k.read(k.cast(c, "f64"))).buffer);
     };
-    const [narrow, exact] = [openBackend({ device: "cuda", matmulPrecision: "bf16" }), openBackend({ device: "cuda" })];
+    const [narrow, exact] = [openBackend({ device: "cuda", matmulPrecision: half }), openBackend({ device: "cuda" })];
     for (const codec of [undefined, "nf4/64"] as const) {
       const apart = distance(await product(narrow, 96, codec), await product(exact, 96, codec));
-      expect(apart).toBeLessThan(2 ** -7);
+      expect(apart).toBeLessThan(bounds[half] / 2);
       expect(apart).toBeGreaterThan(1e-5);
     }
     expect(await product(narrow, 16)).toEqual(await product(exact, 16));

@@ -1,4 +1,4 @@
-// A cuBLASLt of plain loops: column-major products of f32 or bf16 with sums in f32, in order.
+// A cuBLASLt of plain loops: column-major products of f32, bf16 or f16 with sums in f32, in order.
 #include <cstdint>
 #include <cstring>
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 enum { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
 // cudaDataType
-enum { F32 = 0, BF16 = 14 };
+enum { F32 = 0, F16 = 2, BF16 = 14 };
 // cublasComputeType_t
 enum { COMPUTE_F32 = 68, COMPUTE_TF32 = 77 };
 // cublasLtMatmulDescAttributes_t
@@ -58,7 +58,7 @@ BLAS cublasLtMatmulDescSetAttribute(Operation* operation, int attribute, const v
   return SUCCESS;
 }
 BLAS cublasLtMatrixLayoutCreate(Layout** layout, int type, uint64_t rows, uint64_t columns, int64_t stride) {
-  if (type != F32 && type != BF16) return NOT_SUPPORTED;
+  if (type != F32 && type != BF16 && type != F16) return NOT_SUPPORTED;
   *layout = new Layout{type, rows, columns, stride};
   return SUCCESS;
 }
@@ -85,6 +85,11 @@ BLAS cublasLtMatmulAlgoGetHeuristic(
 
 static float element(const void* x, int type, size_t i) {
   if (type == F32) return static_cast<const float*>(x)[i];
+  if (type == F16) {
+    _Float16 narrow;
+    memcpy(&narrow, static_cast<const uint16_t*>(x) + i, 2);
+    return static_cast<float>(narrow);
+  }
   uint32_t bits = static_cast<uint32_t>(static_cast<const uint16_t*>(x)[i]) << 16;
   float value;
   memcpy(&value, &bits, 4);

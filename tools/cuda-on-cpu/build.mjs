@@ -22,12 +22,20 @@ function hash(...texts) {
   return value;
 }
 
+/** Sources that are compiled once more behind a definition, as in crates/kernels-cuda/src/sources.rs. */
+const defined = { "flash.cu": "#define PRODUCTS_OF_F16\n" };
+
 /** The source as it is, and behind it a line for each of its kernels. */
-function twin(name, text, common) {
+function twin(name, definition, text, common) {
   const names = [...text.matchAll(/__global__\s+void\s+(\w+)/g)].map((match) => match[1]);
-  const source = `0x${hash(text, common).toString(16)}ull`;
+  const source = `0x${hash(definition, text, common).toString(16)}ull`;
   const lines = names.map((kernel) => `EMULATED_KERNEL(${source}, ${kernel})`);
-  return ['#include "registry.h"', `#include "${join(kernels, name)}"`, ...lines, ""].join("\n");
+  const included = `#include "${join(kernels, name)}"`;
+  if (definition === "") return ['#include "registry.h"', included, ...lines, ""].join("\n");
+  // Names of its own: the same functions are linked beside it without the definition.
+  const headers = ['#include "registry.h"', '#include "common.cuh"', "#include <mma.h>"];
+  const own = names.map((kernel) => `#define ${kernel} defined_${kernel}`);
+  return [...headers, definition, ...own, "namespace {", included, "}", ...lines, ""].join("\n");
 }
 
 function compile(folder) {
@@ -36,9 +44,10 @@ function compile(folder) {
   // Products and sums are rounded one by one: fused, they would hide what a kernel loses.
   const options = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-w"];
   const includes = [`-I${join(here, "shim")}`, `-I${kernels}`];
-  const objects = sources.map((name) => {
-    const file = join(folder, `${basename(name, ".cu")}.cpp`);
-    writeFileSync(file, twin(name, readFileSync(join(kernels, name), "utf8"), common));
+  const all = sources.flatMap((name) => [[name, ""], ...(name in defined ? [[name, defined[name]]] : [])]);
+  const objects = all.map(([name, definition], number) => {
+    const file = join(folder, `${number}-${basename(name, ".cu")}.cpp`);
+    writeFileSync(file, twin(name, definition, readFileSync(join(kernels, name), "utf8"), common));
     run("g++", [...options, ...includes, "-c", file, "-o", `${file}.o`], { quiet: true });
     return `${file}.o`;
   });

@@ -1,11 +1,19 @@
-// Softmax attention on tensor cores (Dao et al. 2022, 2023): products of bf16 with sums in f32, tile by tile in shared
-// memory, for head sizes of 64, 96, 128 and 256. A warp owns 16 rows. The plan is that of attention.cu, cut into tiles.
+// Softmax attention on tensor cores (Dao et al. 2022, 2023): products of bf16, or of f16, with sums in f32, tile by
+// tile in shared memory, for head sizes of 64, 96, 128 and 256. A warp owns 16 rows. The plan is that of attention.cu, cut
+// into tiles.
 #include "common.cuh"
 
 #include <mma.h>
 
 using namespace nvcuda;
-typedef __nv_bfloat16 bf16;
+
+#ifdef PRODUCTS_OF_F16
+typedef __half narrow;
+__device__ inline u16 to_narrow(float x) { return to_half(x); }
+#else
+typedef __nv_bfloat16 narrow;
+__device__ inline u16 to_narrow(float x) { return to_bf16(x); }
+#endif
 
 // Keys, or queries in `keys`, that a tile meets at a time.
 #define STEP 32
@@ -27,9 +35,9 @@ struct KeyTile {
   i32 place, count, inner, query, queries, before;
 };
 
-typedef wmma::fragment<wmma::matrix_a, 16, 16, 16, bf16, wmma::row_major> Left;
-typedef wmma::fragment<wmma::matrix_b, 16, 16, 16, bf16, wmma::row_major> Right;
-typedef wmma::fragment<wmma::matrix_b, 16, 16, 16, bf16, wmma::col_major> Turned;
+typedef wmma::fragment<wmma::matrix_a, 16, 16, 16, narrow, wmma::row_major> Left;
+typedef wmma::fragment<wmma::matrix_b, 16, 16, 16, narrow, wmma::row_major> Right;
+typedef wmma::fragment<wmma::matrix_b, 16, 16, 16, narrow, wmma::col_major> Turned;
 typedef wmma::fragment<wmma::accumulator, 16, 16, 16, float> Sums;
 
 // Takes pieces of the shared memory of a launch.
@@ -42,12 +50,12 @@ struct Shared {
   }
 };
 
-// Rows of x as bf16, row i from where `at(i)` says; zeros from `count` on.
-template <i32 D, class F> __device__ void load(bf16* to, i32 rows, i32 count, const float* x, F at) {
+// Rows of x rounded, row i from where `at(i)` says; zeros from `count` on.
+template <i32 D, class F> __device__ void load(narrow* to, i32 rows, i32 count, const float* x, F at) {
   u16* bits = (u16*)to;
   for (i32 i = threadIdx.x; i < rows * D; i += blockDim.x) {
     i32 row = i / D;
-    bits[row * (D + PAD) + i % D] = row < count ? to_bf16(x[at(row) + i % D]) : 0;
+    bits[row * (D + PAD) + i % D] = row < count ? to_narrow(x[at(row) + i % D]) : 0;
   }
 }
 
@@ -56,7 +64,7 @@ __device__ inline void zero(float* x, i32 count) {
 }
 
 // scores [16, STEP] of a warp = its rows of a · bᵀ
-template <i32 D> __device__ void multiply_turned(const bf16* a, const bf16* b, float* scores) {
+template <i32 D> __device__ void multiply_turned(const narrow* a, const narrow* b, float* scores) {
   for (i32 n = 0; n < STEP; n += 16) {
     Left left;
     Turned right;
@@ -72,7 +80,7 @@ template <i32 D> __device__ void multiply_turned(const bf16* a, const bf16* b, f
 }
 
 // out [16, D] of a warp += its weights [16, STEP] · b
-template <i32 D> __device__ void add_product(const bf16* weights, const bf16* b, float* out) {
+template <i32 D> __device__ void add_product(const narrow* weights, const narrow* b, float* out) {
   for (i32 d = 0; d < D; d += 16) {
     Left left;
     Right right;
@@ -100,11 +108,11 @@ __device__ void forward(
     const float* q, const float* k, const float* v, const QueryTile* tiles, const i32* keys, SHAPE, float* o, float* lse) {
   DYNAMIC_SHARED(memory);
   Shared shared = {memory};
-  bf16* queries = shared.take<bf16>(16 * WARPS * (D + PAD));
-  bf16* left = shared.take<bf16>(STEP * (D + PAD));
-  bf16* right = shared.take<bf16>(STEP * (D + PAD));
+  narrow* queries = shared.take<narrow>(16 * WARPS * (D + PAD));
+  narrow* left = shared.take<narrow>(STEP * (D + PAD));
+  narrow* right = shared.take<narrow>(STEP * (D + PAD));
   float* scores = shared.take<float>(16 * WARPS * SCORES);
-  bf16* weights = shared.take<bf16>(16 * WARPS * WEIGHTS);
+  narrow* weights = shared.take<narrow>(16 * WARPS * WEIGHTS);
   float* out = shared.take<float>(16 * WARPS * (D + 4));
   QueryTile tile = tiles[blockIdx.x];
   i32 head = blockIdx.y, key_head = head / (query_heads / key_heads), warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -136,7 +144,7 @@ __device__ void forward(
     u16* bits = (u16*)weights + row * WEIGHTS + half;
     for (i32 j = 0; j < STEP / 2; j++) {
       float weight = expf(own[j] - base);
-      bits[j] = to_bf16(weight);
+      bits[j] = to_narrow(weight);
       sum += weight;
     }
     total = total * kept + pair_sum(sum);
@@ -166,13 +174,13 @@ __device__ void backward_queries(
     const QueryTile* tiles, const i32* keys, SHAPE, float* dq) {
   DYNAMIC_SHARED(memory);
   Shared shared = {memory};
-  bf16* queries = shared.take<bf16>(16 * WARPS * (D + PAD));
-  bf16* gradients = shared.take<bf16>(16 * WARPS * (D + PAD));
-  bf16* left = shared.take<bf16>(STEP * (D + PAD));
-  bf16* right = shared.take<bf16>(STEP * (D + PAD));
+  narrow* queries = shared.take<narrow>(16 * WARPS * (D + PAD));
+  narrow* gradients = shared.take<narrow>(16 * WARPS * (D + PAD));
+  narrow* left = shared.take<narrow>(STEP * (D + PAD));
+  narrow* right = shared.take<narrow>(STEP * (D + PAD));
   float* scores = shared.take<float>(16 * WARPS * SCORES);
   float* products = shared.take<float>(16 * WARPS * SCORES);
-  bf16* weights = shared.take<bf16>(16 * WARPS * WEIGHTS);
+  narrow* weights = shared.take<narrow>(16 * WARPS * WEIGHTS);
   float* out = shared.take<float>(16 * WARPS * (D + 4));
   QueryTile tile = tiles[blockIdx.x];
   i32 head = blockIdx.y, key_head = head / (query_heads / key_heads), warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -200,7 +208,7 @@ __device__ void backward_queries(
       i32 at = row * SCORES + half + j;
       if (row < tile.count && sees(start + half + j, seen, window))
         ds = gradient(scores[at], products[at], lse[task], delta[task], scale, cap, &p);
-      bits[j] = to_bf16(ds);
+      bits[j] = to_narrow(ds);
     }
     __syncwarp();
     add_product<D>(weights + 16 * warp * WEIGHTS, left, out + 16 * warp * (D + 4));
@@ -217,14 +225,14 @@ __device__ void backward_keys(
     const KeyTile* tiles, const i32* keys, SHAPE, float* dk, float* dv) {
   DYNAMIC_SHARED(memory);
   Shared shared = {memory};
-  bf16* left = shared.take<bf16>(16 * WARPS * (D + PAD));
-  bf16* right = shared.take<bf16>(16 * WARPS * (D + PAD));
-  bf16* queries = shared.take<bf16>(STEP * (D + PAD));
-  bf16* gradients = shared.take<bf16>(STEP * (D + PAD));
+  narrow* left = shared.take<narrow>(16 * WARPS * (D + PAD));
+  narrow* right = shared.take<narrow>(16 * WARPS * (D + PAD));
+  narrow* queries = shared.take<narrow>(STEP * (D + PAD));
+  narrow* gradients = shared.take<narrow>(STEP * (D + PAD));
   float* scores = shared.take<float>(16 * WARPS * SCORES);
   float* products = shared.take<float>(16 * WARPS * SCORES);
-  bf16* weights = shared.take<bf16>(16 * WARPS * WEIGHTS);
-  bf16* slopes = shared.take<bf16>(16 * WARPS * WEIGHTS);
+  narrow* weights = shared.take<narrow>(16 * WARPS * WEIGHTS);
+  narrow* slopes = shared.take<narrow>(16 * WARPS * WEIGHTS);
   float* out_k = shared.take<float>(16 * WARPS * (D + 4));
   float* out_v = shared.take<float>(16 * WARPS * (D + 4));
   KeyTile tile = tiles[blockIdx.x];
@@ -257,8 +265,8 @@ __device__ void backward_keys(
         i32 at = row * SCORES + j;
         if (row < tile.count && j < count && sees(inner, tile.before + 1 + start + j, window))
           ds = gradient(scores[at], products[at], lse[task_of(j)], delta[task_of(j)], scale, cap, &p);
-        ((u16*)weights)[row * WEIGHTS + j] = to_bf16(p);
-        ((u16*)slopes)[row * WEIGHTS + j] = to_bf16(ds);
+        ((u16*)weights)[row * WEIGHTS + j] = to_narrow(p);
+        ((u16*)slopes)[row * WEIGHTS + j] = to_narrow(ds);
       }
       __syncwarp();
       add_product<D>(weights + 16 * warp * WEIGHTS, gradients, out_v + 16 * warp * (D + 4));

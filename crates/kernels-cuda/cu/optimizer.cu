@@ -17,6 +17,9 @@ struct Piece {
 
 #define PLAN const Item* items, const Piece* pieces, const float* step, const float* scale, const float* skip
 #define PART(type, which) ((type*)item.parts[which])
+// Of a parameter or a state that is F32 or BF16: read as f32, rounded once when it is written.
+#define READ(which) element(PART(void, which), kind, i)
+#define WRITE(which, value) put(PART(void, which), kind, i, value)
 #define BEGIN                                        \
   if (skip[0] != 0.0f) return;                       \
   Item item = items[pieces[blockIdx.x].item];        \
@@ -38,45 +41,46 @@ __device__ inline void corrections(const float* step, double lr, double beta1, d
 }
 
 // AdamW (Loshchilov & Hutter 2019)
-extern "C" __global__ void adamw(PLAN, double lr, double beta1, double beta2, double epsilon, double decay) {
+extern "C" __global__ void adamw(
+    PLAN, double lr, double beta1, double beta2, double epsilon, double decay, i32 kind) {
   BEGIN
   float size, root, keep = (float)(1.0 - lr * decay), fresh1 = (float)(1.0 - beta1), kept2 = (float)beta2,
                     fresh2 = (float)(1.0 - beta2);
   corrections(step, lr, beta1, beta2, &size, &root);
   EACH {
-    float g = PART(float, 1)[i] * scale[0], p = PART(float, 0)[i] * keep, m = PART(float, 2)[i], v = PART(float, 3)[i];
+    float g = PART(float, 1)[i] * scale[0], p = READ(0) * keep, m = READ(2), v = READ(3);
     m = m + fresh1 * (g - m);
     v = v * kept2 + fresh2 * g * g;
-    PART(float, 0)[i] = p - size * m / (sqrtf(v) / root + (float)epsilon);
-    PART(float, 2)[i] = m;
-    PART(float, 3)[i] = v;
+    WRITE(0, p - size * m / (sqrtf(v) / root + (float)epsilon));
+    WRITE(2, m);
+    WRITE(3, v);
   }
 }
 
 // torch.optim.SGD; `buffers` says whether there is momentum
-extern "C" __global__ void sgd(PLAN, float lr, float momentum, i32 buffers, i32 nesterov, float decay) {
+extern "C" __global__ void sgd(PLAN, float lr, float momentum, i32 buffers, i32 nesterov, float decay, i32 kind) {
   BEGIN
   EACH {
-    float p = PART(float, 0)[i], g = PART(float, 1)[i] * scale[0] + decay * p;
+    float p = READ(0), g = PART(float, 1)[i] * scale[0] + decay * p;
     if (buffers) {
-      float b = step[0] == 0.0f ? g : momentum * PART(float, 2)[i] + g;
-      PART(float, 2)[i] = b;
+      float b = step[0] == 0.0f ? g : momentum * READ(2) + g;
+      WRITE(2, b);
       g = nesterov ? g + momentum * b : b;
     }
-    PART(float, 0)[i] = p - lr * g;
+    WRITE(0, p - lr * g);
   }
 }
 
 // Lion (Chen et al. 2023)
-extern "C" __global__ void lion(PLAN, double lr, double beta1, double beta2, double decay) {
+extern "C" __global__ void lion(PLAN, double lr, double beta1, double beta2, double decay, i32 kind) {
   BEGIN
   float keep = (float)(1.0 - lr * decay), kept1 = (float)beta1, fresh1 = (float)(1.0 - beta1), kept2 = (float)beta2,
         fresh2 = (float)(1.0 - beta2);
   EACH {
-    float g = PART(float, 1)[i] * scale[0], m = PART(float, 2)[i], direction = m * kept1 + fresh1 * g;
+    float g = PART(float, 1)[i] * scale[0], m = READ(2), direction = m * kept1 + fresh1 * g;
     float sign = direction > 0.0f ? 1.0f : direction < 0.0f ? -1.0f : direction;
-    PART(float, 0)[i] = PART(float, 0)[i] * keep - (float)lr * sign;
-    PART(float, 2)[i] = m * kept2 + fresh2 * g;
+    WRITE(0, READ(0) * keep - (float)lr * sign);
+    WRITE(2, m * kept2 + fresh2 * g);
   }
 }
 

@@ -24,6 +24,7 @@ fn tolerance(precision: Precision) -> f64 {
         Precision::F32 => 1e-4,
         Precision::Tf32 => 5e-3,
         Precision::Bf16 => 2e-2,
+        Precision::F16 => 5e-3,
     }
 }
 

@@ -7,6 +7,7 @@ use std::ffi::c_void;
 use std::rc::Rc;
 
 use cudarc::cublaslt::sys::{self, cublasStatus_t};
+use kernels::dtype::DType;
 use kernels::error::{Code, KernelError, Result};
 use kernels::maths::Layout;
 
@@ -21,13 +22,24 @@ const WORKSPACE: usize = 32 << 20;
 pub enum Operand {
     F32,
     Bf16,
+    F16,
 }
 
 impl Operand {
+    /// The dtype of both operands.
+    pub fn dtype(self) -> DType {
+        match self {
+            Operand::F32 => DType::F32,
+            Operand::Bf16 => DType::Bf16,
+            Operand::F16 => DType::F16,
+        }
+    }
+
     fn kind(self) -> sys::cudaDataType {
         match self {
             Operand::F32 => sys::cudaDataType::CUDA_R_32F,
             Operand::Bf16 => sys::cudaDataType::CUDA_R_16BF,
+            Operand::F16 => sys::cudaDataType::CUDA_R_16F,
         }
     }
 }

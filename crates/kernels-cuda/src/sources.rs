@@ -14,11 +14,21 @@ const USUAL: &[&str] = &["--std=c++17", "-default-device"];
 /// Products and sums are rounded one by one, as on the CPU: codes and random numbers must be the same.
 const EXACT: &[&str] = &["--std=c++17", "-default-device", "--fmad=false"];
 
+/// The file of a name, or another one behind a definition.
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../cu/", $name, ".cu"))
+    };
+    ($name:literal, $file:literal, $definition:literal) => {
+        concat!("#define ", $definition, "\n", include_str!(concat!("../cu/", $file, ".cu")))
+    };
+}
+
 macro_rules! sources {
-    ($($constant:ident = $name:literal, $options:expr, $headers:expr;)*) => {
+    ($($constant:ident = $name:literal $(($file:literal, $definition:literal))?, $options:expr, $headers:expr;)*) => {
         $(pub const $constant: Source = Source {
             name: $name,
-            text: include_str!(concat!("../cu/", $name, ".cu")),
+            text: text!($name $(, $file, $definition)?),
             options: $options,
             needs_headers: $headers,
         };)*
@@ -33,6 +43,7 @@ sources! {
     CODECS = "codecs", EXACT, false;
     ELEMENTWISE = "elementwise", EXACT, false;
     FLASH = "flash", USUAL, true;
+    FLASH_F16 = "flash_f16" ("flash", "PRODUCTS_OF_F16"), USUAL, true;
     GATED = "gated", USUAL, false;
     LINEAR_INT8 = "linear_int8", EXACT, false;
     LOSS = "loss", USUAL, false;

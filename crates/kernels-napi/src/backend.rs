@@ -95,8 +95,9 @@ fn open(kind: &str, threads: f64, precision: &str) -> Checked<Box<dyn Backend>> 
         "f32" => Precision::F32,
         "tf32" => Precision::Tf32,
         "bf16" => Precision::Bf16,
+        "f16" => Precision::F16,
         _ => {
-            let message = format!("matmulPrecision must be f32, tf32 or bf16, got {precision:?}");
+            let message = format!("matmulPrecision must be f32, tf32, bf16 or f16, got {precision:?}");
             return Err(KernelError::argument(op, message));
         }
     };

@@ -118,7 +118,14 @@ function rotationRules(v: WrittenConfig): Rule[] {
 }
 
 function runRules(v: WrittenConfig, purpose: Purpose): Rule[] {
-  return [...taskRules(v, purpose), ...dataRules(v), ...preferenceRules(v), ...bestRules(v), ...scheduleRules(v)];
+  return [
+    ...taskRules(v, purpose),
+    ...precisionRules(v),
+    ...dataRules(v),
+    ...preferenceRules(v),
+    ...bestRules(v),
+    ...scheduleRules(v),
+  ];
 }
 
 /** Keys of stage dpo, and of one of its losses, have no effect elsewhere. */
@@ -154,6 +161,16 @@ function taskRules(v: WrittenConfig, purpose: Purpose): Rule[] {
     [evaluates && !hasEvalData, "eval_dataset", "evaluation or prediction without data", "set eval_dataset or val_size"],
     [v.doPredict && v.stage !== "rm" && !v.predictWithGenerate, "do_predict", "do_predict without predict_with_generate", "set predict_with_generate: true"],
     [v.stage !== "sft" && v.predictWithGenerate, "predict_with_generate", "predict_with_generate outside stage sft", "remove it"],
+  ];
+}
+
+function precisionRules({ fp16, bf16, pureBf16, optim }: WrittenConfig): Rule[] {
+  const rounds = ["adamw_torch", "adamw_torch_fused", "lion_32bit", "sgd"].includes(optim);
+  // prettier-ignore
+  return [
+    [fp16 && bf16, "fp16", "fp16 and bf16 exclude each other", "keep one"],
+    [fp16 && pureBf16, "fp16", "fp16 and pure_bf16 exclude each other", "keep one"],
+    [pureBf16 && !rounds, "optim", `optim: ${optim} with pure_bf16`, "use adamw_torch, lion_32bit or sgd"],
   ];
 }
 

@@ -203,6 +203,10 @@ export interface TrainingConfig {
   gradientCheckpointing: boolean;
   /** Frozen weights and saved activations in bf16, and products where the machine is faster so. */
   bf16: boolean;
+  /** The same in f16, products on an NVIDIA GPU alone; the loss is scaled dynamically. */
+  fp16: boolean;
+  /** As `bf16`, and trained weights and the optimizer's moments in bf16 too. */
+  pureBf16: boolean;
   /** Products in TF32, where the device has it. */
   tf32: boolean | undefined;
   /** α of NEFTune's noise; undefined is off. */

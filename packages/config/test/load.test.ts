@@ -340,6 +340,13 @@ describe("one wrong line", () => {
       "mask_history: true\ntrain_on_prompt: true",
       "5:15: mask_history and train_on_prompt exclude each other; keep one",
     ],
+    ["f16 and bf16", "fp16: true\nbf16: true", "5:7: fp16 and bf16 exclude each other; keep one"],
+    ["f16 and pure bf16", "fp16: true\npure_bf16: true", "5:7: fp16 and pure_bf16 exclude each other; keep one"],
+    [
+      "an optimizer that keeps f32",
+      "pure_bf16: true\noptim: adamw_8bit",
+      "6:8: optim: adamw_8bit with pure_bf16; use adamw_torch, lion_32bit or sgd",
+    ],
     ["evaluation without data", "do_eval: true", "evaluation or prediction without data; set eval_dataset or val_size"],
     [
       "an adapter in a full run",
@@ -425,7 +432,7 @@ describe("help", () => {
       "lora_rank: Rank r of the adapter. Allowed: an integer from 1 to 65536. Default: 8.",
     );
     expect(help("use_galore")).toMatch(/not supported by this version/);
-    expect(help("fp16")).toMatch(/computed in f32/);
+    expect(help("fp16_full_eval")).toMatch(/computed in f32/);
     expect(help("nothing")).toBeUndefined();
   });
 });

@@ -12,7 +12,7 @@ import type { WasmGlue } from "./wasm.ts";
 /** "auto" is the fastest that this machine has. */
 export type Device = "auto" | "cuda" | "cpu" | "wasm" | "reference";
 
-export type MatmulPrecision = "f32" | "tf32" | "bf16";
+export type MatmulPrecision = "f32" | "tf32" | "bf16" | "f16";
 
 export interface BackendOptions {
   /** Default: TEMPER_DEVICE, else "auto". */
@@ -20,8 +20,8 @@ export interface BackendOptions {
   /** Threads of the "cpu" backend, 1 … 1024. Default: all that the machine offers. "wasm" has one. */
   threads?: number;
   /**
-   * "bf16": large products may round both sides to bf16, where the machine multiplies those faster; "tf32": products may
-   * round them to TF32 on an NVIDIA GPU, and are of f32 elsewhere. Sums stay f32.
+   * "bf16": large products may round both sides to bf16, where the machine multiplies those faster; "f16" and "tf32":
+   * products may round them to f16 or to TF32 on an NVIDIA GPU, and are of f32 elsewhere. Sums stay f32.
    * Default: "f32".
    */
   matmulPrecision?: MatmulPrecision;

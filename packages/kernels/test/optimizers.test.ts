@@ -6,7 +6,8 @@ import type { DType, KernelBackend, Slot } from "../src/index.ts";
 import { adafactorOptions, adamwOptions, coded, lionOptions } from "./calls.ts";
 import { devices, get, put } from "./support.ts";
 
-type Steps = Record<"f32" | "f64", number[][]>;
+type Moments = Partial<Record<"exp_avg" | "exp_avg_sq" | "momentum_buffer", number[]>>;
+type Steps = Record<"f32" | "f64" | "bf16-plain" | "f32-long", number[][]> & { bf16: { steps: number[][] } & Moments };
 const fixture = new URL("../../../fixtures/optimizers/torch-steps.json", import.meta.url);
 const torch = JSON.parse(readFileSync(fixture, "utf8")) as Record<string, Steps>;
 
@@ -71,6 +72,93 @@ describe.each(runs)("three steps of %s", (name) => {
   it.each(devices)("equal torch's in f32 within 2 ulp on %s", async (device) => {
     const k = openBackend({ device, threads: 1 });
     expect(worst(await run(k, name, "f32"), (torch[name] as Steps).f32)).toBeLessThanOrEqual(2 * 2 ** -25);
+  });
+});
+
+/** The numbers of a tensor in bf16 or of others rounded to it. */
+const rounded = async (k: KernelBackend, x: Slot): Promise<number[]> => get(k, k.cast(k.cast(x, "bf16"), "f32"));
+
+/** Steps of parameters in bf16 with gradients of f32, and the states after them. */
+async function runRounded(
+  k: KernelBackend,
+  name: string,
+  count: number,
+): Promise<{ steps: number[][]; states: Slot[] }> {
+  const p = k.cast(put(k, start, [4, 6]), "bf16");
+  const [m, v] = [k.alloc("bf16", [4, 6]), k.alloc("bf16", [4, 6])];
+  const [step, scale, skip] = [put(k, [0], [1]), put(k, [0.25], [1]), put(k, [0], [1])];
+  const steps: number[][] = [];
+  for (let t = 0; t < count; t++) {
+    const g = k.scale(k.cast(put(k, gradient(t), [4, 6]), "bf16"), 4);
+    if (name === "lion") k.lion([p], [g], [m], step, scale, skip, lionOptions);
+    else if (name === "adamw") k.adamw([p], [g], [m], [v], step, scale, skip, adamwOptions);
+    else {
+      const options = SGD[name as keyof typeof SGD];
+      k.sgd([p], [g], options.momentum === 0 ? [] : [m], step, scale, skip, options);
+    }
+    steps.push(await rounded(k, p));
+  }
+  return { steps, states: [m, v] };
+}
+
+describe.each(devices)("parameters and states in bf16 on %s", (device) => {
+  const k = openBackend({ device, threads: 1 });
+
+  it.each(["adamw", ...Object.keys(SGD)])("take torch's fused steps of %s, bit for bit", async (name) => {
+    const { bf16 } = torch[name] as Steps;
+    const { steps, states } = await runRounded(k, name, 3);
+    expect(steps).toEqual(bf16.steps);
+    const moments = [bf16.exp_avg ?? bf16.momentum_buffer, bf16.exp_avg_sq];
+    for (const [i, theirs] of moments.entries())
+      if (theirs !== undefined) expect(await rounded(k, states[i] as Slot)).toEqual(theirs);
+  });
+
+  it("take a step of Lion that is the one in f32, rounded", async () => {
+    const wide = put(k, await rounded(k, put(k, start, [4, 6])), [4, 6]);
+    const [g, m] = [k.cast(k.cast(put(k, gradient(0), [4, 6]), "bf16"), "f32"), k.alloc("f32", [4, 6])];
+    const [step, scale, skip] = [put(k, [0], [1]), put(k, [1], [1]), put(k, [0], [1])];
+    k.lion([wide], [g], [m], step, scale, skip, lionOptions);
+    const { steps, states } = await runRounded(k, "lion", 1);
+    expect(steps[0]).toEqual(await rounded(k, wide));
+    expect(await rounded(k, states[0] as Slot)).toEqual(await rounded(k, m));
+  });
+
+  it("stay nearer to AdamW in f32 over twenty steps than torch's plain steps, which round after every op", async () => {
+    const { "bf16-plain": plain, "f32-long": wide } = torch["adamw"] as Steps;
+    const { steps } = await runRounded(k, "adamw", 20);
+    expect(worst(steps.slice(-1), wide.slice(-1))).toBeLessThan(worst(plain.slice(-1), wide.slice(-1)));
+  });
+
+  it("may be more than are widened at a time", async () => {
+    const size = 600_001;
+    const ones = put(k, [1], [1]);
+    const p = k.cast(k.uniform([size], -1, 1, { seed: 1, stream: 1, step: 0, micro: 0, rank: 0 }), "bf16");
+    const before = await rounded(k, p);
+    const g = k.alloc("f32", [size]);
+    k.fill(g, 1);
+    k.sgd([p], [g], [], put(k, [0], [1]), ones, put(k, [0], [1]), { ...SGD.sgd, lr: 1, weightDecay: 0 });
+    const expected = await rounded(
+      k,
+      put(
+        k,
+        before.map((x) => Math.fround(x - 1)),
+        [size],
+      ),
+    );
+    expect(
+      Buffer.from(Float32Array.from(await rounded(k, p)).buffer).equals(
+        Buffer.from(Float32Array.from(expected).buffer),
+      ),
+    ).toBe(true);
+  });
+
+  it("are refused where a gradient is not f32 or a state is not bf16", () => {
+    const [p, g, m] = [k.alloc("bf16", [2]), k.alloc("f32", [2]), k.alloc("bf16", [2])];
+    const [step, one, none] = [put(k, [0], [1]), put(k, [1], [1]), put(k, [0], [1])];
+    const take = (gradients: Slot, mean: Slot) => () => k.lion([p], [gradients], [mean], step, one, none, lionOptions);
+    expect(take(g, m)).not.toThrow();
+    expect(take(m, k.alloc("bf16", [2]))).toThrow("a gradient of bf16 must be f32");
+    expect(take(g, k.alloc("f32", [2]))).toThrow("every parameter and state must be bf16");
   });
 });
 

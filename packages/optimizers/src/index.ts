@@ -5,6 +5,7 @@ export { clipGradients, type ClippedGradients } from "./clip.ts";
 export { OptimizersError, type OptimizersErrorCode } from "./errors.ts";
 export { decayGroups, isDecayed, loraPlusGroups, type LoraPlusSettings } from "./groups.ts";
 export { createLearningRate, type LearningRate, type ScheduleName } from "./learning-rate.ts";
+export { freshLossScale, nextLossScale, type LossScale } from "./loss-scale.ts";
 export { lion, type LionSettings } from "./lion.ts";
 export type { Optimizer, ParameterGroup, Trainable } from "./optimizer.ts";
 export type { ScheduleOptions } from "./options.ts";

@@ -21,7 +21,7 @@ export interface Optimizer {
    * is not 0: neither is read here. A parameter without a gradient is left alone.
    */
   step(learningRate: number, scale: Tensor, skip: Tensor): void;
-  /** Everything a checkpoint needs, by name: f32 or u8 tensors, which stay the optimizer's. */
+  /** Everything a checkpoint needs, by name: f32, bf16 or u8 tensors, which stay the optimizer's. */
   state(): Iterable<[name: string, tensor: Tensor]>;
   /** Overwrites the state in place. @throws {OptimizersError} BAD_STATE where a name is missing */
   load(read: (name: string) => Uint8Array | undefined): void;

@@ -35,8 +35,8 @@ export class Engine {
   readonly backend: KernelBackend;
   /** Whether ops are recorded for `backward`. */
   grad = true;
-  /** Whether activations wait for backward in bf16. */
-  narrowSaved = false;
+  /** What activations wait for backward in, where not as they are. */
+  narrowSaved: "bf16" | "f16" | undefined = undefined;
   readonly rng: RngState = { seed: 42, step: 0, micro: 0, rank: 0 };
   readonly #scopes: Scope[] = [];
   readonly #nodes = new Set<Node>();
@@ -98,7 +98,7 @@ export class Engine {
   save(owner: Tensor | Handle): Handle {
     if (owner instanceof Tensor) {
       const { handle, dtype } = owner;
-      if (this.narrowSaved && dtype === "f32") handle.rest ??= new Narrowed();
+      if (this.narrowSaved !== undefined && dtype === "f32") handle.rest ??= new Narrowed(this.narrowSaved);
       return handle.save();
     }
     owner.save().release();

@@ -3,7 +3,7 @@
 
 import type { Emit } from "@welltempered/events";
 import { Embedding, type CausalLM } from "@welltempered/nn";
-import type { LearningRate, Optimizer } from "@welltempered/optimizers";
+import { freshLossScale, type LearningRate, type Optimizer } from "@welltempered/optimizers";
 import type { Engine } from "@welltempered/tensor";
 import { isOutOfPatience, judge, metricKey, type BestSettings } from "./best.ts";
 import { evaluate } from "./evaluate.ts";
@@ -22,6 +22,8 @@ export interface FitSettings extends FlowSettings, BestSettings {
   perDeviceEvalBatchSize: number;
   gradientAccumulationSteps: number;
   maxGradNorm: number;
+  /** The loss is scaled dynamically. */
+  fp16: boolean;
   includeNumInputTokensSeen: "no" | "all" | "non_padding";
 }
 
@@ -85,6 +87,7 @@ export async function fit<E, B extends Batch>(options: FitOptions<E, B>): Promis
 
 function begin<E, B extends Batch>(options: FitOptions<E, B>): Run<E, B> {
   const { engine, model, state } = options;
+  if (options.settings.fp16) state.lossScale ??= freshLossScale();
   return {
     ...options,
     sums: createSums(engine, state.pending),
@@ -132,7 +135,8 @@ function windowBatches<E, B extends Batch>(run: Run<E, B>, order: ArrayLike<numb
 
 async function step<E, B extends Batch>(run: Run<E, B>, window: readonly B[]): Promise<void> {
   const { state, plan, settings, learningRate } = run;
-  const rate = learningRate.at(state.step);
+  // As in accelerate a step that the loss scale has skipped does not move the schedule on.
+  const rate = learningRate.at(state.lossScale === undefined ? state.step : state.step - state.skipped);
   const gradNorm = await guardedUpdate(run, window, rate);
   const tokens = countTokens(run, window);
   state.step++;
@@ -160,6 +164,7 @@ async function guardedUpdate<E, B extends Batch>(run: Run<E, B>, window: readonl
     fault: run.fault,
     afterBackward: run.afterBackward ?? [],
     maxGradNorm: run.settings.maxGradNorm,
+    lossScale: state.lossScale?.scale ?? 1,
   };
   const result = await update(context, window, state.step, rate);
   if (result === undefined) {

@@ -1,6 +1,8 @@
 // What a run remembers between steps. `toTrainerState` is the trainer_state.json of transformers; what that has no
 // place for (accumulators, the patience counter, a plateau schedule) is beside it in `ResumeState`.
 
+import type { LossScale } from "@welltempered/optimizers";
+
 /** One entry of `log_history`: unrounded. */
 export type LogEntry = Record<string, number>;
 
@@ -25,6 +27,8 @@ export interface RunState {
   /** Steps skipped for a gradient that is not finite: in all, and in a row. */
   skipped: number;
   skippedInRow: number;
+  /** Of `fp16`; undefined elsewhere. */
+  lossScale: LossScale | undefined;
   /** State of a schedule that listens to metrics. */
   schedule: Record<string, number>;
   /** What was due after the last step and is not done yet: a run stopped by a signal does it when it resumes. */
@@ -60,6 +64,7 @@ export function freshState(): RunState {
     last: { grad_norm: 0, learning_rate: 0 },
     skipped: 0,
     skippedInRow: 0,
+    lossScale: undefined,
     schedule: {},
     owes: { evaluate: false, save: false, epochEnd: false },
   };
@@ -144,7 +149,8 @@ function parseRunState(json: unknown): RunState | undefined {
   const log = Array.isArray(state.logHistory) && state.logHistory.every(isRecordOfNumbers);
   const records = isRecordOfNumbers(state.last) && isRecordOfNumbers(state.schedule) && isRecord(state.pending);
   const best = isOptional(state.bestMetric, "number") && isOptional(state.bestStep, "number");
-  const isSane = numbers && step && log && records && best && isOptional(state.bestCheckpoint, "string");
+  const scale = json["lossScale"] === undefined || isLossScale(json["lossScale"]);
+  const isSane = numbers && step && log && records && best && scale && isOptional(state.bestCheckpoint, "string");
   return isSane && isRecord(state.owes) && Object.values(state.pending).every(isRecordOfNumbers) ? state : undefined;
 }
 
@@ -153,5 +159,8 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 const isRecordOfNumbers = (value: unknown): boolean =>
   isRecord(value) && Object.values(value).every((item) => typeof item === "number");
+
+const isLossScale = (value: unknown): boolean =>
+  isRecord(value) && Number.isFinite(value["scale"]) && Number.isSafeInteger(value["growthTracker"]);
 
 const isOptional = (value: unknown, type: "number" | "string"): boolean => value === undefined || typeof value === type;

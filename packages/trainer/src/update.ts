@@ -7,7 +7,7 @@ import { faultAt, type Fault } from "./fault.ts";
 import type { Batch, LossResult, Objective } from "./objective.ts";
 import type { Sums } from "./sums.ts";
 
-/** Called once a step when the gradients are complete: to reduce them over ranks, or to change the trainable set. */
+/** Called once a step when the gradients are complete, still times the loss scale: to reduce them over ranks, or to change the trainable set. */
 export type AfterBackward = (parameters: readonly Parameter[]) => void | Promise<void>;
 
 export interface UpdateContext<E, B extends Batch> {
@@ -17,6 +17,8 @@ export interface UpdateContext<E, B extends Batch> {
   optimizer: Optimizer;
   /** 0: no clipping. */
   maxGradNorm: number;
+  /** Factor of the loss in backward, which the update takes out again; 1 but for `fp16`. */
+  lossScale: number;
   afterBackward: readonly AfterBackward[];
   sums: Sums;
   fault: Fault | undefined;
@@ -48,7 +50,7 @@ export async function update<E, B extends Batch>(
   // ── The gradients of this step are complete: reduce over ranks here. ──
   for (const hook of context.afterBackward) await hook(parameters);
   return engine.scope(() => {
-    const { norm, scale, skip } = clipGradients(engine, parameters, context.maxGradNorm, loss);
+    const { norm, scale, skip } = clipGradients(engine, parameters, context.maxGradNorm, loss, context.lossScale);
     optimizer.step(learningRate, scale, skip);
     for (const parameter of parameters) parameter.zeroGrad();
     return { loss: engine.keep(loss), gradNorm: engine.keep(norm) };
@@ -62,7 +64,7 @@ async function accumulate<E, B extends Batch>(
   step: number,
   total: number,
 ): Promise<Tensor | undefined> {
-  const { engine, model, objective, sums } = context;
+  const { engine, model, objective, sums, lossScale } = context;
   const fault = faultAt(context.fault, step + 1);
   let loss: Tensor | undefined;
   for (const [micro, batch] of window.entries()) {
@@ -75,7 +77,7 @@ async function accumulate<E, B extends Batch>(
       loss ??= engine.keep(engine.zeros([1], result.sum.dtype));
       engine.backend.accumulate(loss.slot, result.sum.slot, 1 / total);
       addSums(sums, result, 1 / total);
-      engine.backward(result.sum, fault === "inf-grad" ? Number.POSITIVE_INFINITY : 1 / total);
+      engine.backward(result.sum, fault === "inf-grad" ? Number.POSITIVE_INFINITY : lossScale / total);
     });
   }
   return loss;

@@ -3,6 +3,7 @@
 
 import { UserError } from "@welltempered/formats";
 import type { Emit } from "@welltempered/events";
+import { nextLossScale } from "@welltempered/optimizers";
 import type { RunState } from "./state.ts";
 
 /** More skipped steps in a row than this end the run. */
@@ -15,25 +16,30 @@ export interface StepNumbers {
 }
 
 /**
- * Ends the run at a loss that is not finite; counts and reports a gradient that is not.
+ * Ends the run at a loss that is not finite; counts and reports a gradient that is not, and moves the loss scale by it.
  * @throws {UserError} exit code 4
  */
 export function watch(state: RunState, step: number, { loss, gradNorm, rowIds }: StepNumbers, emit: Emit): void {
+  const { lossScale } = state;
+  const lower = lossScale === undefined ? "lower learning_rate" : "use bf16: true, lower learning_rate";
   if (!Number.isFinite(loss)) {
     throw new UserError(
-      `step ${step}: the loss is ${loss} (${rowList(rowIds)}), no parameter was changed; lower learning_rate or look at these rows`,
+      `step ${step}: the loss is ${loss} (${rowList(rowIds)}), no parameter was changed; ${lower} or look at these rows`,
       4,
     );
   }
-  if (Number.isFinite(gradNorm)) {
+  const overflowed = !Number.isFinite(gradNorm);
+  state.lossScale = lossScale && nextLossScale(lossScale, overflowed);
+  if (!overflowed) {
     state.skippedInRow = 0;
     return;
   }
   state.skipped++;
   state.skippedInRow++;
-  const message = `step ${step}: the gradient norm is ${gradNorm} (${rowList(rowIds)}), step skipped, ${state.skipped} in all`;
+  const at = lossScale === undefined ? "" : ` at a loss scale of ${lossScale.scale}`;
+  const message = `step ${step}: the gradient norm is ${gradNorm}${at} (${rowList(rowIds)}), step skipped, ${state.skipped} in all`;
   if (state.skippedInRow > longestSkip) {
-    throw new UserError(`${message}, ${state.skippedInRow} in a row; lower learning_rate or look at these rows`, 4);
+    throw new UserError(`${message}, ${state.skippedInRow} in a row; ${lower} or look at these rows`, 4);
   }
   emit({ type: "notice", level: "warning", message });
 }

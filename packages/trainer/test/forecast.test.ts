@@ -91,6 +91,9 @@ async function planned(config: RunConfig): Promise<number> {
 const cases: readonly (readonly [string, readonly string[]])[] = [
   ...methods,
   ["bf16", ["bf16=true"]],
+  ["fp16", ["fp16=true"]],
+  ["pure_bf16", ["pure_bf16=true"]],
+  ["pure_bf16 in full", ["pure_bf16=true", "finetuning_type=full"]],
   ["nf4", ["quantization_bit=4"]],
   ["adamw_8bit", ["finetuning_type=full", "optim=adamw_8bit"]],
   ["adafactor", ["finetuning_type=full", "optim=adafactor"]],
@@ -119,6 +122,16 @@ describe("a plan", () => {
     const full = await runPlan(configOf([...words, "finetuning_type=full"]), () => undefined);
     expect(full.changes.length).toBeGreaterThan(0);
     for (const { peak: left } of full.changes) expect(left).toBeLessThan(full.memory.peak);
+  });
+
+  it("holds half of what full fine-tuning trains and its moments where they are pure bf16", async () => {
+    const memoryOf = async (...words: string[]) =>
+      (await runPlan(configOf(["finetuning_type=full", ...words]), () => undefined)).memory;
+    const [wide, narrow] = [await memoryOf("bf16=true"), await memoryOf("pure_bf16=true")];
+    expect(narrow.trained).toBe(wide.trained / 2);
+    // Blocks are rounded up, and each count of updates is one of f32.
+    expect(narrow.optimizer / wide.optimizer).toBeCloseTo(0.5, 1);
+    expect(narrow.peak - narrow.program).toBeLessThan(wide.peak - wide.program);
   });
 
   it("takes cutoff_len for every length where no data set is named", async () => {

@@ -78,7 +78,7 @@ it.each<[Record<string, unknown>]>([
   [{ eval_strategy: "no", per_device_eval_batch_size: 1, eval_dataset: "other" }],
   [{ early_stopping_steps: 3, load_best_model_at_end: true }],
   [{ output_dir: "elsewhere", overwrite_output_dir: true, resume_from_checkpoint: true, dataset_dir: "moved" }],
-  [{ threads: 2, do_sample: false, max_new_tokens: 3, fp16: true }],
+  [{ threads: 2, do_sample: false, max_new_tokens: 3, fp16_full_eval: true }],
 ])("a continuation with %j is the same run", (settings) => {
   expect(differences(identity(), identity(settings))).toEqual([]);
 });

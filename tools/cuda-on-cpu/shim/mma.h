@@ -8,6 +8,11 @@ struct __nv_bfloat16 {
   operator float() const { return __uint_as_float(static_cast<unsigned>(bits) << 16); }
 };
 
+struct __half {
+  _Float16 value;
+  operator float() const { return static_cast<float>(value); }
+};
+
 namespace nvcuda {
 namespace wmma {
 

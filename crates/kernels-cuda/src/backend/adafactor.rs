@@ -1,5 +1,5 @@
 use kernels::backend::Control;
-use kernels::check::{self, State};
+use kernels::check::{self, Rounds, State};
 use kernels::error::Result;
 use kernels::maths::Adafactor;
 use kernels::store::Slot;
@@ -33,7 +33,7 @@ impl Cuda {
     ) -> Result<()> {
         check::adafactor(options, &self.get_all(OP, params)?)?;
         let states = vec![State::rows(self.get_all(OP, rows)?), State::columns(self.get_all(OP, columns)?)];
-        let group = self.group(OP, params, grads, states)?;
+        let group = self.group(OP, params, grads, states, Rounds::Never)?;
         let steering = self.steering(OP, control, &group)?;
         for (i, p) in group.params.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
             let part = Part { p, g: &group.grads[i], rows: &group.states[0][i], columns: &group.states[1][i] };

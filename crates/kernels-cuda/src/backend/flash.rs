@@ -1,14 +1,14 @@
-//! Attention on tensor cores, where products may be of bf16 and a block's shared memory holds its tiles.
+//! Attention on tensor cores, where products may be of 16 bits and a block's shared memory holds its tiles.
 
 use kernels::error::Result;
 use kernels::maths::{AttentionShape, Segment};
 use kernels::store::Slot;
 
 use super::attention::{shape_arguments, Inputs, Lists};
-use super::{Cuda, Tensored};
+use super::{Cuda, Half, Tensored};
 use crate::launch::{arg, blocks, over, Shape};
 use crate::memory::Buffer;
-use crate::sources::FLASH;
+use crate::sources::{Source, FLASH, FLASH_F16};
 
 /// Keys, or queries, that a tile meets at a time, and the padding of rows: as in cu/flash.cu.
 const STEP: usize = 32;
@@ -127,7 +127,15 @@ impl Cuda {
             flash.head_dim == shape.head_dim && most <= self.device.shared_memory
         };
         let heads = shape.query_heads < 1 << 16;
-        SIZES.iter().find(fits).filter(|_| self.bf16_products && heads)
+        SIZES.iter().find(fits).filter(|_| self.half.is_some() && heads)
+    }
+
+    fn flash_source(&self) -> &'static Source {
+        if self.half == Some(Half::F16) {
+            &FLASH_F16
+        } else {
+            &FLASH
+        }
     }
 
     fn flash_plan(&self, op: &'static str, flash: &Flash, inputs: &Inputs) -> Result<Plan> {
@@ -155,7 +163,7 @@ impl Cuda {
         let numbers = shape_arguments(shape);
         let mut arguments = [own.as_slice(), &numbers[1..], &[o.at(), lse.at()]].concat();
         let launch = tiles(plan.query_tiles, shape.query_heads, flash.rows, flash.forward_bytes());
-        self.kernels.launch(op, &FLASH, flash.forward, launch, &mut arguments)?;
+        self.kernels.launch(op, self.flash_source(), flash.forward, launch, &mut arguments)?;
         self.keep_array(op, [o, lse])
     }
 
@@ -178,21 +186,21 @@ impl Cuda {
         let (q, k, v) = (self.reals(op, q)?, self.reals(op, k)?, self.reals(op, v)?);
         let numbers = shape_arguments(shape);
         let mut arguments = [g.at(), o.at(), numbers[0], delta.at(), arg::size(tasks)];
-        self.kernels.launch(op, &FLASH, "flash_delta", blocks(tasks.div_ceil(4), 128), &mut arguments)?;
+        self.kernels.launch(op, self.flash_source(), "flash_delta", blocks(tasks.div_ceil(4), 128), &mut arguments)?;
         let own = [g.at(), q.at(), k.at(), v.at(), lse.at(), delta.at()];
         let of_queries = [plan.queries.at(), plan.list.at()];
         let mut arguments = [own.as_slice(), &of_queries, &numbers[1..], &[dq.at()]].concat();
         let launch = tiles(plan.query_tiles, shape.query_heads, flash.rows, flash.queries_bytes());
-        self.kernels.launch(op, &FLASH, flash.queries, launch, &mut arguments)?;
+        self.kernels.launch(op, self.flash_source(), flash.queries, launch, &mut arguments)?;
         let of_keys = [plan.keys.at(), plan.list.at()];
         let mut arguments = [own.as_slice(), &of_keys, &numbers[1..], &[of_k.at(), of_v.at()]].concat();
         let launch = tiles(plan.key_tiles, shape.key_heads, KEY_ROWS, flash.keys_bytes());
-        self.kernels.launch(op, &FLASH, flash.keys, launch, &mut arguments)?;
+        self.kernels.launch(op, self.flash_source(), flash.keys, launch, &mut arguments)?;
         for (places, rows) in [(&of_k, &dk), (&of_v, &dv)] {
             let n = shape.keys * columns;
             let mut arguments =
                 [places.at(), plan.starts.at(), plan.places.at(), arg::size(columns), rows.at(), arg::size(n)];
-            self.kernels.launch(op, &FLASH, "flash_gather", over(n), &mut arguments)?;
+            self.kernels.launch(op, self.flash_source(), "flash_gather", over(n), &mut arguments)?;
         }
         self.keep_array(op, [dq, dk, dv])
     }

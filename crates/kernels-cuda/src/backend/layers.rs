@@ -53,20 +53,19 @@ fn activation_number(kind: Activation) -> u64 {
 impl Cuda {
     /// What a product of so many multiplications reads.
     pub(crate) fn operand(&self, multiplications: usize) -> Operand {
-        if self.bf16_products && multiplications >= LARGE {
-            Operand::Bf16
-        } else {
-            Operand::F32
+        match self.half {
+            Some(half) if multiplications >= LARGE => half.operand(),
+            _ => Operand::F32,
         }
     }
 
     pub(crate) fn factor(&self, op: &'static str, x: &Tensored, operand: Operand) -> Result<Factor> {
         match operand {
             Operand::F32 => Ok(Factor::Real(self.reals(op, x)?)),
-            Operand::Bf16 if x.dtype() == DType::Bf16 => Ok(Factor::Own(x.clone())),
-            Operand::Bf16 => {
+            half if x.dtype() == half.dtype() => Ok(Factor::Own(x.clone())),
+            half => {
                 let buffer = self.scratch(op, 2 * x.len())?;
-                self.convert(op, x, buffer.at(), DType::Bf16)?;
+                self.convert(op, x, buffer.at(), half.dtype())?;
                 Ok(Factor::Narrow(buffer))
             }
         }

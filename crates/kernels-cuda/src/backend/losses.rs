@@ -57,7 +57,7 @@ impl Head<'_> {
 
     /// The piece's rows of h, as products read them.
     fn rows(&self, piece: Piece) -> u64 {
-        let bytes = if self.operand == Operand::Bf16 { 2 } else { 4 };
+        let bytes = if self.operand == Operand::F32 { 4 } else { 2 };
         self.at(self.h.at(), piece, self.inputs.shape.d, bytes)
     }
 }
@@ -114,10 +114,10 @@ impl Cuda {
         let n = piece.rows * vocab;
         let narrow = match head.operand {
             Operand::F32 => None,
-            Operand::Bf16 => Some(self.scratch(head.op, 2 * n)?),
+            Operand::Bf16 | Operand::F16 => Some(self.scratch(head.op, 2 * n)?),
         };
         if let Some(narrow) = &narrow {
-            self.convert_from(head.op, head.logits.at(), DType::F32, narrow.at(), DType::Bf16, n)?;
+            self.convert_from(head.op, head.logits.at(), DType::F32, narrow.at(), head.operand.dtype(), n)?;
         }
         let a = narrow.as_ref().map_or(head.logits.at(), Buffer::at);
         let product = Gemm {

@@ -1,5 +1,5 @@
 //! The contract on a device, op by op. Arguments are checked by `kernels::check`, as on every backend that works on slots.
-//! Ops compute in f32, narrower inputs are expanded first; large products round to bf16 where that is asked for.
+//! Ops compute in f32, narrower inputs are expanded first; large products round to bf16 or f16 where that is asked for.
 
 mod adafactor;
 mod attention;
@@ -25,7 +25,7 @@ use kernels::dtype::DType;
 use kernels::error::{Code, KernelError, Result};
 use kernels::store::{extent, Slot, Table, Tensor};
 
-use crate::blas::Blas;
+use crate::blas::{Blas, Operand};
 use crate::compile::Compiler;
 use crate::driver::Device;
 use crate::launch::{arg, over, Kernels};
@@ -36,12 +36,37 @@ use tables::Tables;
 
 pub(crate) type Tensored = Tensor<Memory>;
 
-/// What products may round both sides to: all of them to TF32, or the large ones to bf16.
+/// What products may round both sides to: all of them to TF32, or the large ones to bf16 or f16.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     F32,
     Tf32,
     Bf16,
+    F16,
+}
+
+/// The 16 bits of large products and of attention.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    Bf16,
+    F16,
+}
+
+impl Half {
+    fn of(precision: Precision) -> Option<Half> {
+        match precision {
+            Precision::F32 | Precision::Tf32 => None,
+            Precision::Bf16 => Some(Half::Bf16),
+            Precision::F16 => Some(Half::F16),
+        }
+    }
+
+    fn operand(self) -> Operand {
+        match self {
+            Half::Bf16 => Operand::Bf16,
+            Half::F16 => Operand::F16,
+        }
+    }
 }
 
 /// Which device, and what its products read.
@@ -58,7 +83,7 @@ pub struct Cuda {
     blas: Blas,
     kernels: Kernels,
     device: Rc<Device>,
-    bf16_products: bool,
+    half: Option<Half>,
 }
 
 impl Cuda {
@@ -80,7 +105,6 @@ impl Cuda {
         let blas = Blas::new(Rc::clone(&device), options.precision == Precision::Tf32, op)?;
         let description = describe(&device, &compiler, options.precision);
         let kernels = Kernels::new(Rc::clone(&device), compiler);
-        let bf16_products = options.precision == Precision::Bf16;
         Ok(Cuda {
             description,
             table: Table::default(),
@@ -88,7 +112,7 @@ impl Cuda {
             blas,
             kernels,
             device,
-            bf16_products,
+            half: Half::of(options.precision),
         })
     }
 }
@@ -111,6 +135,7 @@ fn describe(device: &Device, compiler: &Compiler, precision: Precision) -> Strin
             Precision::F32 => "",
             Precision::Tf32 => ", products in TF32",
             Precision::Bf16 => ", products in bf16",
+            Precision::F16 => ", products in f16",
         }
     )
 }

@@ -1,7 +1,8 @@
 //! Optimizer steps: one launch for a group, steered by tensors that stay on the device.
 
 use kernels::backend::{Codes, Control, Optimizers};
-use kernels::check::{self, Group, State};
+use kernels::check::{self, Group, Rounds, State};
+use kernels::dtype::DType;
 use kernels::error::Result;
 use kernels::maths::{Adafactor, AdamW, Lion, Sgd};
 use kernels::store::Slot;
@@ -60,8 +61,9 @@ impl Cuda {
         params: &[Slot],
         grads: &[Slot],
         states: Vec<State<Memory>>,
+        rounds: Rounds,
     ) -> Result<Group<Memory>> {
-        let group = check::group(op, self.get_all(op, params)?, self.get_all(op, grads)?, states)?;
+        let group = check::group(op, self.get_all(op, params)?, self.get_all(op, grads)?, states, rounds)?;
         single(op, group.dtype)?;
         Ok(group)
     }
@@ -144,8 +146,9 @@ impl Optimizers for Cuda {
         let op = "adamw";
         check::adamw(options)?;
         let states = vec![State::like("m", self.get_all(op, m)?), State::like("v", self.get_all(op, v)?)];
-        let group = self.group(op, params, grads, states)?;
-        self.update(op, "adamw", &group, control, &adam_arguments(options))
+        let group = self.group(op, params, grads, states, Rounds::ToBf16)?;
+        let numbers = [adam_arguments(options).as_slice(), &[rounded(&group)]].concat();
+        self.update(op, "adamw", &group, control, &numbers)
     }
 
     fn sgd(
@@ -159,19 +162,21 @@ impl Optimizers for Cuda {
         let op = "sgd";
         let buffers = check::sgd(options, momentum.len())?;
         let states = if buffers { vec![State::like("momentum", self.get_all(op, momentum)?)] } else { Vec::new() };
-        let group = self.group(op, params, grads, states)?;
+        let group = self.group(op, params, grads, states, Rounds::ToBf16)?;
         let Sgd { lr, momentum, nesterov, weight_decay } = options;
         let flags = [buffers, nesterov].map(|flag| arg::int(i32::from(flag)));
-        let numbers = [arg::float(lr), arg::float(momentum), flags[0], flags[1], arg::float(weight_decay)];
+        let numbers =
+            [arg::float(lr), arg::float(momentum), flags[0], flags[1], arg::float(weight_decay), rounded(&group)];
         self.update(op, "sgd", &group, control, &numbers)
     }
 
     fn lion(&mut self, params: &[Slot], grads: &[Slot], m: &[Slot], control: Control, options: Lion) -> Result<()> {
         let op = "lion";
         check::lion(options)?;
-        let group = self.group(op, params, grads, vec![State::like("m", self.get_all(op, m)?)])?;
+        let group = self.group(op, params, grads, vec![State::like("m", self.get_all(op, m)?)], Rounds::ToBf16)?;
         let Lion { lr, beta1, beta2, weight_decay } = options;
-        self.update(op, "lion", &group, control, &[lr, beta1, beta2, weight_decay].map(arg::double))
+        let [lr, beta1, beta2, decay] = [lr, beta1, beta2, weight_decay].map(arg::double);
+        self.update(op, "lion", &group, control, &[lr, beta1, beta2, decay, rounded(&group)])
     }
 
     fn adafactor(
@@ -203,11 +208,16 @@ impl Optimizers for Cuda {
             State::codes("v", self.get_all(op, v.codes)?),
             State::scales("vScales", self.get_all(op, v.scales)?),
         ];
-        let group = self.group(op, params, grads, states)?;
+        let group = self.group(op, params, grads, states, Rounds::Never)?;
         let tables = [self.dynamic_values(op)?.at(), self.dynamic_nearest(op)?.at()];
         let numbers = [adam_arguments(options).as_slice(), &tables].concat();
         self.update(op, "adamw_8bit", &group, control, &numbers)
     }
+}
+
+/// The `kind` of parameters and states.
+fn rounded(group: &Group<Memory>) -> u64 {
+    arg::int(i32::from(group.dtype == DType::Bf16))
 }
 
 fn adam_arguments(options: AdamW) -> [u64; 5] {

@@ -19,7 +19,7 @@ pub use layers::{
 };
 pub use losses::{head, log_prob_backward, HeadShape, IGNORED};
 pub use memory::{bytes_fit, reshape};
-pub use optimizers::{adafactor, adamw, adamw_8bit, clip_factor, control, group, lion, sgd, Group, State};
+pub use optimizers::{adafactor, adamw, adamw_8bit, clip_factor, control, group, lion, sgd, Group, Rounds, State};
 pub use random::{dropout, normal, uniform};
 pub use rotations::{cayley_blocks, matmul_blocks, permutation, permute_columns, skew_blocks, skew_blocks_backward};
 pub use rows::{join_columns, scatter_add_rows, split_columns, svd, take_rows, write_rows};

@@ -9,7 +9,8 @@ use crate::error::{KernelError, Result};
 use crate::maths::{Adafactor, AdamW, Lion, Sgd};
 use crate::store::Tensor;
 
-/// Tensors of a group by role: parameters, gradients and optimizer state, all of one dtype and pairwise of one shape.
+/// Tensors of a group by role: parameters, gradients and optimizer state, all of one dtype and pairwise of one shape;
+/// but where parameters and states are bf16, gradients are f32.
 pub struct Group<B> {
     pub params: Vec<Tensor<B>>,
     pub grads: Vec<Tensor<B>>,
@@ -66,9 +67,23 @@ impl<B> State<B> {
     }
 }
 
-fn same_dtype<B>(op: &'static str, tensors: &[&Tensor<B>]) -> Result<DType> {
-    let dtype = compute_dtype(op, tensors)?;
-    tensors.iter().try_for_each(|x| dtype_is(op, "every parameter, gradient and state", x, dtype))?;
+/// Whether an optimizer rounds what it updates back to bf16.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rounds {
+    Never,
+    ToBf16,
+}
+
+fn same_dtype<B>(op: &'static str, own: &[&Tensor<B>], grads: &[Tensor<B>], rounds: Rounds) -> Result<DType> {
+    let what = "every parameter, gradient and state";
+    let all: Vec<_> = own.iter().copied().chain(grads).collect();
+    let dtype = compute_dtype(op, &all)?;
+    if rounds == Rounds::ToBf16 && own.first().is_some_and(|p| p.dtype() == DType::Bf16) {
+        own.iter().try_for_each(|x| dtype_is(op, "every parameter and state", x, DType::Bf16))?;
+        grads.iter().try_for_each(|g| dtype_is(op, "a gradient of bf16", g, DType::F32))?;
+        return Ok(DType::Bf16);
+    }
+    all.iter().try_for_each(|x| dtype_is(op, what, x, dtype))?;
     Ok(dtype)
 }
 
@@ -88,6 +103,7 @@ pub fn group<B>(
     params: Vec<Tensor<B>>,
     grads: Vec<Tensor<B>>,
     states: Vec<State<B>>,
+    rounds: Rounds,
 ) -> Result<Group<B>> {
     let lengths = states.iter().map(|state| (state.name, state.tensors.len()));
     let mut lists = std::iter::once(("grads", grads.len())).chain(lengths);
@@ -103,7 +119,7 @@ pub fn group<B>(
     let changed: Vec<_> = params.iter().chain(states.iter().flat_map(|state| &state.tensors)).collect();
     all_apart(op, &changed, &grads)?;
     let own = states.iter().filter(|state| state.dtype.is_none()).flat_map(|state| &state.tensors);
-    let dtype = same_dtype(op, &params.iter().chain(&grads).chain(own).collect::<Vec<_>>())?;
+    let dtype = same_dtype(op, &params.iter().chain(own).collect::<Vec<_>>(), &grads, rounds)?;
     Ok(Group { params, grads, states: states.into_iter().map(|state| state.tensors).collect(), dtype })
 }
 

@@ -1,7 +1,7 @@
 use super::optimizers::Update;
 use super::{check, Compute, Host};
 use crate::backend::Control;
-use crate::check::{Group, State};
+use crate::check::{Group, Rounds, State};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::maths::Adafactor;
@@ -22,7 +22,7 @@ impl Host {
     ) -> Result<()> {
         check::adafactor(options, &self.get_all(OP, params)?)?;
         let states = vec![State::rows(self.get_all(OP, rows)?), State::columns(self.get_all(OP, columns)?)];
-        let group = self.group(OP, params, grads, states)?;
+        let group = self.group(OP, params, grads, states, Rounds::Never)?;
         let update = self.update(OP, control, &group)?;
         if update.skipped {
             return Ok(());

@@ -1,7 +1,7 @@
 use super::optimizers::Update;
 use super::{check, Compute, Host};
 use crate::backend::{Codes, Control};
-use crate::check::{Group, State};
+use crate::check::{Group, Rounds, State};
 use crate::dtype::DType;
 use crate::dynamic_code::Quantized;
 use crate::error::Result;
@@ -28,7 +28,7 @@ impl Host {
             State::codes("v", self.get_all(OP, v.codes)?),
             State::scales("vScales", self.get_all(OP, v.scales)?),
         ];
-        let group = self.group(OP, params, grads, states)?;
+        let group = self.group(OP, params, grads, states, Rounds::Never)?;
         let update = self.update(OP, control, &group)?;
         if update.skipped {
             return Ok(());

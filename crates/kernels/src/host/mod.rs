@@ -13,6 +13,7 @@ mod memory;
 mod optimizers;
 mod random;
 mod rotations;
+mod rounded;
 mod rows;
 mod views;
 

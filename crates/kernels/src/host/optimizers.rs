@@ -3,7 +3,7 @@
 use super::views::{reals, scalar};
 use super::{check, in_dtype, Compute, Host};
 use crate::backend::{Codes, Control, Optimizers};
-use crate::check::{Group, State};
+use crate::check::{Group, Rounds, State};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::maths::{Adafactor, AdamW, Lion, Sgd};
@@ -48,8 +48,9 @@ impl Host {
         params: &[Slot],
         grads: &[Slot],
         states: Vec<State<Block>>,
+        rounds: Rounds,
     ) -> Result<Group<Block>> {
-        check::group(op, self.get_all(op, params)?, self.get_all(op, grads)?, states)
+        check::group(op, self.get_all(op, params)?, self.get_all(op, grads)?, states, rounds)
     }
 
     fn adamw_in<R: Compute>(&mut self, group: &Group<Block>, update: &Update, options: AdamW) -> Result<()> {
@@ -132,13 +133,14 @@ impl Optimizers for Host {
         let op = "adamw";
         check::adamw(options)?;
         let states = vec![State::like("m", self.get_all(op, m)?), State::like("v", self.get_all(op, v)?)];
-        let group = self.group(op, params, grads, states)?;
+        let group = self.group(op, params, grads, states, Rounds::ToBf16)?;
         let update = self.update(op, control, &group)?;
         if update.skipped {
             return Ok(());
         }
         match group.dtype {
             DType::F64 => self.adamw_in::<f64>(&group, &update, options)?,
+            DType::Bf16 => self.adamw_in_bf16(&group, &update, options)?,
             _ => self.adamw_in::<f32>(&group, &update, options)?,
         }
         update.done();
@@ -158,13 +160,14 @@ impl Optimizers for Host {
             true => vec![State::like("momentum", self.get_all(op, momentum)?)],
             false => Vec::new(),
         };
-        let group = self.group(op, params, grads, states)?;
+        let group = self.group(op, params, grads, states, Rounds::ToBf16)?;
         let update = self.update(op, control, &group)?;
         if update.skipped {
             return Ok(());
         }
         match group.dtype {
             DType::F64 => self.sgd_in::<f64>(&group, &update, options)?,
+            DType::Bf16 => self.sgd_in_bf16(&group, &update, options)?,
             _ => self.sgd_in::<f32>(&group, &update, options)?,
         }
         update.done();
@@ -175,13 +178,14 @@ impl Optimizers for Host {
         let op = "lion";
         check::lion(options)?;
         let states = vec![State::like("m", self.get_all(op, m)?)];
-        let group = self.group(op, params, grads, states)?;
+        let group = self.group(op, params, grads, states, Rounds::ToBf16)?;
         let update = self.update(op, control, &group)?;
         if update.skipped {
             return Ok(());
         }
         match group.dtype {
             DType::F64 => self.lion_in::<f64>(&group, &update, options)?,
+            DType::Bf16 => self.lion_in_bf16(&group, &update, options)?,
             _ => self.lion_in::<f32>(&group, &update, options)?,
         }
         update.done();

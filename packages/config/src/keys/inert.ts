@@ -37,7 +37,7 @@ const nothingToSwitch = `
 `;
 
 export const inertKeys: Readonly<Record<string, InertKey>> = {
-  ...all("fp16 bf16_full_eval fp16_full_eval", f32),
+  ...all("bf16_full_eval fp16_full_eval", f32),
   ...all(nothingToSwitch, anyValue),
   dataloader_drop_last: only(false),
   enable_thinking: only(true),

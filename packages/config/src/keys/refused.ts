@@ -13,7 +13,7 @@ const groups: readonly (readonly [why: string, keys: Readonly<Record<string, Jso
   ["weights are quantised on load alone, by quantization_bit", {
     quantization_device_map: null, export_quantization_bit: null,
     export_quantization_dataset: null, export_quantization_nsamples: 128, export_quantization_maxlen: 1024,
-    fp8: false, fp8_backend: "auto", fp8_enable_fsdp_float8_all_gather: false, pure_bf16: false,
+    fp8: false, fp8_backend: "auto", fp8_enable_fsdp_float8_all_gather: false,
   }],
   ["there is no such tuning method", {
     use_llama_pro: false,

@@ -35,7 +35,15 @@ export const trainingKeys: KeyTable<WrittenTraining> = {
     false,
     "Frozen weights and waiting activations in bf16; large products too, where the CPU multiplies bf16 faster.",
   ),
-  tf32: optional(flag(false, "Products in TF32 on an NVIDIA GPU, in f32 elsewhere; bf16 goes before it.")),
+  fp16: flag(
+    false,
+    "Frozen weights and waiting activations in f16, large products too on an NVIDIA GPU; the loss is scaled dynamically.",
+  ),
+  pure_bf16: flag(
+    false,
+    "As bf16, and what trains and AdamW's moments are bf16 as well: no f32 copy of a weight exists.",
+  ),
+  tf32: optional(flag(false, "Products in TF32 on an NVIDIA GPU, in f32 elsewhere; bf16 and fp16 go before it.")),
   gradient_checkpointing: flag(
     false,
     "Keep each layer's input alone and compute the layer again in backward: memory for time.",

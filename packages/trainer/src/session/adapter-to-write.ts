@@ -40,8 +40,11 @@ export async function withAdapterFiles<T>(
   }
 }
 
+/** In bf16 what trains in it, the rest in f32. */
 export const writtenTensors = (engine: Engine, parameters: Iterable<readonly [string, Parameter]>): TensorToWrite[] =>
-  [...parameters].map(([name, parameter]) => toWrite(engine, name, parameter, "f32"));
+  [...parameters].map(([name, parameter]) => toWrite(engine, name, parameter, heldIn(parameter)));
+
+const heldIn = ({ tensor }: Parameter): "bf16" | "f32" => (tensor.dtype === "bf16" ? "bf16" : "f32");
 
 export function toWrite(engine: Engine, name: string, parameter: Parameter, dtype: SavedDtype): TensorToWrite {
   return {

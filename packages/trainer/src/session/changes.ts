@@ -2,6 +2,7 @@
 
 import type { RunConfig } from "@welltempered/config";
 import { UserError } from "@welltempered/formats";
+import { halfOf } from "./engine.ts";
 
 interface Change {
   /** As it is written in the configuration. */
@@ -50,7 +51,14 @@ function candidates(config: RunConfig): Change[] {
       config.addTokens.length + config.addSpecialTokens.length === 0 &&
       Object.keys(config.newSpecialTokensConfig).length === 0 &&
       config.quantizationBit === undefined && { settings: "quantization_bit: 4", apply: { quantizationBit: 4 } },
-    !config.bf16 && { settings: "bf16: true", apply: { bf16: true } },
+    whole &&
+      !config.pureBf16 &&
+      !config.fp16 &&
+      (optim === "adamw_torch" || optim === "lion_32bit") && {
+        settings: "pure_bf16: true",
+        apply: { pureBf16: true },
+      },
+    halfOf(config) === undefined && { settings: "bf16: true", apply: { bf16: true } },
     !config.gradientCheckpointing &&
       config.finetuningType !== "prefix_tuning" && {
         settings: "gradient_checkpointing: true",
@@ -64,7 +72,7 @@ function candidates(config: RunConfig): Change[] {
       settings: `cutoff_len: ${Math.ceil(cutoffLen / 2)}`,
       apply: { cutoffLen: Math.ceil(cutoffLen / 2) },
     },
-    optim === "adamw_torch" && { settings: "optim: adamw_8bit", apply: { optim: "adamw_8bit" } },
+    optim === "adamw_torch" && !config.pureBf16 && { settings: "optim: adamw_8bit", apply: { optim: "adamw_8bit" } },
   ];
   return changes.filter((change) => change !== false);
 }

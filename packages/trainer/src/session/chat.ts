@@ -3,7 +3,7 @@
 import type { RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { conversation, type ChatSession } from "./conversation.ts";
-import { answersInBf16, openEngine } from "./engine.ts";
+import { answersIn, openEngine } from "./engine.ts";
 import { loadModel, openBase } from "./load-model.ts";
 import { loadText } from "./load-text.ts";
 import { resizeVocab } from "./vocabulary.ts";
@@ -11,7 +11,7 @@ import { resizeVocab } from "./vocabulary.ts";
 /** Loads the model of a configuration for a conversation. @throws {UserError} */
 export async function openChat(config: RunConfig, emit: Emit): Promise<ChatSession> {
   const base = openBase(config);
-  const narrows = answersInBf16(config);
+  const narrows = answersIn(config);
   const engine = openEngine(config, narrows);
   const text = await loadText(base, config, emit);
   const { model } = loadModel(resizeVocab(base, text, config, emit), {

@@ -20,7 +20,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { readRunState, toTrainerState, writeRunState, type RunFacts, type RunState } from "../state.ts";
 import { differences, type Identity } from "./identity.ts";
-import type { LoadedModel } from "./load-model.ts";
+import { trainWeights, type LoadedModel } from "./load-model.ts";
 import { checkpointsIn } from "./run-folder.ts";
 import { saveTrained, trainedFile } from "./save-model.ts";
 import { languageParameters, loadValueHead } from "./value-head.ts";
@@ -73,7 +73,7 @@ export async function saveCheckpoint(context: CheckpointContext, state: RunState
 const optimizerTensors = ({ optimizer, engine }: CheckpointContext): TensorToWrite[] =>
   [...optimizer.state()].map(([name, tensor]) => ({
     name,
-    dtype: tensor.dtype === "u8" ? "U8" : "F32",
+    dtype: tensor.dtype.toUpperCase() as TensorToWrite["dtype"],
     shape: [...tensor.shape],
     bytes: () => engine.backend.read(tensor.slot),
   }));
@@ -175,7 +175,7 @@ function compare(path: string, facts: Identity, identity: Identity): void {
 }
 
 /** The trained tensors of a checkpoint, into the model. */
-export function loadTrained(engine: Engine, { model, adapter }: LoadedModel, path: string): void {
+export function loadTrained(engine: Engine, { model, adapter, trainedIn }: LoadedModel, path: string): void {
   loadValueHead(engine, model, path);
   const weights =
     adapter === undefined ? openSafetensors(path, modelFiles(path)) : openSafetensors(join(path, trainedFile(adapter)));
@@ -185,6 +185,7 @@ export function loadTrained(engine: Engine, { model, adapter }: LoadedModel, pat
     else
       for (const [name, parameter] of languageParameters(model))
         if (parameter.trainable) engine.noGrad(() => engine.scope(() => parameter.replace(read(name))));
+    trainWeights(engine, model, trainedIn);
   } finally {
     weights.close();
   }

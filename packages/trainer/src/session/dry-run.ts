@@ -4,12 +4,14 @@
 import type { RunConfig } from "@welltempered/config";
 import { type Example, type TokenizedDataset } from "@welltempered/data";
 import { CountingBackend, type Peak, type Work } from "@welltempered/kernels";
+import { freshLossScale } from "@welltempered/optimizers";
 import { Engine } from "@welltempered/tensor";
 import type { Batch, Objective } from "../objective.ts";
 import { objectives } from "../objectives/registry.ts";
 import { orderOf, planFor } from "../plan.ts";
 import { createSums } from "../sums.ts";
 import { update } from "../update.ts";
+import { halfOf } from "./engine.ts";
 import { loadModel, openBase, parameterCounts, unread } from "./load-model.ts";
 import { makeOptimizer } from "./optimizer.ts";
 import { loadReference, openReference } from "./reference.ts";
@@ -52,7 +54,7 @@ export async function dryRun({ base, text, examples, config, samples = 0 }: DryR
   const recorder = new Recorder();
   const backend = new CountingBackend((work) => recorder.add(work));
   const engine = new Engine(backend);
-  engine.narrowSaved = config.bf16;
+  engine.narrowSaved = halfOf(config);
   const enter = (phase: Phase): void => void (backend.memory.phase = phase);
   enter("weights");
   const tokenize = (words: string): readonly number[] =>
@@ -71,6 +73,7 @@ export async function dryRun({ base, text, examples, config, samples = 0 }: DryR
     objective: staged(objective, enter),
     optimizer,
     maxGradNorm: config.maxGradNorm,
+    lossScale: config.fp16 ? freshLossScale().scale : 1,
     afterBackward: [() => recorder.startUpdate()],
     sums,
     fault: undefined,

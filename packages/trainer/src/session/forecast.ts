@@ -8,7 +8,7 @@ import { costOf, secondsOf, stepCost, type Cost } from "../cost.ts";
 import { availableMemory } from "#node";
 import { planFor } from "../plan.ts";
 import { probe } from "../probe.ts";
-import { openEngine } from "./engine.ts";
+import { halfOf, openEngine, trainedDtype } from "./engine.ts";
 import { changesOf } from "./changes.ts";
 import { dryRun, spread, type DryRun, type Phase } from "./dry-run.ts";
 import { openBase } from "./load-model.ts";
@@ -60,8 +60,8 @@ export async function runPlan(config: RunConfig, emit: Emit): Promise<Forecast> 
     // This process has loaded what the run will, but for numbers.
     const program = process.memoryUsage.rss() + WORKER;
     const dry = await dryRun({ base: resized, text, examples: sample.examples, config, samples: SAMPLES });
-    const memory = memoryOf(dry, program);
-    const engine = openEngine(config, config.bf16);
+    const memory = memoryOf(config, dry, program);
+    const engine = openEngine(config, halfOf(config));
     const available = availableMemory(engine.backend);
     const fits = memory.peak <= available;
     const changes = fits ? [] : await changesFrom({ config, base, text, examples: sample.examples }, memory);
@@ -91,7 +91,7 @@ export async function savingsOf(config: RunConfig): Promise<string[]> {
     const text = await loadText(base, config, silent);
     const resized = resizeVocab(base, text, config, silent);
     const { examples } = sampleOf(config, text, resized, silent);
-    const memory = memoryOf(await dryRun({ base: resized, text, examples, config }), 0);
+    const memory = memoryOf(config, await dryRun({ base: resized, text, examples, config }), 0);
     const changes = await changesFrom({ config, base, text, examples }, memory);
     const less = (peak: number): string => `${((memory.peak - peak) / 1e9).toPrecision(2)} GB less`;
     return changes.map(({ settings, peak }) => `${settings} (${less(peak)})`);
@@ -160,13 +160,17 @@ async function peakOf(
 ): Promise<number> {
   const resized = resizeVocab(base, text, config, () => {});
   const examples = known ?? sampleOf(config, text, resized, () => {}).examples;
-  return memoryOf(await dryRun({ base: resized, text, examples, config }), program).peak;
+  return memoryOf(config, await dryRun({ base: resized, text, examples, config }), program).peak;
 }
 
 /** What trains is told from what does not. */
-function memoryOf({ peak, scratch, trainableParameters }: DryRun, program: number): Forecast["memory"] {
+function memoryOf(
+  config: RunConfig,
+  { peak, scratch, trainableParameters }: DryRun,
+  program: number,
+): Forecast["memory"] {
   const held = (phase: Phase): number => peak.phases.get(phase) ?? 0;
-  const trained = 4 * trainableParameters;
+  const trained = (trainedDtype(config) === "bf16" ? 2 : 4) * trainableParameters;
   const [activations, gradients] = [held("activations"), held("gradients")];
   const passing = activations + gradients;
   const kernels = scratch + Math.min(KEPT, passing) + KEPT_SHARE * passing;

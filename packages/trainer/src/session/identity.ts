@@ -123,6 +123,9 @@ const rules = {
   weightDecay: "always",
   maxGradNorm: "always",
   bf16: "always",
+  // Where they are off, checkpoints that are older than the keys go on.
+  fp16: ({ fp16 }) => fp16,
+  pureBf16: ({ pureBf16 }) => pureBf16,
   tf32: "always",
   gradientCheckpointing: "free",
   sharePrefixes: "always",

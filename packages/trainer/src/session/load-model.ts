@@ -32,6 +32,7 @@ import {
 import { CountingBackend } from "@welltempered/kernels";
 import { cast, Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { availableMemory } from "#node";
+import { halfOf, trainedDtype, type Half } from "./engine.ts";
 import { checkMemory } from "../memory.ts";
 import { addValueHead, checkValueHead } from "./value-head.ts";
 import { checkQuantizable, codecOf, loadWeight, tellDequantized } from "./quantize.ts";
@@ -47,6 +48,8 @@ export interface LoadedModel {
   floatFields: NamedArchitecture["floatFields"];
   /** Weights that the checkpoint holds in half precision. */
   storedDtype: "float32" | "bfloat16" | "float16";
+  /** What trained weights are held in. */
+  trainedIn: "f32" | "bf16";
 }
 
 export interface LoadOptions {
@@ -57,8 +60,8 @@ export interface LoadOptions {
   emit: Emit;
   /** Ids of a text as the model's tokenizer makes them, for adapters that may start from one. */
   tokenize?: (text: string) => readonly number[];
-  /** Whether matrices may lose what bf16 does not hold; a frozen base of `bf16: true` may unless given. */
-  narrows?: boolean;
+  /** What matrices may be rounded to; that of the run for a base that nothing trains unless given. */
+  narrows?: Half | undefined;
 }
 
 /** Opens the model that the configuration names. Close `weights` when done. */
@@ -112,7 +115,7 @@ export function parameterCounts(model: CausalLM): { trainableParameters: number;
 
 /** Builds the model, merges or attaches adapters, and marks what trains. */
 export function loadModel(base: Base, options: LoadOptions): LoadedModel {
-  const { engine, config, tokenize, emit, narrows = holdsInBf16(config) } = options;
+  const { engine, config, tokenize, emit, narrows = halfOfBase(config) } = options;
   const { architecture, vocabulary, weights } = base;
   const codec = codecOf(config);
   checkQuantizable(config, weights);
@@ -133,7 +136,8 @@ export function loadModel(base: Base, options: LoadOptions): LoadedModel {
     ? initialWeights(engine, range, architecture.freshNorm)
     : (name: string, shape: Shape): Tensor => {
         const weight = engine.adopt(loadWeight(engine.backend, weights, name, shape, codec, scratch));
-        return narrows && shape.length === 2 ? narrow(weight) : weight;
+        const rounds = narrows !== undefined && (shape.length === 2 || (config.doTrain && config.pureBf16));
+        return rounds ? narrow(weight, narrows) : weight;
       };
   const model = architecture.build(engine, vocabulary?.grow(engine, source) ?? source);
   model.neftuneAlpha = config.neftuneNoiseAlpha ?? 0;
@@ -143,10 +147,18 @@ export function loadModel(base: Base, options: LoadOptions): LoadedModel {
   const adapter = isAdapterType(config.finetuningType)
     ? attach(engine, model, settings, { record: base.config, tokenize, emit })
     : undefined;
-  trainWeights(engine, model, trained);
   addValueHead(engine, model, config, base.config);
+  const trainedIn = config.doTrain ? trainedDtype(config) : "f32";
+  trainWeights(engine, model, trainedIn, trained);
   const { names, floatFields } = architecture;
-  return { model, adapter, config: { ...names, ...base.config }, floatFields, storedDtype: storedDtype(weights) };
+  return {
+    model,
+    adapter,
+    config: { ...names, ...base.config },
+    floatFields,
+    storedDtype: storedDtype(weights),
+    trainedIn,
+  };
 }
 
 /** The base without the bytes of its weights, for a backend without numbers. */
@@ -162,13 +174,14 @@ function weighed(base: Base, options: LoadOptions): number {
   return engine.liveBytes();
 }
 
-/** Whether the base, which nothing writes back, may lose what bf16 does not hold. */
-const holdsInBf16 = ({ bf16, doTrain, finetuningType }: RunConfig): boolean =>
-  bf16 && doTrain && isAdapterType(finetuningType);
+/** What the base may be rounded to: nothing writes it back, or in the same dtype. */
+const halfOfBase = (config: RunConfig): Half | undefined =>
+  config.doTrain && (isAdapterType(config.finetuningType) || config.pureBf16) ? halfOf(config) : undefined;
 
-function narrow(weight: Tensor): Tensor {
-  if (weight.dtype !== "f32") return weight;
-  const narrowed = weight.engine.noGrad(() => cast(weight, "bf16"));
+/** bf16 becomes f16 too, which products are then of without converting it each time. */
+function narrow(weight: Tensor, half: Half): Tensor {
+  if (weight.dtype !== "f32" && !(weight.dtype === "bf16" && half === "f16")) return weight;
+  const narrowed = weight.engine.noGrad(() => cast(weight, half));
   weight.dispose();
   return narrowed;
 }
@@ -348,11 +361,17 @@ function newAdapter(model: CausalLM, config: RunConfig, { record, tokenize }: Or
   return named(() => new Adapter(model, newConfigs[finetuningType](config, record), tokenize), where);
 }
 
-function trainWeights(engine: Engine, model: CausalLM, names: ReadonlySet<string>): void {
+/** Puts what trains, and the weights of these names from now on, into the dtype that it trains in. */
+export function trainWeights(
+  engine: Engine,
+  model: CausalLM,
+  dtype: LoadedModel["trainedIn"],
+  names: ReadonlySet<string> = new Set(),
+): void {
   for (const [name, parameter] of model.namedParameters()) {
-    if (!names.has(name)) continue;
-    if (parameter.tensor.dtype !== "f32")
-      engine.noGrad(() => engine.scope(() => parameter.replace(cast(parameter.tensor, "f32"))));
+    if (!names.has(name) && !parameter.trainable) continue;
+    if (parameter.tensor.dtype !== dtype)
+      engine.noGrad(() => engine.scope(() => parameter.replace(cast(parameter.tensor, dtype))));
     parameter.trainable = true;
   }
 }

@@ -33,7 +33,7 @@ export async function saveTrained(
 ): Promise<void> {
   if (loaded.adapter === undefined) {
     await saveModel(folder, engine, loaded, tokenizer, {
-      dtype: "f32",
+      dtype: loaded.trainedIn,
       shardBytes: 5e9,
       title: config.modelNameOrPath,
     });

@@ -31,7 +31,7 @@ import {
   type Resume,
 } from "./checkpoint.ts";
 import { identityOf } from "./identity.ts";
-import { openEngine } from "./engine.ts";
+import { halfOf, openEngine } from "./engine.ts";
 import { loadModel, openBase, parameterCounts, type LoadedModel } from "./load-model.ts";
 import { dryRun, type DryRunOptions } from "./dry-run.ts";
 import { makeOptimizer, scheduleFor } from "./optimizer.ts";
@@ -85,7 +85,7 @@ async function run(config: RunConfig, emit: Emit, stop: () => boolean): Promise<
   const resume = checkpointToResume(config, emit);
   const base = openBase(config);
   const referenceBase = openReference(config);
-  const engine = openEngine(config, config.bf16);
+  const engine = openEngine(config, halfOf(config));
   engine.rng.seed = config.seed;
   try {
     const text = await loadText(base, config, emit);

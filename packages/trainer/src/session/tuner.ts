@@ -14,7 +14,7 @@ import { freshState } from "../state.ts";
 import { withAdapterFiles } from "./adapter-to-write.ts";
 import { answers, type Prediction } from "./answers.ts";
 import { conversation, type ChatSession } from "./conversation.ts";
-import { openEngine } from "./engine.ts";
+import { halfOf, openEngine } from "./engine.ts";
 import { baseOf, loadModel, parameterCounts } from "./load-model.ts";
 import { evaluationRows, loadText, loadTexts, tokenize, tokenizePredict } from "./load-text.ts";
 import { makeOptimizer, scheduleFor } from "./optimizer.ts";
@@ -56,7 +56,7 @@ export interface Tuner {
 /** Makes a model from files and puts a new adapter on it. Nothing is written. @throws {UserError} of one line */
 export async function openTuner({ config, model: modelFiles, data, engine: open, emit }: TunerOptions): Promise<Tuner> {
   const base = baseOf(modelFromFiles(modelFiles, config.modelNameOrPath), config);
-  const engine = open ?? openEngine(config, config.bf16);
+  const engine = open ?? openEngine(config, halfOf(config));
   Object.assign(engine.rng, { seed: config.seed, step: 0, micro: 0 });
   const text = await loadText(base, config, emit);
   const texts = loadTexts(config, emit, memoryFolder(data, config.datasetDir));

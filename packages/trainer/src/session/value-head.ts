@@ -7,6 +7,7 @@ import { UserError } from "@welltempered/formats";
 import type { ConfigRecord } from "@welltempered/models";
 import { ValueHead, type CausalLM, type Parameter } from "@welltempered/nn";
 import { cast, type Engine } from "@welltempered/tensor";
+import { writtenTensors } from "./adapter-to-write.ts";
 
 /** Where a head is that was trained before. */
 const folderOf = ({ adapterNameOrPath, modelNameOrPath }: RunConfig): string =>
@@ -59,13 +60,7 @@ export const languageParameters = (model: CausalLM): [name: string, parameter: P
 
 export async function saveValueHead(folder: string, engine: Engine, { v_head: head }: CausalLM): Promise<void> {
   if (head === undefined) return;
-  const tensors = tensorsOf(head).map(([name, { shape, tensor }]) => ({
-    name,
-    dtype: "F32" as const,
-    shape: [...shape],
-    bytes: () => engine.backend.read(tensor.slot),
-  }));
-  await writeSafetensors(`${folder}/${valueHeadName}`, tensors);
+  await writeSafetensors(`${folder}/${valueHeadName}`, writtenTensors(engine, tensorsOf(head)));
 }
 
 /** Fills the head of a model that has one from a folder that holds one. */
