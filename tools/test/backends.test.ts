@@ -23,6 +23,7 @@ it("docs/backends.md holds every method of the contract that makes or changes nu
   // Held against each other in packages/kernels/test/memory.test.ts, on every backend too.
   const memory = [
     "alloc",
+    "uploadFrom",
     "write",
     "read",
     "free",

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_void, CString};
 
 use cudarc::driver::sys::{self, CUresult};
+use kernels::backend::Fill;
 use kernels::error::{KernelError, Result};
 
 use crate::answer::check;
@@ -156,6 +157,12 @@ impl Device {
     pub fn upload(&self, op: &'static str, to: u64, bytes: &[u8]) -> Result<()> {
         self.enter(op)?;
         self.staging.borrow_mut().upload(op, self.stream, to, bytes)
+    }
+
+    /// As `upload`, of what `fill` writes into the pinned memory; false where it gives up.
+    pub fn upload_from(&self, op: &'static str, to: u64, bytes: usize, fill: &mut Fill) -> Result<bool> {
+        self.enter(op)?;
+        self.staging.borrow_mut().upload_from(op, self.stream, to, bytes, fill)
     }
 
     /// Waits for the stream.

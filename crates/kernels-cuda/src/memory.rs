@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use kernels::backend::Fill;
 use kernels::error::Result;
 use kernels::store::Storage;
 
@@ -42,6 +43,11 @@ impl Buffer {
     pub fn write(&self, op: &'static str, bytes: &[u8]) -> Result<()> {
         debug_assert_eq!(bytes.len(), self.bytes);
         self.device.upload(op, self.address, bytes)
+    }
+
+    /// Whether `fill` gave as many bytes as the buffer has.
+    pub fn fill(&self, op: &'static str, fill: &mut Fill) -> Result<bool> {
+        self.device.upload_from(op, self.address, self.bytes, fill)
     }
 
     /// As many bytes as the buffer has.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::ffi::c_void;
 
 use cudarc::driver::sys::{self, CUresult};
+use kernels::backend::Fill;
 use kernels::error::Result;
 
 use crate::answer::check;
@@ -28,17 +29,39 @@ pub struct Staging {
 
 impl Staging {
     pub fn upload(&mut self, op: &'static str, stream: sys::CUstream, to: u64, bytes: &[u8]) -> Result<()> {
-        for (i, piece) in bytes.chunks(PIECE).enumerate() {
-            let pinned = self.take(op, piece.len())?;
-            // SAFETY: the buffer holds the piece and is not used by the device; the range at `to` is the caller's.
-            let answer = unsafe {
-                std::ptr::copy_nonoverlapping(piece.as_ptr(), pinned.memory.cast(), piece.len());
-                sys::cuMemcpyHtoDAsync_v2(to + (i * PIECE) as u64, pinned.memory, piece.len(), stream)
-            };
+        let mut rest = bytes;
+        let mut next = |out: &mut [u8]| {
+            let (piece, after) = rest.split_at(out.len());
+            out.copy_from_slice(piece);
+            rest = after;
+            true
+        };
+        self.upload_from(op, stream, to, bytes.len(), &mut next).map(drop)
+    }
+
+    /// What `fill` writes, piece after piece; false where it gives up.
+    pub fn upload_from(
+        &mut self,
+        op: &'static str,
+        stream: sys::CUstream,
+        to: u64,
+        bytes: usize,
+        fill: &mut Fill,
+    ) -> Result<bool> {
+        for start in (0..bytes).step_by(PIECE) {
+            let length = PIECE.min(bytes - start);
+            let pinned = self.take(op, length)?;
+            // SAFETY: the buffer has as many bytes, each of them written once (`take`), and is not used by the device.
+            if !fill(unsafe { std::slice::from_raw_parts_mut(pinned.memory.cast(), length) }) {
+                self.free.push(pinned);
+                return Ok(false);
+            }
+            // SAFETY: the range at `to` is the caller's.
+            let answer = unsafe { sys::cuMemcpyHtoDAsync_v2(to + start as u64, pinned.memory, length, stream) };
             self.queue(op, stream, pinned)?;
             check(op, "cuMemcpyHtoDAsync", answer)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     pub fn download(&mut self, op: &'static str, stream: sys::CUstream, from: u64, out: &mut [u8]) -> Result<()> {
@@ -101,6 +124,8 @@ impl Staging {
         let mut memory = std::ptr::null_mut();
         // SAFETY: `memory` outlives the call.
         check(op, "cuMemHostAlloc", unsafe { sys::cuMemHostAlloc(&mut memory, bytes, 0) })?;
+        // SAFETY: the memory is as long and nobody else's; what lies in it may be uninitialised and is read as bytes later.
+        unsafe { std::ptr::write_bytes(memory.cast::<u8>(), 0, bytes) };
         self.bytes += bytes;
         Ok(Pinned { memory, bytes })
     }

@@ -13,6 +13,7 @@ use kernels::svd::Method;
 use kernels_cuda::{Cuda, Options, Precision};
 use napi_derive::napi;
 
+use crate::file::{reader, FileRange};
 use crate::guard::{guarded, on_backend, Result};
 use crate::numbers::{key, RngKey};
 
@@ -146,6 +147,17 @@ impl NativeBackend {
     pub fn upload(&self, dtype_name: String, axes: Vec<f64>, bytes: &[u8]) -> Result<f64> {
         let op = "upload";
         self.on(op, |b| b.upload(dtype(op, &dtype_name)?, &shape(op, &axes)?, bytes).map(number))
+    }
+
+    /// Nothing where the file ends before or cannot be read.
+    #[napi]
+    pub fn upload_from(&self, dtype_name: String, axes: Vec<f64>, range: FileRange) -> Result<Option<f64>> {
+        let op = "uploadFrom";
+        self.on(op, |b| {
+            let (bytes, mut fill) = reader(op, &range)?;
+            let slot = b.upload_from(dtype(op, &dtype_name)?, &shape(op, &axes)?, bytes, &mut fill)?;
+            Ok(slot.map(number))
+        })
     }
 
     #[napi]

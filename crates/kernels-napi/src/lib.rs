@@ -2,5 +2,6 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod backend;
+mod file;
 mod guard;
 mod numbers;

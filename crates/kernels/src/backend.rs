@@ -8,9 +8,14 @@ use crate::rng::Key;
 use crate::store::Slot;
 use crate::svd::Method;
 
+/// Writes all of the next bytes, or returns false.
+pub type Fill<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
+
 pub trait Memory {
     fn alloc(&mut self, dtype: DType, shape: &[usize]) -> Result<Slot>;
     fn upload(&mut self, dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Slot>;
+    /// A tensor of as many bytes as are given, which `fill` writes piece after piece; `None` where it gives up.
+    fn upload_from(&mut self, dtype: DType, shape: &[usize], bytes: usize, fill: &mut Fill) -> Result<Option<Slot>>;
     fn write(&mut self, x: Slot, bytes: &[u8]) -> Result<()>;
     /// `out` has exactly the tensor's bytes.
     fn read(&mut self, x: Slot, out: &mut [u8]) -> Result<()>;

@@ -13,10 +13,10 @@ import {
   unpermuteRows,
   UserError,
 } from "@welltempered/formats";
-import { type InputFile, type Scratch, shownPath } from "./input.ts";
+import { type InputFile, shownPath } from "./input.ts";
 import { openInput } from "./io.ts";
 import { blockCodecs, plainDtypes } from "./load-tensor.ts";
-import { type WeightSource, weightSource } from "./weight-source.ts";
+import { bytesAt, type Located, type WeightSource, weightSource } from "./weight-source.ts";
 
 export interface GgufModel {
   path: string;
@@ -73,11 +73,7 @@ function ggufWeights(path: string, file: InputFile, header: GgufHeader, config: 
   return weightSource(path, new Map(located), () => file.close());
 }
 
-function locate(
-  file: InputFile,
-  tensor: GgufTensor,
-  config: JsonObject,
-): { dtype: string; shape: readonly number[]; file: string; read: (scratch?: Scratch) => Uint8Array } {
+function locate(file: InputFile, tensor: GgufTensor, config: JsonObject): Located {
   const heads = permutedHeads(tensor.name, config);
   const [rows = 0] = tensor.shape;
   const isPermuted = heads !== undefined && rows > 0;
@@ -85,11 +81,9 @@ function locate(
     throw new UserError(
       `${shownPath(file.path)}: tensor ${printable(tensor.name)} has ${rows} rows for ${heads} heads; convert the model again`,
     );
-  const read = (scratch?: Scratch): Uint8Array => file.read(tensor.begin, tensor.end - tensor.begin, scratch);
-  return {
-    dtype: tensor.type.name,
-    shape: tensor.shape,
-    file: file.path,
-    read: isPermuted ? (scratch) => unpermuteRows(read(scratch), rows, heads) : read,
-  };
+  const stored = bytesAt(file, tensor.begin, tensor.end);
+  const info = { dtype: tensor.type.name, shape: tensor.shape, file: file.path };
+  return isPermuted
+    ? { ...info, read: (scratch) => unpermuteRows(stored.read(scratch), rows, heads) }
+    : { ...info, ...stored };
 }

@@ -18,6 +18,8 @@ export class Scratch {
 /** An open file. */
 export interface InputFile extends ByteSource {
   readonly path: string;
+  /** Its descriptor; undefined where it is not on the disk, or closed. */
+  readonly fd: number | undefined;
   /** `length` bytes that are there: into memory of its own unless `scratch` is given. */
   read(offset: number, length: number, scratch?: Scratch): Uint8Array;
   close(): void;
@@ -31,6 +33,7 @@ export function shownPath(path: string): string {
 /** A file that is in memory already; `path` is for messages. */
 export const inMemory = (path: string, bytes: Uint8Array): InputFile => ({
   path,
+  fd: undefined,
   ...bytesSource(bytes),
   close: () => undefined,
 });

@@ -48,6 +48,9 @@ export function openInput(path: string): InputFile {
   let open = true;
   return {
     path,
+    get fd() {
+      return open ? fd : undefined;
+    },
     size: info.size,
     read: (offset, length, scratch) => readRange({ fd, path, size: info.size }, offset, length, scratch),
     close() {

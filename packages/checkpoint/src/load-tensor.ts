@@ -19,12 +19,17 @@ export const blockCodecs: readonly GgufCodec[] = ggufCodecs;
 /** Whether a source has joined the tensor from bitsandbytes' parts. */
 export const isBitsandbytes = (dtype: StoredDtype): dtype is BitsandbytesCodec => /^(nf4|fp4|llm_int8)\//.test(dtype);
 
-/** Uploads one tensor as it is stored: f32, bf16, f16 or in a codec, read through `scratch`. The caller owns the slot. */
+/**
+ * Uploads one tensor as it is stored: f32, bf16, f16 or in a codec, from the file itself or read through `scratch`.
+ * The caller owns the slot.
+ */
 export function loadTensor(backend: KernelBackend, source: WeightSource, name: string, scratch?: Scratch): Slot {
   const { dtype, shape, file } = source.info(name);
   const type = isBitsandbytes(dtype) ? dtype : [...plainDtypes, ...blockCodecs].find((known) => known === dtype);
   if (type === undefined) throw unsupported(file, name, dtype);
-  return backend.upload(type, shape, source.read(name, scratch));
+  const range = source.range(name);
+  const slot = range === undefined ? undefined : backend.uploadFrom(type, shape, range);
+  return slot ?? backend.upload(type, shape, source.read(name, scratch));
 }
 
 function unsupported(file: string, name: string, dtype: string): UserError {

@@ -6,6 +6,7 @@ import {
   safetensorsHeaderLength,
   UserError,
 } from "@welltempered/formats";
+import type { FileRange } from "@welltempered/kernels";
 import { type InputFile, type Scratch, shownPath } from "./input.ts";
 
 /** How a tensor lies in its file: a dtype of safetensors or a block type of GGUF, in lower case ("f32", "bf16", "q4_1"). */
@@ -28,11 +29,14 @@ export interface WeightSource {
   info(name: string): TensorInfo;
   /** Little-endian bytes as stored, perhaps in `scratch`. Throws a UserError where the file cannot be read any more. */
   read(name: string, scratch?: Scratch): Uint8Array;
+  /** Where those bytes lie; undefined where they are put together from others, or in no file of the disk. */
+  range(name: string): FileRange | undefined;
   close(): void;
 }
 
-interface Located extends TensorInfo {
+export interface Located extends TensorInfo {
   read(scratch?: Scratch): Uint8Array;
+  range?(): FileRange | undefined;
 }
 
 /** A source over tensors that know how to read themselves. */
@@ -47,6 +51,7 @@ export function weightSource(path: string, tensors: ReadonlyMap<string, Located>
       return { dtype, shape, file };
     },
     read: (name, scratch) => find(name).read(scratch),
+    range: (name) => find(name).range?.(),
     close,
   };
 }
@@ -58,11 +63,18 @@ export function withJoined(
   parts: ReadonlySet<string>,
 ): WeightSource {
   const rest = source.names().filter((name) => !joined.has(name) && !parts.has(name));
-  const plain = rest.map(
-    (name) => [name, { ...source.info(name), read: (scratch?: Scratch) => source.read(name, scratch) }] as const,
-  );
+  const plain = rest.map((name): [string, Located] => {
+    const read = (scratch?: Scratch): Uint8Array => source.read(name, scratch);
+    return [name, { ...source.info(name), read, range: () => source.range(name) }];
+  });
   return weightSource(source.path, new Map<string, Located>([...plain, ...joined]), () => source.close());
 }
+
+/** Bytes of a file as they are stored. */
+export const bytesAt = (file: InputFile, begin: number, end: number): Required<Pick<Located, "read" | "range">> => ({
+  read: (scratch) => file.read(begin, end - begin, scratch),
+  range: () => (file.fd === undefined ? undefined : { fd: file.fd, offset: begin, length: end - begin }),
+});
 
 function missing(path: string, name: string): never {
   throw new UserError(`${shownPath(path)}: holds no tensor ${nameList([name])}; check that it is the right model`);
@@ -106,7 +118,6 @@ function addTensors(tensors: Map<string, Located>, { file, header }: Opened): vo
       `${shownPath(file.path)}: ${twice.length} tensors are in another shard too: ${nameList(twice)}; fetch the model again`,
     );
   for (const [name, { dtype, shape, begin, end }] of header.tensors) {
-    const read = (scratch?: Scratch): Uint8Array => file.read(begin, end - begin, scratch);
-    tensors.set(name, { dtype: dtype.toLowerCase(), shape, file: file.path, read });
+    tensors.set(name, { dtype: dtype.toLowerCase(), shape, file: file.path, ...bytesAt(file, begin, end) });
   }
 }

@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { openBackend } from "@welltempered/kernels";
 import { describe, expect, it } from "vitest";
-import { checkWeights, openModel, openSafetensors, readModelFolder, Scratch } from "../src/index.ts";
+import { checkWeights, loadTensor, openModel, openSafetensors, readModelFolder, Scratch } from "../src/index.ts";
 import { f32, fileOf, folderOf, refusal } from "./scratch.ts";
 
 const config = '{"architectures":["LlamaForCausalLM"],"model_type":"llama"}';
@@ -187,6 +188,24 @@ describe("a model folder", () => {
     truncateSync(join(folder, "model.safetensors"), 1000);
     expect(await refusal(() => source.read("a"))).toContain("was cut short to 1000 bytes while it was read");
     source.close();
+  });
+
+  it("is read by the kernels themselves, and a file cut short then is the same error", async () => {
+    const numbers = Float32Array.from({ length: 100_000 }, (_, i) => i);
+    const a = { ...f32("a", [100_000]), bytes: new Uint8Array(numbers.buffer) };
+    const folder = folderOf({ "config.json": config, "model.safetensors": fileOf(a) });
+    const { weights: source } = readModelFolder(folder);
+    const backend = openBackend({ device: "cpu", threads: 1 });
+    const unread = { ...source, read: () => expect.fail("read through JavaScript") };
+    const loaded = await backend.read(loadTensor(backend, unread, "a"));
+    expect(new Float32Array(loaded.buffer)).toEqual(numbers);
+    truncateSync(join(folder, "model.safetensors"), 1000);
+    expect(await refusal(() => loadTensor(backend, source, "a"))).toContain(
+      "was cut short to 1000 bytes while it was read",
+    );
+    expect(backend.liveTensors()).toBe(1);
+    source.close();
+    expect(source.range("a")).toBeUndefined();
   });
 
   it("whose weights are a folder, a pipe or a device is refused at once", async () => {

@@ -122,6 +122,14 @@ export interface AttentionOptions {
   softCap: number;
 }
 
+/** Bytes of a file. */
+export interface FileRange {
+  /** Descriptor of a file that Node has open. */
+  fd: number;
+  offset: number;
+  length: number;
+}
+
 export interface KernelBackend {
   /** "cpu", "reference", …: the name `temper env` prints. */
   readonly name: string;
@@ -133,6 +141,11 @@ export interface KernelBackend {
   alloc(type: StorageType, shape: Shape): Slot;
   /** Little-endian bytes, exactly those of the shape in this type; rows of a GGUF codec are whole blocks. Copies. */
   upload(type: StorageType, shape: Shape, bytes: Uint8Array): Slot;
+  /**
+   * As `upload`, from an open file, past the memory of JavaScript. undefined where the file ends before or cannot be read,
+   * and from backends that reach no files: read the bytes, which says why, and `upload` them.
+   */
+  uploadFrom(type: StorageType, shape: Shape, range: FileRange): Slot | undefined;
   /** Overwrites all of a tensor in place. */
   write(x: Slot, bytes: Uint8Array): void;
   /** A copy of the bytes. The only method that waits for the machine. */

@@ -12,6 +12,7 @@ export type {
   Codec,
   CodedMoments,
   DType,
+  FileRange,
   FourBitCodec,
   LlmInt8Codec,
   GgufCodec,

@@ -8,6 +8,7 @@ import type {
   AttentionOptions,
   BinaryKind,
   CodedMoments,
+  FileRange,
   KernelBackend,
   LionOptions,
   MatmulLayout,
@@ -21,11 +22,16 @@ import type {
 import { toKernelError } from "./errors.ts";
 
 /** The class that the addon exports. */
-export interface NativeLibrary extends Omit<KernelBackend, "name" | "description" | "read" | "availableBytes"> {
+export interface NativeLibrary extends Omit<
+  KernelBackend,
+  "name" | "description" | "read" | "availableBytes" | "uploadFrom"
+> {
   name(): string;
   description(): string;
   byteLength(x: Slot): number;
   availableBytes(): number | null | undefined;
+  /** Where there are files. */
+  uploadFrom?(type: StorageType, shape: Shape, range: FileRange): Slot | null | undefined;
   /** `out` has exactly the tensor's bytes. */
   read(x: Slot, out: Uint8Array): void;
 }
@@ -56,6 +62,10 @@ export class NativeBackend implements KernelBackend {
 
   upload(type: StorageType, shape: Shape, bytes: Uint8Array): Slot {
     return call("upload", () => this.#native.upload(type, [...shape], bytes));
+  }
+
+  uploadFrom(type: StorageType, shape: Shape, range: FileRange): Slot | undefined {
+    return call("uploadFrom", () => this.#native.uploadFrom?.(type, [...shape], range) ?? undefined);
   }
 
   write(x: Slot, bytes: Uint8Array): void {

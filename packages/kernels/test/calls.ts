@@ -1,3 +1,5 @@
+import { openSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import type { CodedMoments, KernelBackend, RngKey, Slot } from "../src/index.ts";
 import { put } from "./support.ts";
 
@@ -37,10 +39,17 @@ export const coded = (k: KernelBackend, length: number): CodedMoments => ({
   scales: [k.alloc("f32", [Math.ceil(length / 256)])],
 });
 
+/** This file, opened once. */
+const openFile = (
+  (fd?: number) => () =>
+    (fd ??= openSync(fileURLToPath(import.meta.url), "r"))
+)();
+
 /** One valid list of arguments for every method of the contract. */
 export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<KernelBackend[M]> } = {
   alloc: () => ["f32", [2, 3]],
   upload: () => ["f32", [2], new Uint8Array(8)],
+  uploadFrom: () => ["f32", [2], { fd: openFile(), offset: 3, length: 8 }],
   write: (k) => [floats(k, 2), new Uint8Array(8)],
   read: (k) => [floats(k, 2)],
   free: (k) => [floats(k, 2)],

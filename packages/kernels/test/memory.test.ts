@@ -1,8 +1,24 @@
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { openBackend } from "../src/index.ts";
 import type { KernelBackend } from "../src/index.ts";
 import { devices, get, put } from "./support.ts";
+
+/** Lends a file with these bytes, open. */
+async function withFile(bytes: Uint8Array, use: (fd: number) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "kernels-"));
+  writeFileSync(join(folder, "file"), bytes);
+  const fd = openSync(join(folder, "file"), "r");
+  try {
+    await use(fd);
+  } finally {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+}
 
 describe.each(devices)("memory of the %s backend", (device) => {
   let k: KernelBackend;
@@ -19,6 +35,27 @@ describe.each(devices)("memory of the %s backend", (device) => {
       expect(k.dtype(x)).toBe(dtype);
       expect(k.shape(x)).toEqual([24 / size]);
     }
+  });
+
+  it("reads a tensor from the middle of a file, or leaves it to upload where it reaches none", async () => {
+    const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 11);
+    await withFile(bytes, async (fd) => {
+      const x = k.uploadFrom("bf16", [3, 8], { fd, offset: 5, length: 48 });
+      expect(x === undefined).toBe(device === "wasm");
+      if (x === undefined) return;
+      expect(await k.read(x)).toEqual(bytes.slice(5, 53));
+      expect([k.dtype(x), k.shape(x), k.liveBytes()]).toEqual(["bf16", [3, 8], 48]);
+    });
+  });
+
+  it.skipIf(device === "wasm")("makes no tensor of a file that ends before it, or that is not open", async () => {
+    await withFile(new Uint8Array(100), async (fd) => {
+      expect(k.uploadFrom("u8", [96], { fd, offset: 5, length: 96 })).toBeUndefined();
+      expect(k.uploadFrom("u8", [95], { fd, offset: 5, length: 95 })).toBeDefined();
+      expect(() => k.uploadFrom("f32", [2], { fd, offset: 0, length: 9 })).toThrow(/^uploadFrom: .*9/);
+    });
+    expect(k.uploadFrom("u8", [95], { fd: 2 ** 30, offset: 5, length: 95 })).toBeUndefined();
+    expect([k.liveTensors(), k.liveBytes()]).toEqual([1, 95]);
   });
 
   it("allocates zeros, also on memory used before", async () => {

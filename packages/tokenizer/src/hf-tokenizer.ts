@@ -36,6 +36,22 @@ interface State {
   /** The files as they were read. */
   source: () => TokenizerFiles;
   edited: boolean;
+  /** Of these added tokens, where they are known already. */
+  names?: Names | undefined;
+}
+
+/** Tokens to ids and back. Tens of milliseconds to make of a large vocabulary. */
+interface Names {
+  idOf: ReadonlyMap<string, number>;
+  tokenOf: ReadonlyMap<number, string>;
+}
+
+function namesOf(engine: Engine, added: readonly AddedToken[]): Names {
+  const idOf = new Map(engine.spec.model.vocab);
+  for (const { content, id } of added) idOf.set(content, id);
+  const tokenOf = new Map<number, string>();
+  for (const [token, id] of idOf) tokenOf.set(id, token);
+  return { idOf, tokenOf };
 }
 
 /** Text files of a tokenizer by name; `tokenizer.json` must be among them. `origin` is a folder for messages. */
@@ -127,11 +143,9 @@ class HfTokenizer implements Tokenizer {
     const { engine, added, special, config } = state;
     this.state = state;
     this.run = createEncode(engine, added);
-    this.idOf = new Map([
-      ...engine.spec.model.vocab,
-      ...added.map(({ content, id }): [string, number] => [content, id]),
-    ]);
-    this.tokenOf = new Map(Array.from(this.idOf, ([token, id]) => [id, token]));
+    const { idOf, tokenOf } = state.names ?? namesOf(engine, added);
+    this.idOf = idOf;
+    this.tokenOf = tokenOf;
     this.specialIds = new Set(added.filter((token) => token.special).map(({ id }) => id));
     this.vocabSize = this.tokenOf.size;
     this.specialTokens = special;
@@ -205,6 +219,8 @@ class HfTokenizer implements Tokenizer {
       special,
       chatTemplate: changes.chatTemplate ?? chatTemplate,
       edited: true,
+      // `addControls` appends and marks, so as many are the same.
+      names: added.length === this.state.added.length ? { idOf: this.idOf, tokenOf: this.tokenOf } : undefined,
     });
   }
 
@@ -216,7 +232,7 @@ class HfTokenizer implements Tokenizer {
     }
     const tokens = [...added.values()];
     const sameTokens = stringify(tokens.map(addedTokenJson)) === stringify(this.state.added.map(addedTokenJson));
-    return sameTokens ? this : new HfTokenizer({ ...this.state, added: tokens, edited: true });
+    return sameTokens ? this : new HfTokenizer({ ...this.state, added: tokens, edited: true, names: undefined });
   }
 }
 

@@ -1,4 +1,4 @@
-use kernels::backend::Memory as Contract;
+use kernels::backend::{Fill, Memory as Contract};
 use kernels::check;
 use kernels::codec::{values_of, Codec};
 use kernels::dtype::DType;
@@ -43,6 +43,17 @@ impl Contract for Cuda {
         let slot = self.keep(op, output)?;
         self.get(op, slot)?.storage().set_integers(integers_of(dtype, bytes));
         Ok(slot)
+    }
+
+    /// Integers are not remembered: what lies in files are weights.
+    fn upload_from(&mut self, dtype: DType, shape: &[usize], bytes: usize, fill: &mut Fill) -> Result<Option<Slot>> {
+        let op = "uploadFrom";
+        check::bytes_fit(op, bytes, extent(op, dtype, shape)?)?;
+        let output = self.output(op, dtype, shape)?;
+        if !output.buffer.fill(op, fill)? {
+            return Ok(None);
+        }
+        self.keep(op, output).map(Some)
     }
 
     fn write(&mut self, x: Slot, bytes: &[u8]) -> Result<()> {

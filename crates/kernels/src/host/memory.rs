@@ -3,7 +3,7 @@ use half::{bf16, f16};
 
 use super::views::{convert, reals};
 use super::{check, Host};
-use crate::backend::Memory;
+use crate::backend::{Fill, Memory};
 use crate::codec::{values_of, Codec, Values};
 use crate::dtype::DType;
 use crate::error::{KernelError, Result};
@@ -44,6 +44,16 @@ impl Memory for Host {
         let mut x = self.store.output(op, dtype, shape, Contents::Anything)?;
         x.bytes_mut().copy_from_slice(bytes);
         self.keep(op, x)
+    }
+
+    fn upload_from(&mut self, dtype: DType, shape: &[usize], bytes: usize, fill: &mut Fill) -> Result<Option<Slot>> {
+        let op = "uploadFrom";
+        check::bytes_fit(op, bytes, extent(op, dtype, shape)?)?;
+        let mut x = self.store.output(op, dtype, shape, Contents::Anything)?;
+        if !fill(x.bytes_mut()) {
+            return Ok(None);
+        }
+        self.keep(op, x).map(Some)
     }
 
     fn write(&mut self, x: Slot, bytes: &[u8]) -> Result<()> {

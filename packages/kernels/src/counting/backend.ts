@@ -52,6 +52,11 @@ export class CountingBackend implements KernelBackend {
     return this.memory.add(type, shape, integers);
   }
 
+  uploadFrom(type: StorageType, shape: Shape): Slot {
+    this.#tell({ op: "uploadFrom", bytes: 2 * bytesOf(type, shape) });
+    return this.memory.add(type, shape, undefined);
+  }
+
   write(x: Slot): void {
     this.#touch("write", [x]);
   }

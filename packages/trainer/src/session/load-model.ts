@@ -93,6 +93,7 @@ function openScratch(path: string): OpenModel {
     has: () => false,
     info: none,
     read: none,
+    range: none,
     close: () => undefined,
   };
   // Fresh weights are in nobody's codes.
