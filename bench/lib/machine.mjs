@@ -7,8 +7,12 @@ import { root } from "../../tools/lib.mjs";
 
 const field = (text, name) => new RegExp(`^${name}\\s*: (.*)$`, "m").exec(text)?.[1]?.trim();
 
-/** AMD family and model → core, as the model name of a virtual machine does not say it. */
-function microarchitecture(family, model) {
+const intelCores = { 106: "icelake", 143: "sapphirerapids", 173: "graniterapids", 207: "emeraldrapids" };
+
+/** Vendor, family and model → core, as the model name of a virtual machine does not say it. */
+function microarchitecture(vendor, family, model) {
+  if (vendor === "GenuineIntel") return family === 6 ? intelCores[model] : undefined;
+  if (vendor !== "AuthenticAMD") return undefined;
   if (family === 26) return "zen5";
   if (family !== 25) return undefined;
   return (model >= 0x10 && model < 0x20) || (model >= 0x60 && model < 0x80) || model >= 0xa0 ? "zen4" : "zen3";
@@ -24,7 +28,7 @@ export function cpu() {
     vendor: field(text, "vendor_id"),
     family,
     modelNumber: model,
-    core: field(text, "vendor_id") === "AuthenticAMD" ? microarchitecture(family, model) : undefined,
+    core: microarchitecture(field(text, "vendor_id"), family, model),
     cores: text.match(/^processor/gm)?.length,
     instructions: wanted.filter((flag) => flags.has(flag)),
   };
@@ -58,5 +62,6 @@ export function cpuName({ core, model = "cpu", instructions }) {
       .replaceAll(/\(.*?\)|@.*|cpu/g, "")
       .trim()
       .replaceAll(/[^a-z0-9]+/g, "-");
+  if (instructions.includes("amx_bf16")) return `${words}-amx`;
   return `${words}-${instructions.includes("avx512f") ? "avx512" : instructions.includes("avx2") ? "avx2" : "portable"}`;
 }

@@ -12,7 +12,7 @@ export class RoofProbe {
     this.#child = new Child(join(root, "target/release/examples/roof"), []);
   }
 
-  /** → { threads, fma?, bf16?, read }: GFLOP/s in f32 and with the bf16 dot product, GB/s; all threads together. */
+  /** → { threads, fma?, bf16?, tiles?, read }: GFLOP/s in f32, of the bf16 dot product and the matrix unit, GB/s; all threads together. */
   ask(threads) {
     return this.#child.ask(threads);
   }

@@ -31,7 +31,7 @@ async function measure({ probe, ours, torch }, product, tries) {
   const seconds = { ours: await ours.ask(request) };
   if (product.torch !== undefined) seconds.torch = await torch.ask(request);
   return {
-    peak: product.precision === "bf16" ? roof.bf16 : roof.fma,
+    peak: product.precision === "bf16" ? (roof.tiles ?? roof.bf16) : roof.fma,
     read: roof.read,
     ours: rate(seconds.ours),
     ...(seconds.torch === undefined ? {} : { torch: rate(seconds.torch) }),

@@ -1,5 +1,6 @@
 //! What this CPU can do at most. Each line of standard input is a number of threads; the answer is a line of JSON:
-//! GFLOP/s of f32 multiply-adds and, where the CPU has it, of the bf16 dot product; GB/s of reading memory.
+//! GFLOP/s of f32 multiply-adds and, where the CPU has them, of the bf16 dot product and of the matrix unit (AMX) in bf16;
+//! GB/s of reading memory.
 //!     echo 2 | cargo run --release -p kernels --example roof
 
 use std::time::Instant;
@@ -59,6 +60,54 @@ mod peak {
     }
 }
 
+/// FLOP of the matrix unit on four tiles of sums, as `src/cpu/simd/tiles.rs` uses it.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod tiles {
+    use super::STEPS;
+    use std::arch::asm;
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+
+    /// A tile product takes as long as sixteen vector operations.
+    const TURNS: usize = STEPS / 64;
+
+    pub fn granted() -> bool {
+        let has = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx >> 22 & 5 == 5;
+        let refused: i64;
+        // SAFETY: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILE_DATA) touches no memory of the process.
+        unsafe {
+            asm!("syscall", inlateout("rax") 158i64 => refused, in("rdi") 0x1023, in("rsi") 18, out("rcx") _, out("r11") _)
+        };
+        has && refused == 0
+    }
+
+    pub fn bf16() -> f64 {
+        let mut shapes = [0u8; 64];
+        shapes[0] = 1;
+        for tile in 0..8 {
+            (shapes[16 + 2 * tile], shapes[48 + tile]) = (64, 16);
+        }
+        // SAFETY: only where `granted`; nothing else of this thread uses tiles.
+        unsafe {
+            asm!(
+                "ldtilecfg [{shapes}]",
+                "2:",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "dec {turns}",
+                "jnz 2b",
+                "tilerelease",
+                shapes = in(reg) shapes.as_ptr(),
+                turns = inout(reg) TURNS => _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            );
+        }
+        (TURNS * 4 * 2 * 16 * 16 * 32) as f64
+    }
+}
+
 /// Runs `f` of 0 … `threads` − 1 on as many threads at once; billions of their work a second, all together.
 fn rate(threads: usize, f: impl Fn(usize) -> f64 + Sync) -> f64 {
     let once = || {
@@ -85,6 +134,10 @@ fn peaks(threads: usize) -> Vec<(&'static str, f64)> {
     if is_x86_feature_detected!("avx512bf16") {
         // SAFETY: as above.
         found.push(("bf16", rate(threads, |_| unsafe { peak::bf16() })));
+    }
+    #[cfg(target_os = "linux")]
+    if tiles::granted() {
+        found.push(("tiles", rate(threads, |_| tiles::bf16())));
     }
     found
 }

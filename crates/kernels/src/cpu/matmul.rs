@@ -146,7 +146,7 @@ fn task<P: Packing, W: Right>(
     c: &mut Block,
 ) {
     let width = packing.width();
-    let depth = P::PANEL / width * P::GROUP;
+    let depth = packing.depth(problem.k);
     let panels = columns.len().div_ceil(width);
     with_aligned_scratch(panels * packing.slots(depth.min(problem.k)) * width, |packed| {
         for slice in (0..problem.k).step_by(depth).map(|start| start..problem.k.min(start + depth)) {

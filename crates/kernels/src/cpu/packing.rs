@@ -35,6 +35,10 @@ pub trait Packing: Copy + Send + Sync {
     fn slots(self, depth: usize) -> usize {
         depth.div_ceil(Self::GROUP)
     }
+    /// How much of a depth of `k` a panel holds.
+    fn depth(self, _k: usize) -> usize {
+        Self::PANEL / self.width() * Self::GROUP
+    }
     /// Rows of b as columns of a panel.
     fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]);
     /// `count` elements of b that are one row of slots: those from `first` on, beside those from `second` on.
@@ -221,17 +225,15 @@ impl InTiles {
         let Problem { m, k, .. } = *problem;
         let rows = EDGE.min(m - first);
         if problem.layout != Layout::Tn {
-            for i in 0..EDGE {
-                let line = |tile: usize| tile * AREA + i * EDGE;
-                if i >= rows {
-                    (0..y.len() / AREA).for_each(|tile| y[line(tile)..][..EDGE].fill(0.0));
-                    continue;
-                }
-                for (tile, x) in a[(first + i) * k..][..k].chunks(2 * EDGE).enumerate() {
-                    let y = &mut y[line(tile)..][..EDGE];
-                    y[x.len().div_ceil(2)..].fill(0.0);
-                    self.0.round(x, y);
-                }
+            // What rows and depth lack of whole tiles.
+            if rows < EDGE {
+                y.fill(0.0);
+            } else if !k.is_multiple_of(2 * EDGE) {
+                let last = y.len() - AREA;
+                y[last..].fill(0.0);
+            }
+            for i in 0..rows {
+                self.0.round_lines(&a[(first + i) * k..][..k], &mut y[i * EDGE..], AREA);
             }
             return;
         }
@@ -250,8 +252,8 @@ impl InTiles {
 impl Packing for InTiles {
     const GROUP: usize = 2;
     const STRIP: usize = SIDE;
-    /// 32 KiB of a first-level cache of 48, beside two tiles of a.
-    const PANEL: usize = 8192;
+    /// 48 KiB: with as much of a it fits a second-level cache many times.
+    const PANEL: usize = 12288;
     const MULTIPLICATIONS: usize = 64;
     type Left<'a> = Tiled<'a>;
 
@@ -261,6 +263,12 @@ impl Packing for InTiles {
 
     fn slots(self, depth: usize) -> usize {
         depth.div_ceil(2 * EDGE) * EDGE
+    }
+
+    /// Slices of one length: each costs a pass over c.
+    fn depth(self, k: usize) -> usize {
+        let most = Self::PANEL / SIDE * 2;
+        k.div_ceil(k.div_ceil(most)).next_multiple_of(2 * EDGE)
     }
 
     fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]) {

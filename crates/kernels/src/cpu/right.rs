@@ -121,12 +121,9 @@ impl<E: Element> Right for &[E] {
         E::as_pairs(&self[x.start..], x.stride, x.k)
     }
 
-    fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, count: usize, mut y: Spread) {
-        let width = y.width;
+    fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, count: usize, y: Spread) {
         let second = second.map(|at| &self[at..][..count]);
-        for (i, (x, y)) in self[first..][..count].chunks(width).zip(y.pieces()).enumerate() {
-            pairs.interleave(x, second.map(|row| &row[i * width..][..x.len()]), y);
-        }
+        pairs.interleave_pieces(&self[first..][..count], second, y.data, y.width, y.stride);
     }
 
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {

@@ -31,6 +31,21 @@ impl Pairs {
         match self {}
     }
 
+    pub fn round_lines<E: Element>(self, _x: &[E], _y: &mut [f32], _step: usize) {
+        match self {}
+    }
+
+    pub fn interleave_pieces<E: Element>(
+        self,
+        _first: &[E],
+        _second: Option<&[E]>,
+        _y: &mut [f32],
+        _width: usize,
+        _stride: usize,
+    ) {
+        match self {}
+    }
+
     pub fn interleave<E: Element>(self, _first: &[E], _second: Option<&[E]>, _y: &mut [f32]) {
         match self {}
     }

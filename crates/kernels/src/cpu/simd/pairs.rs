@@ -48,11 +48,17 @@ impl Pairs {
 
     /// y `[⌈length/2⌉]` = x in bf16, neighbours in one slot; the last is filled up with a zero.
     pub fn round<E: Element>(self, x: &[E], y: &mut [f32]) {
+        self.round_lines(x, y, 16);
+    }
+
+    /// As `round`, sixteen slots at a time from one multiple of `step` on to the next.
+    pub fn round_lines<E: Element>(self, x: &[E], y: &mut [f32], step: usize) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
-        fn run<E: Element>(s: Pairs, x: &[E], y: &mut [f32]) {
+        fn run<E: Element>(s: Pairs, x: &[E], y: &mut [f32], step: usize) {
             let chunks = x.chunks_exact(32);
             let (rest, whole) = (chunks.remainder(), x.len() / 32);
-            for (x, y) in chunks.zip(y.chunks_exact_mut(16)) {
+            for (i, x) in chunks.enumerate() {
+                let y = &mut y[i * step..][..16];
                 // SAFETY: x has 32 elements, y room for 16 slots.
                 unsafe {
                     let low = E::load(s.isa, x.as_ptr());
@@ -60,26 +66,48 @@ impl Pairs {
                     store(y.as_mut_ptr(), _mm512_cvtne2ps_pbh(high, low));
                 }
             }
-            for (x, y) in rest.chunks(2).zip(&mut y[16 * whole..]) {
+            if rest.is_empty() {
+                return;
+            }
+            for (x, y) in rest.chunks(2).zip(&mut y[whole * step..][..rest.len().div_ceil(2)]) {
                 *y = slot(x[0].to_f32(), x.get(1).map_or(0.0, |x| x.to_f32()));
             }
         }
-        assert!(y.len() >= x.len().div_ceil(2));
         // SAFETY: the token exists only where the CPU has these features.
-        unsafe { run(self, x, y) }
+        unsafe { run(self, x, y, step) }
     }
 
     /// y `[length]`: slot i holds element i of two rows that are neighbours in the depth; the second may be missing.
     pub fn interleave<E: Element>(self, first: &[E], second: Option<&[E]>, y: &mut [f32]) {
+        self.interleave_pieces(first, second, y, first.len(), first.len());
+    }
+
+    /// As `interleave`, `width` slots at a time from one multiple of `stride` on to the next.
+    pub fn interleave_pieces<E: Element>(
+        self,
+        first: &[E],
+        second: Option<&[E]>,
+        y: &mut [f32],
+        width: usize,
+        stride: usize,
+    ) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
-        fn run<E: Element>(s: Pairs, first: &[E], second: Option<&[E]>, y: &mut [f32]) {
+        fn run<E: Element>(s: Pairs, first: &[E], second: Option<&[E]>, y: &mut [f32], width: usize, stride: usize) {
+            for (i, first) in first.chunks(width).enumerate() {
+                let second = second.map(|row| &row[i * width..][..first.len()]);
+                piece(s, first, second, &mut y[i * stride..][..first.len()]);
+            }
+        }
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
+        fn piece<E: Element>(s: Pairs, first: &[E], second: Option<&[E]>, y: &mut [f32]) {
             let whole = first.len() / 16 * 16;
             let index = _mm512_set_epi16(
                 31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2,
                 17, 1, 16, 0,
             );
             for at in (0..whole).step_by(16) {
-                // SAFETY: both rows and y have `first.len()` elements, which `at` stays 16 below.
+                // SAFETY: both rows and y have `first.len()` elements, as sliced, which `at` stays 16 below.
                 unsafe {
                     let low = E::load(s.isa, first.as_ptr().add(at));
                     let high = second.map_or(s.isa.zero(), |row| E::load(s.isa, row.as_ptr().add(at)));
@@ -92,9 +120,10 @@ impl Pairs {
                 y[i] = slot(first[i].to_f32(), second.map_or(0.0, |row| row[i].to_f32()));
             }
         }
-        assert!(y.len() >= first.len() && second.is_none_or(|row| row.len() == first.len()));
-        // SAFETY: the token exists only where the CPU has these features.
-        unsafe { run(self, first, second, y) }
+        if width > 0 {
+            // SAFETY: the token exists only where the CPU has these features.
+            unsafe { run(self, first, second, y, width, stride) }
+        }
     }
 }
 

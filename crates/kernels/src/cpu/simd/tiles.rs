@@ -82,12 +82,18 @@ impl Tiles {
         for first in (0..strips).step_by(2) {
             let second = (first + 1).min(strips - 1);
             let (above, below) = (a.strip(first), a.strip(second));
+            let rows = first * EDGE..m.min((first + 2) * EDGE);
+            let mut c = c.part(rows, 0..n);
             match &unit {
-                Some(unit) => unit.sums(k, above, below, b, &mut sums.0),
+                // A product with 1 is the sum itself.
+                Some(unit) if alpha == 1.0 && beta == Beta::Overwrite && (c.rows(), n) == (SIDE, SIDE) => {
+                    unit.sums(k, above, below, b, &mut c);
+                    continue;
+                }
+                Some(unit) => unit.sums(k, above, below, b, &mut Block::new(&mut sums.0, SIDE)),
                 None => sums_in_plain_rust(k, above, below, b, &mut sums.0),
             }
-            let rows = first * EDGE..m.min((first + 2) * EDGE);
-            finish(self.isa, alpha, &sums.0, &mut c.part(rows, 0..n), beta);
+            finish(self.isa, alpha, &sums.0, &mut c, beta);
         }
     }
 }
@@ -134,7 +140,7 @@ fn sums_in_plain_rust(k: usize, above: Tiled, below: Tiled, b: &[f32], sums: &mu
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod unit {
-    use super::{Tiled, EDGE, SIDE};
+    use super::{Block, Tiled, EDGE, SIDE};
     use std::arch::asm;
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     use std::marker::PhantomData;
@@ -201,9 +207,9 @@ mod unit {
         }
 
         /// sums `[32, 32]` = the first strips of `above` and `below`, `k` tiles of each, times b `[16k, 32]` slots.
-        pub fn sums(&self, k: usize, above: Tiled, below: Tiled, b: &[f32], sums: &mut [f32]) {
+        pub fn sums(&self, k: usize, above: Tiled, below: Tiled, b: &[f32], sums: &mut Block) {
             assert!(k > 0 && above.holds(k) && below.holds(k) && (above.line, above.step) == (below.line, below.step));
-            assert!(b.len() >= k * EDGE * SIDE && sums.len() >= SIDE * SIDE);
+            assert!(b.len() >= k * EDGE * SIDE && (sums.rows(), sums.columns()) == (SIDE, SIDE));
             // SAFETY: as asserted; the tiles are this block's from `new` on, as no other code of the thread knows of them.
             unsafe {
                 asm!(
@@ -225,15 +231,17 @@ mod unit {
                     "add {b}, 2048",
                     "dec {k}",
                     "jnz 2b",
-                    "tilestored [{sums} + {row}], tmm0",
-                    "tilestored [{sums} + {row} + 64], tmm1",
-                    "tilestored [{sums} + {row} + 2048], tmm2",
-                    "tilestored [{sums} + {row} + 2112], tmm3",
+                    "tilestored [{sums} + {stride}], tmm0",
+                    "tilestored [{sums} + {stride} + 64], tmm1",
+                    "tilestored [{lower} + {stride}], tmm2",
+                    "tilestored [{lower} + {stride} + 64], tmm3",
                     above = inout(reg) above.data.as_ptr() => _,
                     below = inout(reg) below.data.as_ptr() => _,
                     b = inout(reg) b.as_ptr() => _,
                     k = inout(reg) k => _,
                     sums = in(reg) sums.as_mut_ptr(),
+                    lower = in(reg) sums.as_mut_ptr().add(EDGE * sums.stride()),
+                    stride = in(reg) 4 * sums.stride(),
                     row = in(reg) 4 * SIDE,
                     line = in(reg) 4 * above.line,
                     step = in(reg) 4 * above.step,
@@ -256,7 +264,7 @@ mod unit {
 /// Elsewhere processes are not known to get the unit.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod unit {
-    use super::Tiled;
+    use super::{Block, Tiled};
 
     pub fn granted() -> bool {
         false
@@ -269,7 +277,7 @@ mod unit {
             unreachable!("a token that nobody holds")
         }
 
-        pub fn sums(&self, _k: usize, _above: Tiled, _below: Tiled, _b: &[f32], _sums: &mut [f32]) {
+        pub fn sums(&self, _k: usize, _above: Tiled, _below: Tiled, _b: &[f32], _sums: &mut Block) {
             match *self {}
         }
     }
