@@ -205,7 +205,7 @@ describe("faults inside a run", () => {
     expectRefusal(
       answer,
       3,
-      /^error: \w+: no memory for .* bytes; these save most: [a-z_0-9]+: [^;]* \(.* GB less\)(; [a-z_]+: [^;]* GB less\)){2}$/,
+      /^error: \w+: no memory for .* bytes; these save most: [a-z_0-9]+: [^;]* \(.* GB less\)(; [a-z_0-9]+: [^;]* GB less\)){2}$/,
     );
     expect(existsSync(box.path("out/adapter_model.safetensors"))).toBe(false);
   });

@@ -31,7 +31,7 @@ it("plan prints a table for people", () => {
 
 it("plan says which keys would help where memory is short, also as JSON", () => {
   const { stdout } = temper(["plan", ...words, "finetuning_type=full"], { TEMPER_MEMORY_LIMIT: "1000000" });
-  expect(stdout).toMatch(/does not fit: .* GB .* with finetuning_type: lora/);
+  expect(stdout).toMatch(/does not fit: .* GB .* with pure_bf16: true/);
   const json = temper(["plan", ...words, "finetuning_type=full", "--json"], { TEMPER_MEMORY_LIMIT: "1000000" });
   const forecast: unknown = JSON.parse(String(json.stdout));
   expect(forecast).toMatchObject({

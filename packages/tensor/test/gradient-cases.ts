@@ -101,8 +101,8 @@ export function gradientCases(engine: Engine): GradientCase[] {
   check("addRmsNorm, its sum unused", norms, (x, y, w) => addRmsNorm(x, scale(y, 2), w, 1e-5)[1]);
   check(
     "addRmsNorm, its norm unused",
-    norms.slice(0, 2),
-    (x, y) => addRmsNorm(x, scale(y, 2), engine.tensor(new Float64Array(5).fill(2)), 1e-5)[0],
+    [norms[0], norms[1], { ...norms[2], frozen: true }],
+    (x, y, w) => addRmsNorm(x, scale(y, 2), w, 1e-5)[0],
   );
   check("addRmsNorm with a frozen weight", [norms[0], norms[1], { ...norms[2], frozen: true }], normed);
   check("addRmsNorm of a frozen stream", [{ ...norms[0], frozen: true }, norms[1], norms[2]], normed);
