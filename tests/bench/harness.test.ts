@@ -30,7 +30,7 @@ test("a bench saves where, with what and how often it measured", () => {
     expect(run.stderr).toBe("");
     const [file] = readdirSync(out);
     const report = JSON.parse(readFileSync(join(out, file!), "utf8"));
-    expect(file).toMatch(/^\d{4}-\d\d-\d\d-help-[a-z0-9-]+-(avx512|avx2|portable)\.json$/);
+    expect(file).toMatch(/^\d{4}-\d\d-\d\d-help-[a-z0-9-]+-(amx|avx512|avx2|portable)\.json$/);
     expect(report).toMatchObject({
       name: "help",
       commit: expect.stringMatching(/^[0-9a-f]{40}$/),
