@@ -2,7 +2,7 @@
 //! added up, normalised and written while it lies in the first cache: the bits are those of the two ops one after another.
 
 use super::elementwise::{add_scaled, CHUNK};
-use super::pool::Pool;
+use super::pool::{with_scratch, Pool};
 use super::simd::{kernel, map2, sum2, update, update2, Isa, Simd};
 
 /// One row's y; returns its rstd.
@@ -132,7 +132,7 @@ pub fn add_rms_norm_backward(
     let (d, rows) = (w.len(), block(w.len()));
     let inputs = g.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows));
     pool.each(acc.chunks_mut(rows * d).zip(inputs).collect(), |(acc, ((g, x), rstd))| {
-        add_backward(isa, acc, g, x, w, rstd, &mut vec![0.0; d]);
+        with_scratch(d, |gw| add_backward(isa, acc, g, x, w, rstd, gw));
     });
     weight_gradient(isa, pool, [g, x, rstd], dw);
 }
