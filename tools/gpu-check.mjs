@@ -13,24 +13,16 @@ import {
   writeFileSync,
 } from "node:fs";
 import { execFileSync } from "node:child_process";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
+import { build } from "rolldown";
 import { root, run } from "./lib.mjs";
 
 const MOST = 64 << 20;
 
-/** The bundler that vitest brings along. */
-async function bundler() {
-  const vitest = createRequire(join(root, "package.json")).resolve("vitest/package.json");
-  const vite = createRequire(vitest).resolve("vite/package.json");
-  return await import(pathToFileURL(createRequire(vite).resolve("rolldown")).href);
-}
-
 /** check.mjs and all it needs, in one file. */
 export async function bundle(file) {
-  const { build } = await bundler();
   await build({
     // The packages of the workspace are linked beside the tests.
     input: join(root, "tests/gpu-check/check.mjs"),

@@ -1,5 +1,5 @@
 // Shared by the repository's scripts: running commands, the user's cache folder, stamps that make steps repeatable.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -31,6 +31,29 @@ export function run(command, args, { quiet = false, env = {}, cwd = root, allowF
   return result;
 }
 
+/** As `run`, beside others: resolves to the exit status and what was said, on both streams in order. */
+export async function start(command, args, { env = {}, cwd = root, allowFailure = false } = {}) {
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8");
+    stream.on("data", (part) => (text += part));
+  }
+  const status = await new Promise((resolve, reject) => {
+    child.on("error", (error) => reject(new Error(`${command} could not be started: ${error.message}`)));
+    child.on("close", (code, signal) => resolve(code ?? signal));
+  });
+  if (status !== 0 && !allowFailure) {
+    process.stderr.write(text);
+    throw new Error(`${command} ${args.join(" ")} exited with ${status}`);
+  }
+  return { status, text };
+}
+
 export function has(command, args = ["--version"]) {
   return spawnSync(command, args, { stdio: "ignore" }).status === 0;
 }
@@ -41,11 +64,17 @@ export function hashFiles(paths) {
   return hash.digest("hex");
 }
 
-/** Runs `step` unless the stamp file already holds `key`. */
-export function once(stamp, key, step) {
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === key) return false;
-  step();
+/** Whether the stamp file says that the step of this key is done. */
+export const holds = (stamp, key) => existsSync(stamp) && readFileSync(stamp, "utf8") === key;
+
+export function writeStamp(stamp, key) {
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, key);
-  return true;
+}
+
+/** Runs `step` unless the stamp file already holds `key`. */
+export function once(stamp, key, step) {
+  if (holds(stamp, key)) return;
+  step();
+  writeStamp(stamp, key);
 }

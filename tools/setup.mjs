@@ -1,7 +1,6 @@
 // npm run setup: dependencies, native build, TypeScript build. Repeatable; quick when nothing changed.
-import { buildWasm } from "./build-wasm.mjs";
 import { globSync } from "./glob.mjs";
-import { has, hashFiles, once, pnpm, root, run } from "./lib.mjs";
+import { has, hashFiles, holds, pnpm, root, start, writeStamp } from "./lib.mjs";
 import { join } from "node:path";
 
 const quiet = process.argv.includes("--quiet");
@@ -10,6 +9,15 @@ const say = (text) => quiet || console.error(text);
 try {
   const started = Date.now();
   checkMachine();
+  // Beside each other: the wasm kernels are one thread's work, dependencies the network's.
+  await Promise.all([native(), wasm(), dependencies().then(typescript)]);
+  say(`setup: ready in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+} catch (error) {
+  console.error(`error: setup: ${error.message}`);
+  process.exit(3);
+}
+
+async function dependencies() {
   const manifests = [
     "pnpm-lock.yaml",
     "pnpm-workspace.yaml",
@@ -20,23 +28,29 @@ try {
     "tests/package.json",
   ];
   const key = hashFiles(manifests.map((path) => join(root, path)));
-  const installed = once(join(root, "node_modules/.welltempered-install"), key, () => {
-    say("setup: installing dependencies");
-    const [command, ...args] = pnpm;
-    run(command, [...args, "install", "--frozen-lockfile"], { quiet: true, env: { CI: "true" } });
-  });
-  say(installed ? "setup: dependencies installed" : "setup: dependencies are up to date");
+  const stamp = join(root, "node_modules/.welltempered-install");
+  if (holds(stamp, key)) return say("setup: dependencies are up to date");
+  say("setup: installing dependencies");
+  const [command, ...args] = pnpm;
+  await start(command, [...args, "install", "--frozen-lockfile"], { env: { CI: "true" } });
+  writeStamp(stamp, key);
+}
+
+async function native() {
   say("setup: native kernels (the first build takes some minutes)");
-  run(process.execPath, ["packages/kernels/build-native.mjs"], { quiet: true });
+  await start(process.execPath, ["packages/kernels/build-native.mjs"]);
+}
+
+async function wasm() {
   say("setup: wasm kernels (the first build compiles its tools)");
-  const reason = buildWasm();
-  if (reason !== undefined) say(`setup: no wasm kernels: ${reason}`);
+  const { text } = await start(process.execPath, ["tools/build-wasm.mjs"]);
+  if (text !== "") say(`setup: ${text.trim()}`);
+}
+
+async function typescript() {
   say("setup: TypeScript");
-  run("node_modules/.bin/tsc", ["-b"], { quiet: true });
-  say(`setup: ready in ${((Date.now() - started) / 1000).toFixed(1)} s`);
-} catch (error) {
-  console.error(`error: setup: ${error.message}`);
-  process.exit(3);
+  await start("node_modules/.bin/tsc", ["-b"]);
+  await start(process.execPath, ["packages/cli/bundle.mjs"]);
 }
 
 function checkMachine() {

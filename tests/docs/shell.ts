@@ -67,7 +67,6 @@ const tools: Readonly<Record<string, Check>> = {
     ...paths.filter(isPath).flatMap(isFile),
   ],
   changeset: () => [],
-  tsc: () => [],
   oxlint: (paths) => paths.filter(isPath).flatMap(isFile),
   oxfmt: (paths) => paths.filter(isPath).flatMap(isFile),
 };

@@ -1,6 +1,7 @@
 // Dispatch. Only the command that runs is loaded: help and version load neither zod nor the kernels.
 import { readFileSync } from "node:fs";
 import { commandHelp, helpText } from "./help-text.ts";
+import { packageFolder } from "./package-folder.ts";
 import type { Context } from "./context.ts";
 
 type Command = (words: string[], context: Context) => Promise<number>;
@@ -60,7 +61,7 @@ function print(text: string): number {
 
 /** The version of this package. */
 export function version(): string {
-  const manifest = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  const manifest = readFileSync(new URL("package.json", packageFolder), "utf8");
   return (JSON.parse(manifest) as { version: string }).version;
 }
 

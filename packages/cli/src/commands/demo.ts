@@ -8,8 +8,9 @@ import { computeWithSignals, signalCodes, type StopSignal } from "../compute.ts"
 import type { Context } from "../context.ts";
 import { answerLines, answersOf, exactMatch, questionsOf, spread, textPlot } from "../demo-report.ts";
 import { UsageError } from "../errors.ts";
+import { packageFolder } from "../package-folder.ts";
 
-const root = fileURLToPath(new URL("../../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../", packageFolder));
 const recipes = { tiny: "examples/docker-demo.yaml", smollm2: "examples/docker-smollm2.yaml" } as const;
 type Model = keyof typeof recipes;
 
