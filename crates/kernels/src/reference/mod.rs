@@ -24,6 +24,13 @@ use crate::rng::Key;
 
 pub struct Naive;
 
+/// Lends `w` with the weights of a codec as numbers, each decoded once: the loops read them once a row.
+fn with_numbers<R: Real, T>(w: Floats<R>, f: impl FnOnce(Floats<R>) -> T) -> T {
+    let Floats::Coded(coded) = w else { return f(w) };
+    let numbers: Vec<R> = (0..coded.extent.elements).map(|i| w.get(i)).collect();
+    f(Floats::Real(&numbers))
+}
+
 /// Each method is the function of its name in the file of its family.
 impl<R: Real> Maths<R> for Naive {
     fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]) {
@@ -74,7 +81,7 @@ impl<R: Real> Maths<R> for Naive {
         beta: Beta,
         c: &mut [R],
     ) {
-        matmul::matmul(layout, [m, n, k], alpha, a, b, beta, c);
+        with_numbers(a, |a| with_numbers(b, |b| matmul::matmul(layout, [m, n, k], alpha, a, b, beta, c)));
     }
 
     fn linear_int8(&self, m: usize, alpha: R, a: Floats<R>, w: RowCodes, c: &mut [R]) {
@@ -189,7 +196,7 @@ impl<R: Real> Maths<R> for Naive {
         dh: Option<&mut [R]>,
         dw: Option<&mut [R]>,
     ) -> R {
-        loss::cross_entropy(h, w, labels, [d, vocab], soft_cap, dh, dw)
+        with_numbers(w, |w| loss::cross_entropy(h, w, labels, [d, vocab], soft_cap, dh, dw))
     }
 
     fn linear_log_prob(
@@ -203,7 +210,7 @@ impl<R: Real> Maths<R> for Naive {
         logp: &mut [R],
         lse: &mut [R],
     ) {
-        loss::log_prob(h, w, labels, [d, vocab], soft_cap, logp, lse);
+        with_numbers(w, |w| loss::log_prob(h, w, labels, [d, vocab], soft_cap, logp, lse));
     }
 
     fn linear_log_prob_backward(
@@ -219,7 +226,7 @@ impl<R: Real> Maths<R> for Naive {
         dh: Option<&mut [R]>,
         dw: Option<&mut [R]>,
     ) {
-        loss::log_prob_backward(g, h, w, labels, lse, [d, vocab], soft_cap, dh, dw);
+        with_numbers(w, |w| loss::log_prob_backward(g, h, w, labels, lse, [d, vocab], soft_cap, dh, dw));
     }
 
     fn dropout(&self, x: &[R], p: f64, key: Key, y: &mut [R]) {
