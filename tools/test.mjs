@@ -1,12 +1,12 @@
 // npm test: sets everything up, runs every suite, ends with one line that any CI can read.
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromiumMissing } from "./browser.mjs";
 import { buildWasm } from "./build-wasm.mjs";
 import { fetchSmolLM2 } from "./fetch-smollm2.mjs";
-import { run } from "./lib.mjs";
-import { pythonEnvironment, pythonMissing } from "./python/setup.mjs";
+import { start } from "./lib.mjs";
+import { pythonMissing } from "./python/setup.mjs";
 
 const ci = process.env.CI === "true";
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -17,47 +17,46 @@ function count({ passed = 0, failed = 0, skipped = 0 }) {
   totals.skipped += skipped;
 }
 
-/** One suite: its counts are added up; a crash of the suite itself is one failure. */
+/** One suite: its counts are added up; a crash of the suite itself is one failure. What it says comes when it has ended. */
 async function suite(name, body) {
   const started = Date.now();
-  console.error(`\n── ${name}`);
+  console.error(`── ${name} begins`);
+  const said = [];
   try {
-    count(await body());
+    count(await body((text) => said.push(text.trim())));
   } catch (error) {
-    console.error(error.message);
+    said.push(error.message);
     count({ failed: 1 });
   }
-  console.error(
-    `── ${name}: ${((Date.now() - started) / 1000).toFixed(0)} s; so far ${totals.passed} passed, ${totals.failed} failed`,
-  );
+  const seconds = ((Date.now() - started) / 1000).toFixed(0);
+  const lines = [...said.filter((text) => text !== ""), `── ${name}: ${seconds} s; so far ${totals.passed} passed`];
+  console.error(`${lines.join("\n")}, ${totals.failed} failed`);
 }
 
 /** A command that passes or fails as one test. */
-async function check(name, command, args, env) {
-  await suite(name, () => {
-    const failed = run(command, args, { env, allowFailure: true }).status !== 0;
-    return failed ? { failed: 1 } : { passed: 1 };
+async function check(name, command, args) {
+  await suite(name, async (say) => {
+    const { status, text } = await start(command, args, { allowFailure: true });
+    if (status === 0) return { passed: 1 };
+    say(text);
+    return { failed: 1 };
   });
 }
 
 const sum = (text, pattern) => [...text.matchAll(pattern)].reduce((total, [, number]) => total + Number(number), 0);
 
-function rust() {
-  const { status, stdout, stderr } = run("cargo", ["test", "--workspace", "--quiet"], {
-    quiet: true,
-    allowFailure: true,
-  });
-  const text = `${stdout}${stderr}`;
-  if (status !== 0) console.error(text.slice(-8000));
+async function rust(say) {
+  const { status, text } = await start("cargo", ["test", "--workspace", "--quiet"], { allowFailure: true });
+  if (status !== 0) say(text.slice(-8000));
   const failed = sum(text, /; (\d+) failed;/g);
   return { passed: sum(text, /(\d+) passed;/g), failed: status !== 0 && failed === 0 ? 1 : failed };
 }
 
-function vitest(...words) {
-  const file = join(tmpdir(), `welltempered-vitest-${process.pid}.json`);
-  run("node_modules/.bin/vitest", ["run", ...words, "--reporter=json", `--outputFile.json=${file}`], {
-    allowFailure: true,
-  });
+async function vitest(say, name, ...words) {
+  const file = join(tmpdir(), `welltempered-vitest-${process.pid}-${name}.json`);
+  const options = ["run", ...words, "--reporter=json", `--outputFile.json=${file}`];
+  const { text } = await start("node_modules/.bin/vitest", options, { allowFailure: true });
+  if (!existsSync(file)) throw new Error(text.slice(-8000));
   const report = JSON.parse(readFileSync(file, "utf8"));
   rmSync(file, { force: true });
   const broken = report.testResults.filter(
@@ -65,10 +64,10 @@ function vitest(...words) {
   );
   for (const { name, assertionResults } of report.testResults) {
     for (const { fullName, status, failureMessages } of assertionResults) {
-      if (status === "failed") console.error(`${name}: ${fullName}: ${failureMessages.join(" ").slice(0, 1000)}`);
+      if (status === "failed") say(`${name}: ${fullName}: ${failureMessages.join(" ").slice(0, 1000)}`);
     }
   }
-  for (const { name, message } of broken) console.error(`${name}: ${message}`);
+  for (const { name, message } of broken) say(`${name}: ${message}`);
   return {
     passed: report.numPassedTests,
     failed: report.numFailedTests + broken.length,
@@ -77,26 +76,29 @@ function vitest(...words) {
 }
 
 /** Every kernel by NVRTC and ptxas, which pip brings. */
-function cuda() {
+async function cuda(say) {
   const reason = process.platform === "linux" && process.arch === "x64" ? pythonMissing() : "no wheels of ptxas";
   if (reason !== undefined) {
-    console.error(`the kernels for NVIDIA GPUs are not compiled: ${reason}`);
+    say(`the kernels for NVIDIA GPUs are not compiled: ${reason}`);
     return { skipped: 1 };
   }
-  const { status, stdout, stderr } = run(process.execPath, ["tools/cuda-registers.mjs"], {
-    quiet: true,
-    allowFailure: true,
-  });
-  console.error(status === 0 ? stderr.trim() : `${stdout}${stderr}`.slice(-8000));
+  await python("cuda");
+  const { status, text } = await start(process.execPath, ["tools/cuda-registers.mjs"], { allowFailure: true });
+  say(status === 0 ? text.trim().split("\n").at(-1) : text.slice(-8000));
   return status === 0 ? { passed: 1 } : { failed: 1 };
 }
 
-async function interop() {
+/** The interpreter of an environment, which is made first where it is absent. */
+async function python(name) {
+  const { text } = await start(process.execPath, ["tools/python/setup.mjs", name]);
+  return text.trim().split("\n").at(-1);
+}
+
+async function interop(say) {
   const reason = pythonMissing();
-  if (reason !== undefined) return missing("Python interop", reason);
-  const python = pythonEnvironment();
-  const { status, stdout } = run(python, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/interop"], {
-    quiet: true,
+  if (reason !== undefined) return missing(say, "Python interop", reason);
+  const words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/interop"];
+  const { status, text } = await start(await python("reference"), words, {
     allowFailure: true,
     env: {
       OMP_NUM_THREADS: "2",
@@ -105,32 +107,42 @@ async function interop() {
       TEMPER_SMOLLM2: await fetchSmolLM2(),
     },
   });
-  console.error(stdout.slice(-6000));
-  const failed = sum(stdout, /(\d+) failed/g) + sum(stdout, /(\d+) error/g);
-  return { passed: sum(stdout, /(\d+) passed/g), failed: status !== 0 && failed === 0 ? 1 : failed };
+  say(status === 0 ? text.trim().split("\n").at(-1) : text.slice(-6000));
+  const failed = sum(text, /(\d+) failed/g) + sum(text, /(\d+) error/g);
+  return { passed: sum(text, /(\d+) passed/g), failed: status !== 0 && failed === 0 ? 1 : failed };
 }
 
 /** A suite that needs what a machine may lack is skipped where it does, and failed in CI. */
-function missing(what, reason) {
-  console.error(`the ${what} suite is skipped: ${reason}`);
+function missing(say, what, reason) {
+  say(`the ${what} suite is skipped: ${reason}`);
   return ci ? { failed: 1 } : { skipped: 1 };
 }
 
-function browser() {
+function browser(say) {
   const reason = buildWasm() ?? chromiumMissing();
-  return reason === undefined ? vitest("--config", "tests/browser/vitest.config.ts") : missing("browser", reason);
+  if (reason !== undefined) return missing(say, "browser", reason);
+  return vitest(say, "browser", "--config", "tests/browser/vitest.config.ts");
 }
 
 await check("set-up", process.execPath, ["tools/setup.mjs"]);
 await check("oxlint", "node_modules/.bin/oxlint", ["--deny-warnings"]);
 await check("oxfmt", "node_modules/.bin/oxfmt", ["--check"]);
 await check("rustfmt", "cargo", ["fmt", "--all", "--check"]);
-await check("clippy", "cargo", ["clippy", "--workspace", "--lib", "--tests", "--quiet", "--", "-D", "warnings"]);
 await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
-await suite("Rust", rust);
-await suite("CUDA, compiled", cuda);
-await suite("TypeScript", () => vitest());
-await suite("Python interop", interop);
+
+// Beside each other, as none keeps two cores busy all the time: what cargo and one core do, and what Node and Python do.
+async function compiled() {
+  await check("clippy", "cargo", ["clippy", "--workspace", "--lib", "--tests", "--quiet", "--", "-D", "warnings"]);
+  await suite("Rust", rust);
+  await suite("CUDA, compiled", cuda);
+}
+
+async function executed() {
+  await suite("Python interop", interop);
+  await suite("TypeScript", (say) => vitest(say, "all"));
+}
+
+await Promise.all([compiled(), executed()]);
 await suite("Browser", browser);
 
 console.log(
