@@ -9,6 +9,8 @@ import { start } from "./lib.mjs";
 import { pythonMissing } from "./python/setup.mjs";
 
 const ci = process.env.CI === "true";
+// What is compiled once gains nothing from being prepared for the next time, which takes a fifth longer.
+if (ci) process.env.CARGO_INCREMENTAL = "0";
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
 function count({ passed = 0, failed = 0, skipped = 0 }) {
