@@ -20,7 +20,8 @@ export interface AddedToken {
 export interface BpeSpec {
   kind: "BPE";
   vocab: ReadonlyMap<string, number>;
-  merges: readonly (readonly [string, string])[];
+  /** Ids in order of rank: left, right, what they become. */
+  merges: Int32Array;
   unknownToken: string | undefined;
   fuseUnknown: boolean;
   byteFallback: boolean;
@@ -131,9 +132,10 @@ function checkVocab(value: Json | undefined, file: string): Map<string, number> 
   if (!isRecord(value)) return fail(`${file}:model.vocab`, "is not an object of tokens and ids");
   const vocab = new Map<string, number>();
   const seen = new Set<number>();
+  const place = `${file}:model.vocab`;
   for (const [token, id] of Object.entries(value)) {
-    const checked = checkId(id, `${file}:model.vocab`, token);
-    if (seen.has(checked)) fail(`${file}:model.vocab`, `id ${checked} is given to two tokens, one is ${shown(token)}`);
+    const checked = checkId(id, place, token);
+    if (seen.has(checked)) fail(place, `id ${checked} is given to two tokens, one is ${shown(token)}`);
     seen.add(checked);
     vocab.set(token, checked);
   }
@@ -166,25 +168,29 @@ function text(value: Json | undefined): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
+/** A large vocabulary has as many merges as tokens, so names of places are made where something is wrong. */
 function checkMerges(
   value: Json | undefined,
   vocab: ReadonlyMap<string, number>,
   prefix: string,
   file: string,
-): [string, string][] {
+): Int32Array {
   if (!Array.isArray(value)) return fail(`${file}:model.merges`, "is not a list");
-  const merges: [string, string][] = [];
+  const merges = new Int32Array(3 * value.length);
+  let filled = 0;
   for (const [index, entry] of (value as readonly Json[]).entries()) {
     if (typeof entry === "string" && entry.startsWith("#version")) continue;
-    const place = `${file}:model.merges[${index}]`;
-    const pair = splitMerge(entry) ?? fail(place, `${shown(entry)} is not a pair of tokens`);
-    const merged = pair[0] + pair[1].slice(pair[1].startsWith(prefix) ? prefix.length : 0);
-    const unknown = [...pair, merged].find((token) => !vocab.has(token));
-    if (unknown !== undefined)
-      fail(place, `${shown(entry)} needs the token ${shown(unknown)}, which is not in the vocabulary`);
-    merges.push(pair);
+    const place = (): string => `${file}:model.merges[${index}]`;
+    const [left, right] = splitMerge(entry) ?? fail(place(), `${shown(entry)} is not a pair of tokens`);
+    const merged = left + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
+    for (const token of [left, right, merged]) {
+      const id = vocab.get(token);
+      if (id === undefined)
+        return fail(place(), `${shown(entry)} needs the token ${shown(token)}, which is not in the vocabulary`);
+      merges[filled++] = id;
+    }
   }
-  return merges;
+  return merges.subarray(0, filled);
 }
 
 function splitMerge(entry: Json): [string, string] | undefined {

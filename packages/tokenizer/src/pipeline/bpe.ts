@@ -38,17 +38,15 @@ function remember(cache: Map<string, readonly number[]>, word: string, ids: read
   cache.set(word, ids);
 }
 
-function indexMerges(spec: BpeSpec): Merges {
+function indexMerges({ vocab, merges }: BpeSpec): Merges {
   let span = 1;
-  for (const id of spec.vocab.values()) span = Math.max(span, id + 1);
+  for (const id of vocab.values()) span = Math.max(span, id + 1);
   const ranks = new Map<number, number>();
-  const merged = new Int32Array(spec.merges.length);
-  for (const [rank, [left, right]] of spec.merges.entries()) {
-    const joined =
-      left +
-      (right.startsWith(spec.continuingSubwordPrefix) ? right.slice(spec.continuingSubwordPrefix.length) : right);
-    ranks.set((spec.vocab.get(left) ?? 0) * span + (spec.vocab.get(right) ?? 0), rank);
-    merged[rank] = spec.vocab.get(joined) ?? 0;
+  const merged = new Int32Array(merges.length / 3);
+  for (let rank = 0; rank < merged.length; rank += 1) {
+    const at = (place: number): number => merges[3 * rank + place] as number;
+    ranks.set(at(0) * span + at(1), rank);
+    merged[rank] = at(2);
   }
   return { ranks, span, merged };
 }
