@@ -25,6 +25,8 @@ pub trait Packing: Copy + Send + Sync {
     const STRIP: usize = 12;
     /// Slots of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
     const PANEL: usize = 6144;
+    /// Slots that a slice of the depth is a multiple of: rows of b are transposed eight by eight.
+    const WHOLE: usize = 8;
     /// Multiplications that cost as much as reading an element.
     const MULTIPLICATIONS: usize = 4;
     /// Rows of op(a), in slots.
@@ -35,8 +37,6 @@ pub trait Packing: Copy + Send + Sync {
     fn slots(self, depth: usize) -> usize {
         depth.div_ceil(Self::GROUP)
     }
-    /// Slots of which a depth has whole groups where it can: rows of b are transposed eight by eight.
-    const WHOLE: usize = 8;
     /// How much of a depth of `k` a panel holds: slices of one length, as each costs a pass over c.
     fn depth(self, k: usize) -> usize {
         let most = Self::PANEL / self.width() * Self::GROUP;
