@@ -1,21 +1,29 @@
 //! Output head and loss in one: labelled rows meet the head a chunk at a time, and no more logits exist than a chunk's.
+//! These lie in blocks of the vocabulary: rows as long as all of it would share cache sets, and be far apart.
 
+use super::attention::steps;
 use super::matmul::{matmul, Problem};
 use super::pool::{with_scratch, Pool};
 use super::simd::{exp, kernel, largest, load_from, scale_in_place, store_to, sum2, tanh, Isa, Pairs};
 use crate::maths::{Beta, Floats, Layout};
+use std::ops::Range;
 
 /// Logits that exist at a time: 64 MiB.
 const LOGITS: usize = 1 << 24;
 /// Rows of a chunk at most.
 const ROWS: usize = 256;
+/// Words of a block: whole panels, and rows of it do not share cache sets.
+const BLOCK: usize = 2016;
 /// Exponentials summed in f32 before f64 takes over.
 const RUN: usize = 1 << 10;
 
 kernel! {
-    /// x → e^(x − maximum); returns the maximum and the sum.
-    fn exponentials<S>(s, x: &mut [f32]) -> (f32, f64) {
-        let maximum = largest(s, x);
+    fn maximum<S>(s, x: &[f32]) -> f32 {
+        largest(s, x)
+    }
+
+    /// x → e^(x − maximum); returns the sum.
+    fn exponentials<S>(s, x: &mut [f32], maximum: f32) -> f64 {
         let shift = s.splat(maximum);
         let mut total = 0.0;
         for run in x.chunks_mut(RUN) {
@@ -25,7 +33,7 @@ kernel! {
             }
             total += f64::from(sum2(s, run, run, |x, _| x));
         }
-        (maximum, total)
+        total
     }
 
     /// x → factor · e^(x − lse)
@@ -77,7 +85,15 @@ struct Row<'a> {
     /// Row of h.
     at: usize,
     label: usize,
-    logits: &'a mut [f32],
+    /// Its piece of each block.
+    logits: Vec<&'a mut [f32]>,
+    block: usize,
+}
+
+impl Row<'_> {
+    fn own(&mut self) -> &mut f32 {
+        &mut self.logits[self.label / self.block][self.label % self.block]
+    }
 }
 
 impl Head<'_> {
@@ -85,7 +101,8 @@ impl Head<'_> {
         (0..self.labels.len()).filter(|&row| self.labels[row] >= 0).collect()
     }
 
-    /// Calls `f` with the rows of each chunk, their states packed `[rows, d]` and their logits `[rows, vocab]`.
+    /// Calls `f` with the rows of each chunk, their states packed `[rows, d]` and their logits,
+    /// `[rows, words]` for each block.
     fn chunks(&self, mut f: impl FnMut(&[usize], &[f32], &mut [f32])) {
         let most = (LOGITS / self.vocab.max(1)).clamp(1, ROWS);
         for rows in self.labelled().chunks(most) {
@@ -94,14 +111,11 @@ impl Head<'_> {
                 for (state, &row) in states.chunks_mut(self.d.max(1)).zip(rows) {
                     state.copy_from_slice(&self.h[row * self.d..][..self.d]);
                 }
-                self.multiply(
-                    Layout::Nt,
-                    [rows.len(), self.vocab, self.d],
-                    Floats::Real(states),
-                    self.w,
-                    Beta::Overwrite,
-                    logits,
-                );
+                for words in self.blocks() {
+                    let logits = &mut logits[rows.len() * words.start..rows.len() * words.end];
+                    let sizes = [rows.len(), words.len(), self.d];
+                    self.multiply(Layout::Nt, sizes, Floats::Real(states), self.words(&words), Beta::Overwrite, logits);
+                }
                 f(rows, states, logits);
             });
         }
@@ -119,23 +133,65 @@ impl Head<'_> {
         matmul(self.isa, self.pool, &Problem { layout, m, n, k, alpha: 1.0, a, b, beta, pairs: self.pairs }, c);
     }
 
-    fn each_row<U: Send>(&self, rows: &[usize], logits: &mut [f32], f: impl Fn(Row) -> U + Sync + Send) -> Vec<U> {
-        let tasks = rows.iter().zip(logits.chunks_mut(self.vocab)).collect();
-        self.pool
-            .map(tasks, |(&at, logits): (&usize, &mut [f32])| f(Row { at, label: self.labels[at] as usize, logits }))
+    /// A weight in a codec cannot be cut: one block.
+    fn block(&self) -> usize {
+        if matches!(self.w, Floats::Coded(_)) {
+            self.vocab
+        } else {
+            BLOCK
+        }
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        steps(self.vocab, self.block())
+    }
+
+    /// Rows of the head.
+    fn words(&self, words: &Range<usize>) -> Floats<'_, f32> {
+        let part = words.start * self.d..words.end * self.d;
+        match self.w {
+            Floats::Real(w) => Floats::Real(&w[part]),
+            Floats::F32(w) => Floats::F32(&w[part]),
+            Floats::Bf16(w) => Floats::Bf16(&w[part]),
+            Floats::F16(w) => Floats::F16(&w[part]),
+            Floats::Coded(w) => Floats::Coded(w),
+        }
+    }
+
+    fn each_row<U: Send>(&self, rows: &[usize], logits: &mut [f32], f: impl Fn(&mut Row) -> U + Sync + Send) -> Vec<U> {
+        let row = |&at: &usize| Row { at, label: self.labels[at] as usize, logits: Vec::new(), block: self.block() };
+        let mut tasks: Vec<Row> = rows.iter().map(row).collect();
+        let mut rest = logits;
+        for words in self.blocks() {
+            let (block, behind) = std::mem::take(&mut rest).split_at_mut(rows.len() * words.len());
+            tasks.iter_mut().zip(block.chunks_mut(words.len())).for_each(|(row, piece)| row.logits.push(piece));
+            rest = behind;
+        }
+        self.pool.map(tasks, |mut row| f(&mut row))
     }
 
     /// Calls `f` with the capped logits of a row, in whose place it may leave their gradient; that of the raw ones remains.
-    fn capped<U>(&self, logits: &mut [f32], f: impl FnOnce(&mut [f32]) -> U) -> U {
+    fn capped<U>(&self, row: &mut Row, f: impl FnOnce(&mut Row) -> U) -> U {
         if self.soft_cap == 0.0 {
-            return f(logits);
+            return f(row);
         }
-        with_scratch(logits.len(), |slopes| {
-            cap_with_slopes(self.isa, logits, self.soft_cap, slopes);
-            let result = f(logits);
-            multiply_each(self.isa, logits, slopes);
+        with_scratch(self.vocab, |slopes| {
+            for (x, slopes) in row.logits.iter_mut().zip(slopes.chunks_mut(row.block)) {
+                cap_with_slopes(self.isa, x, self.soft_cap, slopes);
+            }
+            let result = f(row);
+            for (x, slopes) in row.logits.iter_mut().zip(slopes.chunks(row.block)) {
+                multiply_each(self.isa, x, slopes);
+            }
             result
         })
+    }
+
+    /// Turns logits into e^(logit − maximum); returns the maximum and the sum.
+    fn exponentials(&self, row: &mut Row) -> (f32, f64) {
+        let most =
+            row.logits.iter().map(|x| maximum(self.isa, x)).fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+        (most, row.logits.iter_mut().map(|x| exponentials(self.isa, x, most)).sum())
     }
 
     /// dh and dw of a chunk from the gradient of its logits.
@@ -147,19 +203,26 @@ impl Head<'_> {
         dh: Option<&mut [f32]>,
         dw: Option<&mut [f32]>,
     ) {
-        let (d, vocab) = (self.d, self.vocab);
+        let d = self.d;
+        let block = |words: &Range<usize>| &logits[rows.len() * words.start..rows.len() * words.end];
         if let Some(dh) = dh {
             with_scratch(rows.len() * d, |part| {
-                let sizes = [rows.len(), d, vocab];
-                self.multiply(Layout::Nn, sizes, Floats::Real(logits), self.w, Beta::Overwrite, part);
+                for words in self.blocks() {
+                    let sizes = [rows.len(), d, words.len()];
+                    let beta = if words.start == 0 { Beta::Overwrite } else { Beta::Add };
+                    self.multiply(Layout::Nn, sizes, Floats::Real(block(&words)), self.words(&words), beta, part);
+                }
                 for (part, &row) in part.chunks(d.max(1)).zip(rows) {
                     dh[row * d..][..d].copy_from_slice(part);
                 }
             });
         }
         if let Some(dw) = dw {
-            let sizes = [vocab, d, rows.len()];
-            self.multiply(Layout::Tn, sizes, Floats::Real(logits), Floats::Real(states), Beta::Add, dw);
+            for words in self.blocks() {
+                let sizes = [words.len(), d, rows.len()];
+                let dw = &mut dw[words.start * d..words.end * d];
+                self.multiply(Layout::Tn, sizes, Floats::Real(block(&words)), Floats::Real(states), Beta::Add, dw);
+            }
         }
     }
 
@@ -167,12 +230,12 @@ impl Head<'_> {
     pub fn cross_entropy(&self, mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) -> f64 {
         let mut loss = 0.0;
         self.chunks(|rows, states, logits| {
-            let losses = self.each_row(rows, logits, |Row { label, logits, .. }| {
-                self.capped(logits, |logits| {
-                    let own = logits[label];
-                    let (maximum, total) = exponentials(self.isa, logits);
-                    multiply(self.isa, logits, (1.0 / total) as f32);
-                    logits[label] -= 1.0;
+            let losses = self.each_row(rows, logits, |row| {
+                self.capped(row, |row| {
+                    let own = *row.own();
+                    let (maximum, total) = self.exponentials(row);
+                    row.logits.iter_mut().for_each(|x| multiply(self.isa, x, (1.0 / total) as f32));
+                    *row.own() -= 1.0;
                     f64::from(maximum) + total.ln() - f64::from(own)
                 })
             });
@@ -185,11 +248,11 @@ impl Head<'_> {
     /// log p(label) and log Σ e^logit of each labelled row.
     pub fn log_prob(&self, logp: &mut [f32], lse: &mut [f32]) {
         self.chunks(|rows, _, logits| {
-            let results = self.each_row(rows, logits, |Row { at, label, logits }| {
-                self.capped(logits, |logits| {
-                    let own = f64::from(logits[label]);
-                    let (maximum, total) = exponentials(self.isa, logits);
-                    (at, own, f64::from(maximum) + total.ln())
+            let results = self.each_row(rows, logits, |row| {
+                self.capped(row, |row| {
+                    let own = f64::from(*row.own());
+                    let (maximum, total) = self.exponentials(row);
+                    (row.at, own, f64::from(maximum) + total.ln())
                 })
             });
             for (row, own, total) in results {
@@ -201,10 +264,11 @@ impl Head<'_> {
     /// d logits = g · (onehot − p), with p made again from lse.
     pub fn log_prob_backward(&self, g: &[f32], lse: &[f32], mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) {
         self.chunks(|rows, states, logits| {
-            self.each_row(rows, logits, |Row { at, label, logits }| {
-                self.capped(logits, |logits| {
-                    probabilities(self.isa, logits, lse[at], -g[at]);
-                    logits[label] += g[at];
+            self.each_row(rows, logits, |row| {
+                self.capped(row, |row| {
+                    let at = row.at;
+                    row.logits.iter_mut().for_each(|x| probabilities(self.isa, x, lse[at], -g[at]));
+                    *row.own() += g[at];
                 });
             });
             self.pull_back(rows, states, logits, dh.as_deref_mut(), dw.as_deref_mut());

@@ -98,10 +98,9 @@ fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a
     let tasks: Vec<_> = places.zip(split(c, n, &rows, &columns)).collect();
     packing.prepared(pool, problem, a, |a| {
         pool.each(tasks, |((rows, columns), mut c)| {
-            for start in (0..columns.len()).step_by(COLUMNS) {
-                let end = columns.len().min(start + COLUMNS);
-                let columns = columns.start + start..columns.start + end;
-                task(packing, problem, a, b, rows.clone(), columns, &mut c.part(0..rows.len(), start..end));
+            for part in cut(columns.len(), columns.len().div_ceil(COLUMNS), width) {
+                let columns = columns.start + part.start..columns.start + part.end;
+                task(packing, problem, a, b, rows.clone(), columns, &mut c.part(0..rows.len(), part));
             }
         });
     });

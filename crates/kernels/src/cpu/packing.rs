@@ -25,6 +25,8 @@ pub trait Packing: Copy + Send + Sync {
     const STRIP: usize = 12;
     /// Slots of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
     const PANEL: usize = 6144;
+    /// Slots that a slice of the depth is a multiple of: rows of b are transposed eight by eight.
+    const WHOLE: usize = 8;
     /// Multiplications that cost as much as reading an element.
     const MULTIPLICATIONS: usize = 4;
     /// Rows of op(a), in slots.
@@ -35,9 +37,10 @@ pub trait Packing: Copy + Send + Sync {
     fn slots(self, depth: usize) -> usize {
         depth.div_ceil(Self::GROUP)
     }
-    /// How much of a depth of `k` a panel holds.
-    fn depth(self, _k: usize) -> usize {
-        Self::PANEL / self.width() * Self::GROUP
+    /// How much of a depth of `k` a panel holds: slices of one length, as each costs a pass over c.
+    fn depth(self, k: usize) -> usize {
+        let most = Self::PANEL / self.width() * Self::GROUP;
+        k.div_ceil(k.div_ceil(most)).next_multiple_of(Self::WHOLE * Self::GROUP)
     }
     /// Rows of b as columns of a panel.
     fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]);
@@ -97,23 +100,11 @@ impl Packing for InF32 {
         b.spread(self.0, first, count, y);
     }
 
-    /// Where they lie, or copied where their stride would make them share cache sets.
-    fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
-        let Problem { m, k, .. } = *problem;
-        let stride = padded(k);
-        if problem.layout == Layout::Tn || stride == k {
-            return f(a);
-        }
-        with_scratch(m * stride, |copy| {
-            pool.each(copy.chunks_mut(ROWS * stride).zip(a.chunks(ROWS * k)).collect(), |(copy, a)| {
-                for (y, x) in copy.chunks_mut(stride).zip(a.chunks(k)) {
-                    y[..k].copy_from_slice(x);
-                }
-            });
-            f(copy);
-        });
+    fn prepared(self, _pool: &Pool, _problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
+        f(a);
     }
 
+    /// Where they lie, or copied where they lie across the depth or their stride would make them share cache sets.
     fn with_left(
         self,
         problem: &Problem,
@@ -123,16 +114,17 @@ impl Packing for InF32 {
         f: impl FnOnce(Strided),
     ) {
         let Problem { m, k, .. } = *problem;
-        if problem.layout != Layout::Tn {
-            let stride = padded(k);
-            return f(view(&a[rows.start * stride + slice.start..], stride, false));
+        let transposed = problem.layout == Layout::Tn;
+        if !transposed && padded(k) == k {
+            return f(view(&a[rows.start * k + slice.start..], k, false));
         }
-        let length = rows.len() + PADDING;
-        with_scratch(slice.len() * length, |copy| {
-            for (p, y) in slice.clone().zip(copy.chunks_mut(length)) {
-                y[..rows.len()].copy_from_slice(&a[p * m + rows.start..][..rows.len()]);
+        let (lines, length) = if transposed { (slice, rows) } else { (rows, slice) };
+        let (row, stride) = (if transposed { m } else { k }, length.len() + PADDING);
+        with_scratch(lines.len() * stride, |copy| {
+            for (line, y) in lines.clone().zip(copy.chunks_mut(stride)) {
+                y[..length.len()].copy_from_slice(&a[line * row + length.start..][..length.len()]);
             }
-            f(view(copy, length, true));
+            f(view(copy, stride, transposed));
         });
     }
 
@@ -254,6 +246,7 @@ impl Packing for InTiles {
     const STRIP: usize = SIDE;
     /// 48 KiB: with as much of a it fits a second-level cache many times.
     const PANEL: usize = 12288;
+    const WHOLE: usize = EDGE;
     const MULTIPLICATIONS: usize = 64;
     type Left<'a> = Tiled<'a>;
 
@@ -263,12 +256,6 @@ impl Packing for InTiles {
 
     fn slots(self, depth: usize) -> usize {
         depth.div_ceil(2 * EDGE) * EDGE
-    }
-
-    /// Slices of one length: each costs a pass over c.
-    fn depth(self, k: usize) -> usize {
-        let most = Self::PANEL / SIDE * 2;
-        k.div_ceil(k.div_ceil(most)).next_multiple_of(2 * EDGE)
     }
 
     fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]) {

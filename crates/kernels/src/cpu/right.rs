@@ -23,12 +23,6 @@ pub struct Spread<'a> {
     pub stride: usize,
 }
 
-impl Spread<'_> {
-    fn pieces(&mut self) -> impl Iterator<Item = &mut [f32]> {
-        self.data.chunks_mut(self.stride)
-    }
-}
-
 pub trait Right: Copy + Send + Sync {
     /// What packing an element costs, where reading one that is packed costs 1.
     const PACKING: usize;
@@ -102,11 +96,8 @@ impl<E: Element> Right for &[E] {
         });
     }
 
-    fn spread(self, isa: Isa, start: usize, count: usize, mut y: Spread) {
-        let width = y.width;
-        for (x, y) in self[start..][..count].chunks(width).zip(y.pieces()) {
-            E::widen(isa, x, &mut y[..x.len()]);
-        }
+    fn spread(self, isa: Isa, start: usize, count: usize, y: Spread) {
+        E::deal(isa, &self[start..][..count], y.data, y.width, y.stride);
     }
 
     fn pack_transposed(self, isa: Isa, x: Patch, y: &mut [f32], y_stride: usize) {

@@ -175,23 +175,45 @@ unsafe fn rows<S: Simd, P: Step<S>, const N: usize, const PART: bool>(s: S, how:
     }
 }
 
+/// Rows of a that are found from one pointer.
+const NEAR: usize = 3;
+
+/// The same pointer, which a compiler cannot count up from another one: a chain of additions through all rows of a step
+/// takes as long as its multiply-adds.
+#[inline(always)]
+fn apart(p: *const f32) -> *const f32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut p = p;
+        // SAFETY: no instruction at all.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) p, options(pure, nomem, nostack, preserves_flags)) };
+        p
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    p
+}
+
 /// The sums of a tile over the whole depth, a step a turn.
 /// # Safety
 /// As `micro`.
 #[inline(always)]
-unsafe fn walk<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool>(
+unsafe fn walk<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool, const WALKED: bool>(
     s: S,
     how: P,
     t: Tile,
     sums: &mut [[S::V; N]; R],
 ) {
     let last = t.columns.wrapping_sub((N - 1) * S::LANES);
-    let (mut a, mut b) = (t.a, t.b);
-    // A line a step is more than the R ≤ 12 slots of it that the next rows take.
-    let (mut ahead, line) = if t.walked { (a.wrapping_add(R.wrapping_mul(t.a_row)), SLOTS) } else { (a, 0) };
+    let mut b = t.b;
+    let mut rows: [*const f32; 12usize.div_ceil(NEAR)] =
+        from_fn(|i| apart(t.a.wrapping_add((NEAR * i).wrapping_mul(t.a_row))));
+    let mut ahead = t.a.wrapping_add(R.wrapping_mul(t.a_row));
     for _ in 0..t.k {
-        prefetch_at(ahead);
-        ahead = ahead.wrapping_add(line);
+        if WALKED {
+            // A line a step is more than the R ≤ 12 slots of it that the next rows take.
+            prefetch_at(ahead);
+            ahead = ahead.wrapping_add(SLOTS);
+        }
         let mut row = [s.zero(); N];
         for (j, vector) in row.iter_mut().enumerate() {
             let p = b.wrapping_add(j * S::LANES);
@@ -206,12 +228,12 @@ unsafe fn walk<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: 
         }
         for (i, sums) in sums.iter_mut().enumerate() {
             // SAFETY: row i < R of a.
-            let x = s.splat(unsafe { *a.wrapping_add(i.wrapping_mul(t.a_row)) });
+            let x = s.splat(unsafe { *rows[i / NEAR].wrapping_add((i % NEAR).wrapping_mul(t.a_row)) });
             for (sum, &vector) in sums.iter_mut().zip(&row) {
                 *sum = how.step(s, x, vector, *sum);
             }
         }
-        a = a.wrapping_add(t.a_column);
+        rows = rows.map(|row| row.wrapping_add(t.a_column));
         b = b.wrapping_add(t.b_row);
     }
 }
@@ -268,6 +290,11 @@ unsafe fn unrolled<S: Simd, P: Step<S>, const R: usize, const N: usize, const NE
 #[inline(always)]
 unsafe fn micro<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool>(s: S, how: P, t: Tile) -> usize {
     let last = t.columns.wrapping_sub((N - 1) * S::LANES);
+    let place = |i: usize| t.c.wrapping_add(i.wrapping_mul(t.c_row));
+    // Wanted when the depth is done, which takes longer than to fetch them.
+    for i in 0..R {
+        (0..N * S::LANES).step_by(SLOTS).for_each(|j| prefetch_at(place(i).wrapping_add(j)));
+    }
     let mut sums = [[s.zero(); N]; R];
     // SAFETY: the caller's promise.
     unsafe {
@@ -275,14 +302,16 @@ unsafe fn micro<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART:
             unrolled::<S, P, R, N, true>(s, how, t, &mut sums);
         } else if S::STEPS > 1 && N == 2 && !PART && t.a_row == 1 {
             unrolled::<S, P, R, N, false>(s, how, t, &mut sums);
+        } else if t.walked {
+            walk::<S, P, R, N, PART, true>(s, how, t, &mut sums);
         } else {
-            walk::<S, P, R, N, PART>(s, how, t, &mut sums);
+            walk::<S, P, R, N, PART, false>(s, how, t, &mut sums);
         }
     }
     let alpha = s.splat(t.alpha);
     for (i, sums) in sums.iter().enumerate() {
         for (j, &sum) in sums.iter().enumerate() {
-            let p = t.c.wrapping_add(i.wrapping_mul(t.c_row)).wrapping_add(j * S::LANES);
+            let p = place(i).wrapping_add(j * S::LANES);
             let cut = PART && j == N - 1;
             // SAFETY: row i < R and these columns belong to the block of c.
             unsafe {

@@ -7,6 +7,8 @@ pub trait Element: Copy + Send + Sync {
     fn to_f32(self) -> f32;
     /// y = x
     fn widen(isa: Isa, x: &[Self], y: &mut [f32]);
+    /// y = x, `width` elements at a time from one multiple of `stride` on to the next.
+    fn deal(isa: Isa, x: &[Self], y: &mut [f32], width: usize, stride: usize);
     /// c += alpha · a · bᵀ
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<Self>, c: &mut Block);
     /// As `dots`, for few rows of a.
@@ -32,6 +34,9 @@ impl Element for f32 {
     fn widen(_isa: Isa, x: &[f32], y: &mut [f32]) {
         y.copy_from_slice(x);
     }
+    fn deal(isa: Isa, x: &[f32], y: &mut [f32], width: usize, stride: usize) {
+        deal_f32(isa, x, y, width, stride);
+    }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<f32>, c: &mut Block) {
         super::dots::dots_f32(isa, alpha, a, b, c);
     }
@@ -55,6 +60,9 @@ impl Element for half::bf16 {
     }
     fn widen(isa: Isa, x: &[half::bf16], y: &mut [f32]) {
         widen_bf16(isa, x, y);
+    }
+    fn deal(isa: Isa, x: &[half::bf16], y: &mut [f32], width: usize, stride: usize) {
+        deal_bf16(isa, x, y, width, stride);
     }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::bf16>, c: &mut Block) {
         super::dots::dots_bf16(isa, alpha, a, b, c);
@@ -82,6 +90,9 @@ impl Element for half::f16 {
     fn widen(isa: Isa, x: &[half::f16], y: &mut [f32]) {
         widen_f16(isa, x, y);
     }
+    fn deal(isa: Isa, x: &[half::f16], y: &mut [f32], width: usize, stride: usize) {
+        deal_f16(isa, x, y, width, stride);
+    }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::f16>, c: &mut Block) {
         super::dots::dots_f16(isa, alpha, a, b, c);
     }
@@ -102,6 +113,25 @@ super::kernel! {
 
     fn widen_f16<S>(s, x: &[half::f16], y: &mut [f32]) {
         widen(s, x, y);
+    }
+
+    fn deal_f32<S>(s, x: &[f32], y: &mut [f32], width: usize, stride: usize) {
+        deal(s, x, y, width, stride);
+    }
+
+    fn deal_bf16<S>(s, x: &[half::bf16], y: &mut [f32], width: usize, stride: usize) {
+        deal(s, x, y, width, stride);
+    }
+
+    fn deal_f16<S>(s, x: &[half::f16], y: &mut [f32], width: usize, stride: usize) {
+        deal(s, x, y, width, stride);
+    }
+}
+
+#[inline(always)]
+fn deal<S: Simd, E: Element>(s: S, x: &[E], y: &mut [f32], width: usize, stride: usize) {
+    for (x, y) in x.chunks(width).zip(y.chunks_mut(stride)) {
+        widen(s, x, &mut y[..x.len()]);
     }
 }
 
