@@ -132,6 +132,10 @@ impl Maths<f32> for Cpu {
         elementwise::sum_rows(self.isa, &self.pool, x, d, y);
     }
 
+    fn argmax(&self, x: &[f32], d: usize, index: &mut [i32], value: &mut [f32]) {
+        elementwise::argmax(self.isa, &self.pool, x, d, index, value);
+    }
+
     fn take_rows(&self, table: Floats<f32>, d: usize, ids: &[i32], y: &mut [f32]) {
         rows::take_rows(self.isa, &self.pool, table, d, ids, y);
     }
