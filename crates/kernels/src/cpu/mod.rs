@@ -5,6 +5,7 @@ mod adafactor;
 mod adamw_8bit;
 mod attention;
 mod attention_backward;
+mod attention_step;
 mod coded;
 mod convert;
 mod elementwise;

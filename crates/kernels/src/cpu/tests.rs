@@ -513,6 +513,17 @@ fn layouts() -> Vec<(usize, Vec<Segment>)> {
             ],
         ),
         (700, vec![segment(0, 1, &[(0, 700)]), segment(1, 3, &[(300, 333)])]),
+        // A batch that decodes.
+        (
+            300,
+            vec![
+                segment(4, 1, &[(0, 9), (100, 130)]),
+                segment(1, 1, &[(7, 1)]),
+                segment(0, 1, &[(0, 300)]),
+                segment(2, 1, &[(150, 64)]),
+                segment(3, 1, &[(20, 3), (40, 65)]),
+            ],
+        ),
         (1100, vec![segment(0, 1100, &[(0, 1100)])]),
     ]
 }
