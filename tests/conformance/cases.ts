@@ -99,6 +99,11 @@ const elementwise: Make[] = [
     };
   },
   (draw) => {
+    const shape = [draw.pick(ROWS), draw.pick([...COLUMNS, 5000])];
+    const x = draw.floats(shape);
+    return { name: `argmax [${shape}]`, run: (k, t) => k.argmax(x(k, t)) };
+  },
+  (draw) => {
     const shape = [draw.pick(ROWS), draw.pick(COLUMNS)];
     const [g, gate, up] = [draw.floats(shape), draw.floats(shape, 4), draw.floats(shape)];
     const run: Case["run"] = (k, t) => [

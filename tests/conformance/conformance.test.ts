@@ -22,7 +22,9 @@ async function outputs(k: KernelBackend, test: Case, dtype: "f32" | "f64"): Prom
 
 async function numbers(k: KernelBackend, slot: Slot): Promise<Float32Array | Float64Array> {
   const { buffer } = await k.read(slot);
-  return k.dtype(slot) === "f64" ? new Float64Array(buffer) : new Float32Array(buffer);
+  const dtype = k.dtype(slot);
+  if (dtype === "i32") return Float32Array.from(new Int32Array(buffer));
+  return dtype === "f64" ? new Float64Array(buffer) : new Float32Array(buffer);
 }
 
 function largest(values: ArrayLike<number>, other?: ArrayLike<number>): number {

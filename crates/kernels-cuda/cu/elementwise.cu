@@ -70,6 +70,29 @@ extern "C" __global__ void sum_rows(const float* x, float* y, u64 n, u64 d) {
   y[blockIdx.y * d + column] = total;
 }
 
+// A number whose order as an integer is that of x: −0 equals 0, and a NaN is larger than all.
+__device__ inline u64 rank_of(float x) {
+  if (x != x) return 0xffffffffu;
+  u32 bits = __float_as_uint(x + 0.0f);
+  return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+struct Largest {
+  __device__ u64 operator()(u64 a, u64 b) const { return a > b ? a : b; }
+};
+
+// One block for each row: of equals the one with the most columns behind it.
+extern "C" __global__ void argmax(const float* x, i32* index, float* value, u64 d) {
+  u64 row = blockIdx.x, best = 0;
+  x += row * d;
+  for (u64 j = threadIdx.x; j < d; j += blockDim.x) best = Largest()(best, rank_of(x[j]) << 32 | (d - j));
+  best = block_reduce(best, (u64)0, Largest());
+  if (threadIdx.x != 0) return;
+  u64 place = d - (best & 0xffffffffu);
+  index[row] = (i32)place;
+  value[row] = x[place];
+}
+
 // Floats of one kind to another; f64 and integers go through f64, which holds them all.
 extern "C" __global__ void cast(const void* x, i32 from, void* y, i32 to, u64 n) {
   u64 i = ELEMENT;

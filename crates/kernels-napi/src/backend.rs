@@ -274,6 +274,11 @@ impl NativeBackend {
     }
 
     #[napi]
+    pub fn argmax(&self, x: f64) -> Result<Vec<f64>> {
+        self.on("argmax", |b| b.argmax(slot("argmax", x)?).map(numbers))
+    }
+
+    #[napi]
     pub fn take_rows(&self, table: f64, ids: f64) -> Result<f64> {
         let op = "takeRows";
         self.on(op, |b| b.take_rows(slot(op, table)?, slot(op, ids)?).map(number))

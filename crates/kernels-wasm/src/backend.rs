@@ -161,6 +161,10 @@ impl WasmBackend {
         self.on("sumRows", |b| b.sum_rows(slot("sumRows", x)?).map(number))
     }
 
+    pub fn argmax(&self, x: f64) -> Result<Vec<JsValue>> {
+        self.on("argmax", |b| b.argmax(slot("argmax", x)?).map(list))
+    }
+
     #[wasm_bindgen(js_name = takeRows)]
     pub fn take_rows(&self, table: f64, ids: f64) -> Result<f64> {
         let op = "takeRows";

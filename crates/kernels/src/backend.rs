@@ -44,6 +44,8 @@ pub trait Elementwise {
     fn accumulate(&mut self, acc: Slot, x: Slot, factor: f64) -> Result<()>;
     fn sum(&mut self, x: Slot) -> Result<Slot>;
     fn sum_rows(&mut self, x: Slot) -> Result<Slot>;
+    /// → [index i32, value] of each row
+    fn argmax(&mut self, x: Slot) -> Result<[Slot; 2]>;
 }
 
 pub trait Rows {

@@ -1,6 +1,6 @@
 //! The maths of every op on plain slices, once naive and generic (`reference`), once fast (`cpu`).
 //! Shapes have been checked by the caller (`host`) and no extent is 0. Outputs have the right length and arrive zeroed,
-//! but those that are assigned element by element hold anything: binary, unary, scale, soft_cap, take_rows, rms_norm,
+//! but those that are assigned element by element hold anything: binary, unary, scale, soft_cap, argmax, take_rows, rms_norm,
 //! add_rms_norm, rope, geglu, geglu_backward, swiglu,
 //! swiglu_backward, activate, activate_backward, cayley_blocks, matmul_blocks, permute_columns, dropout.
 //! Sums follow fixed trees: the same bits for any number of threads.
@@ -207,6 +207,8 @@ pub trait Maths<R: Real>: Send + Sync {
     }
     /// x `[N,D]` → y `[D]`
     fn sum_rows(&self, x: &[R], d: usize, y: &mut [R]);
+    /// The largest of each row and where it stands, the first of equals; a NaN is larger than all.
+    fn argmax(&self, x: &[R], d: usize, index: &mut [i32], value: &mut [R]);
 
     fn take_rows(&self, table: Floats<R>, d: usize, ids: &[i32], y: &mut [R]);
     fn scatter_add_rows(&self, g: &[R], d: usize, ids: &[i32], y: &mut [R]);

@@ -2,10 +2,10 @@
 // adds one row a step. A finished sequence leaves the batch at once; there is no padding anywhere.
 
 import { KvCache, packRows, type CausalLM, type PackedRows } from "@welltempered/nn";
-import { takeRows, type Engine } from "@welltempered/tensor";
+import { argmax, takeRows, type Engine, type Tensor, type TensorData } from "@welltempered/tensor";
 import { GenerateError } from "./errors.ts";
 import { drawFor } from "./philox.ts";
-import { chooseToken, type SamplingOptions } from "./sampling.ts";
+import { chooseToken, takesLargest, type SamplingOptions } from "./sampling.ts";
 
 export interface GenerateOptions {
   sampling: SamplingOptions;
@@ -93,11 +93,8 @@ async function run(
   let long = isLong(model, live);
   while (live.length > 0 && options.signal?.aborted !== true) {
     cache.active = live.map(({ index }) => index);
-    const logits = await lastLogits(model, rows, cache);
-    const vocabulary = logits.length / live.length;
-    for (const [at, sequence] of live.entries()) {
-      extend(sequence, logits.subarray(at * vocabulary, (at + 1) * vocabulary), options, onToken);
-    }
+    const tokens = await nextTokens(model, rows, cache, live, options);
+    for (const [at, sequence] of live.entries()) extend(sequence, tokens[at] ?? 0, options, onToken);
     live = live.filter(({ reason }) => reason === undefined);
     rows = nextRows(live);
     if (isLong(model, live) === long) continue;
@@ -111,34 +108,71 @@ async function run(
 const isLong = (model: CausalLM, live: readonly Sequence[]): boolean =>
   live.some(({ tokens }) => (model.prefix?.length ?? 0) + tokens.length > model.cacheBorder);
 
-/** Logits of the last row of each segment, [S · V]. */
-async function lastLogits(model: CausalLM, rows: PackedRows, cache: KvCache): Promise<Float32Array> {
+/** A token for each live sequence. Logits leave the backend only where more is asked of them than their largest. */
+async function nextTokens(
+  model: CausalLM,
+  rows: PackedRows,
+  cache: KvCache,
+  live: readonly Sequence[],
+  options: GenerateOptions,
+): Promise<ArrayLike<number>> {
+  if (takesLargest(options.sampling)) {
+    const [tokens = [], largest = []] = await readAll(model, rows, cache, argmax);
+    for (let at = 0; at < largest.length; at++) checkFinite(largest[at]);
+    return tokens;
+  }
+  const [logits = []] = await readAll(model, rows, cache, (all) => [all]);
+  const numbers = logits instanceof Float32Array ? logits : Float32Array.from(logits);
+  const vocabulary = numbers.length / live.length;
+  return live.map((sequence, at) =>
+    chosen(sequence, numbers.subarray(at * vocabulary, (at + 1) * vocabulary), options),
+  );
+}
+
+/** What `pick` makes of the logits [S,V] of the last row of each segment. */
+async function readAll(
+  model: CausalLM,
+  rows: PackedRows,
+  cache: KvCache,
+  pick: (logits: Tensor) => Tensor[],
+): Promise<TensorData[]> {
   const engine = engineOf(model);
-  const logits = engine.noGrad(() =>
+  const picked = engine.noGrad(() =>
     engine.scope(() => {
       const hidden = model.forward(rows, cache);
       const last = engine.tensor(Int32Array.from(rows.segments, ({ start, length }) => start + length - 1));
-      return model.logits(takeRows(hidden, last));
+      return pick(model.logits(takeRows(hidden, last)));
     }),
   );
-  const numbers = await logits.read();
-  logits.dispose();
-  return numbers instanceof Float32Array ? numbers : Float32Array.from(numbers);
+  const numbers = await Promise.all(picked.map((tensor) => tensor.read()));
+  for (const tensor of picked) tensor.dispose();
+  return numbers;
 }
 
-function extend(sequence: Sequence, logits: Float32Array, options: GenerateOptions, onToken?: OnToken): void {
-  const made = sequence.tokens.length - sequence.promptLength;
-  const uniform = options.sampling.doSample ? drawFor(options.seed, sequence.index, made) : 0;
-  if (Number.isNaN(logits[0]))
+function checkFinite(logit: number | undefined): void {
+  if (Number.isNaN(logit))
     throw new GenerateError("NOT_FINITE", "the model's logits are not numbers", "check the weights");
-  const token = chooseToken(logits, sequence.tokens, options.sampling, uniform);
+}
+
+function chosen({ index, tokens, promptLength }: Sequence, logits: Float32Array, options: GenerateOptions): number {
+  const { sampling, seed } = options;
+  checkFinite(logits[0]);
+  return chooseToken(
+    logits,
+    tokens,
+    sampling,
+    sampling.doSample ? drawFor(seed, index, tokens.length - promptLength) : 0,
+  );
+}
+
+function extend(sequence: Sequence, token: number, options: GenerateOptions, onToken?: OnToken): void {
   if (options.stopIds.includes(token)) {
     sequence.reason = "stop";
     return;
   }
   sequence.tokens.push(token);
   onToken?.(token, sequence.index);
-  if (made + 1 >= options.maxNewTokens) sequence.reason = "length";
+  if (sequence.tokens.length - sequence.promptLength >= options.maxNewTokens) sequence.reason = "length";
 }
 
 /** One row a sequence: its newest token. */

@@ -13,6 +13,10 @@ export interface SamplingOptions {
   repetitionPenalty: number;
 }
 
+/** Whether the next token is the one with the largest logit, whatever came before. */
+export const takesLargest = ({ doSample, temperature, repetitionPenalty }: SamplingOptions): boolean =>
+  (!doSample || temperature === 0) && repetitionPenalty === 1;
+
 /** Divides positive and multiplies negative logits of every token in `seen`, each once (Keskar et al. 2019). In place. */
 export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
   for (const token of new Set(seen)) {

@@ -183,6 +183,12 @@ export interface KernelBackend {
   /** Column sums of x [N, D] → [D]. */
   sumRows(x: Slot): Slot;
 
+  /**
+   * The largest of each row of x [N, D] and where it stands, the first of equals; a NaN is larger than all, as in torch.max.
+   * → [index i32 [N], value [N]]
+   */
+  argmax(x: Slot): [index: Slot, value: Slot];
+
   // ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** table [V, D] (any float dtype or codec), ids i32 [N] → [N, D]. An id outside 0 … V−1 throws OUT_OF_RANGE. */
   takeRows(table: Slot, ids: Slot): Slot;

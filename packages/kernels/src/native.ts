@@ -152,6 +152,10 @@ export class NativeBackend implements KernelBackend {
     return call("sumRows", () => this.#native.sumRows(x));
   }
 
+  argmax(x: Slot): [index: Slot, value: Slot] {
+    return call("argmax", () => this.#native.argmax(x));
+  }
+
   takeRows(table: Slot, ids: Slot): Slot {
     return call("takeRows", () => this.#native.takeRows(table, ids));
   }

@@ -70,6 +70,7 @@ export const validCalls: { [M in Method]: (k: KernelBackend) => Parameters<Kerne
   accumulate: (k) => [floats(k, 2), floats(k, 2), 0.5],
   sum: (k) => [floats(k, 2)],
   sumRows: (k) => [floats(k, 2, 3)],
+  argmax: (k) => [floats(k, 2, 3)],
   takeRows: (k) => [floats(k, 4, 3), ints(k, 3, 0, 3)],
   scatterAddRows: (k) => [floats(k, 3, 2), ints(k, 1, 0, 1), 4],
   writeRows: (k) => [floats(k, 4, 2), ints(k, 3, 0), floats(k, 2, 2)],

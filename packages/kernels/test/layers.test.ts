@@ -194,6 +194,23 @@ describe.each(devices)("matmul on %s", (device) => {
   });
 });
 
+describe.each(devices)("argmax on %s", (device) => {
+  it("finds what torch.max finds: the first of equals, a NaN before all numbers", async () => {
+    const k = openBackend({ device, threads: 1 });
+    const [nan, inf] = [Number.NaN, Infinity];
+    const rows = [1, 3, 3, 2, nan, nan, -0, 0, -1, -inf, -inf, -inf, inf, 5, inf];
+    // torch.tensor(rows).view(5, 3).max(1), torch 2.13
+    const [index, value] = k.argmax(put(k, rows, [5, 3]));
+    expect(await get(k, index)).toEqual([1, 1, 0, 0, 0]);
+    expect(await get(k, value)).toEqual([3, nan, -0, -inf, inf]);
+  });
+
+  it("refuses rows of nothing", () => {
+    const k = openBackend({ device, threads: 1 });
+    expect(() => k.argmax(k.alloc("f32", [2, 0]))).toThrow("rows of x [2, 0] must have");
+  });
+});
+
 describe.each(devices)("randomness on %s", (device) => {
   const k = openBackend({ device, threads: 1 });
   const key = { seed: 1, stream: 2, step: 3, micro: 4, rank: 5 };

@@ -14,6 +14,7 @@ export { recompute } from "./recompute.ts";
 export { Tensor, type TensorData } from "./tensor.ts";
 export { activate } from "./ops/activate.ts";
 export { add, addConstant, mean, mul, residualAdd, scale, scaleBy, sub, sum } from "./ops/arithmetic.ts";
+export { argmax } from "./ops/argmax.ts";
 export { attention, type AttentionOptions } from "./ops/attention.ts";
 export { cast } from "./ops/cast.ts";
 export { concatRows } from "./ops/concat-rows.ts";

@@ -1,11 +1,12 @@
 use kernels::backend::Elementwise;
 use kernels::check;
+use kernels::dtype::DType;
 use kernels::error::Result;
 use kernels::maths::{Binary, Unary};
 use kernels::store::Slot;
 
 use super::{at, single, Cuda};
-use crate::launch::{arg, blocks, over, Shape};
+use crate::launch::{arg, blocks, over, threads_for, Shape};
 use crate::sources::ELEMENTWISE;
 
 /// Elements that one block of `sum` adds up.
@@ -104,6 +105,18 @@ impl Elementwise for Cuda {
         let y = self.zeros(op, &[d])?;
         self.sum_rows_into(op, values.at(), x.shape()[0], d, y.at())?;
         self.keep(op, y)
+    }
+
+    fn argmax(&mut self, x: Slot) -> Result<[Slot; 2]> {
+        let op = "argmax";
+        let x = self.get(op, x)?;
+        let (dtype, d) = check::argmax(&x)?;
+        single(op, dtype)?;
+        let (values, rows) = (self.reals(op, &x)?, &x.shape()[..1]);
+        let (index, value) = (self.output(op, DType::I32, rows)?, self.unset(op, rows)?);
+        let mut arguments = [values.at(), index.at(), value.at(), arg::size(d)];
+        self.kernels.launch(op, &ELEMENTWISE, "argmax", blocks(rows[0], threads_for(d)), &mut arguments)?;
+        self.keep_array(op, [index, value])
     }
 }
 

@@ -61,3 +61,13 @@ pub fn sum_rows<B>(x: &Tensor<B>) -> Result<(DType, usize)> {
     let (_, d) = matrix("sumRows", "x", x)?;
     Ok((compute_dtype("sumRows", &[x])?, d))
 }
+
+/// The dtype and the columns.
+pub fn argmax<B>(x: &Tensor<B>) -> Result<(DType, usize)> {
+    let op = "argmax";
+    let (_, d) = matrix(op, "x", x)?;
+    if !(1..=i32::MAX as usize).contains(&d) {
+        return Err(KernelError::shape(op, format!("rows of x {:?} must have 1 … 2³¹ − 1 columns", x.shape())));
+    }
+    Ok((compute_dtype(op, &[x])?, d))
+}

@@ -1,6 +1,7 @@
 //! Causal grouped-query attention without a T×T buffer (Dao et al. 2022): a task is one block of queries in all heads
 //! that share a key head; it meets the keys tile by tile and keeps a running maximum and sum for each row.
 
+use super::attention_step::{attention_step, Inputs};
 use super::operands::{Lines, Operands};
 use super::pool::{with_scratch, Pool};
 use super::simd::{exp, kernel, largest, scale_in_place, soften, split, Beta, Block, Element, Rows, Strided, Tall};
@@ -62,7 +63,7 @@ pub fn seen(tile: &KeyTile, lead: usize, query: usize) -> isize {
 
 kernel! {
     /// Turns scores of a strip, of which row i keeps `seen_range(seen + i·step)`, into weights relative to the running maximum.
-    fn online_softmax<S>(
+    pub fn online_softmax<S>(
         s,
         shape: AttentionShape,
         scores: &mut [f32],
@@ -104,7 +105,7 @@ kernel! {
 }
 
 kernel! {
-    fn multiply<S>(s, x: &mut [f32], factor: f32) {
+    pub fn scaled<S>(s, x: &mut [f32], factor: f32) {
         scale_in_place(s, x, factor);
     }
 }
@@ -142,6 +143,9 @@ pub fn attention(
     let group = shape.query_heads / shape.key_heads;
     let mut ordered: Vec<&Segment> = segments.iter().collect();
     ordered.sort_by_key(|segment| segment.query_start);
+    if ordered.iter().all(|segment| segment.query_length == 1) {
+        return attention_step(operands.isa, pool, &Inputs { q, k, v }, &ordered, shape, o, lse);
+    }
     let parts: Vec<_> =
         ordered.iter().flat_map(|s| steps(s.query_length, QUERIES).map(move |part| (*s, part))).collect();
     let rows: Vec<_> = parts.iter().map(|(s, part)| s.query_start + part.start..s.query_start + part.end).collect();
@@ -290,7 +294,7 @@ impl Call<'_> {
         let (rows, d) = (task.queries.len(), self.shape.head_dim);
         for (i, &[maximum, total]) in state.iter().enumerate() {
             let (head, row) = (i / rows, i % rows);
-            multiply(self.operands.isa, &mut task.o.row(row)[head * d..(head + 1) * d], 1.0 / total);
+            scaled(self.operands.isa, &mut task.o.row(row)[head * d..(head + 1) * d], 1.0 / total);
             task.lse.row(row)[head] = maximum + total.ln();
         }
     }

@@ -4,6 +4,7 @@
 use super::pool::Pool;
 use super::simd::{kernel, map1, map2, sum2, tanh, update, Isa};
 use crate::maths::{Binary, Unary};
+use crate::reference;
 
 /// Elements of a task.
 pub const CHUNK: usize = 1 << 15;
@@ -36,6 +37,19 @@ kernel! {
     pub fn add_scaled<S>(s, x: &[f32], factor: f32, y: &mut [f32]) {
         let factor = s.splat(factor);
         update(s, x, y, |x, y| s.mul_add(factor, x, y));
+    }
+
+    /// The largest of x, and 0 where all of x are finite, else NaN.
+    fn largest_and_finite<S>(s, x: &[f32]) -> [f32; 2] {
+        let (mut most, mut nothing) = (s.splat(f32::NEG_INFINITY), s.zero());
+        let mut chunks = x.chunks_exact(S::LANES);
+        for x in &mut chunks {
+            let x = s.load(x);
+            most = s.max(most, x);
+            nothing = s.mul_add(x, s.zero(), nothing);
+        }
+        let start = [s.max_lanes(most), s.sum_lanes(nothing)];
+        chunks.remainder().iter().fold(start, |[most, nothing], &x| [most.max(x), nothing + x * 0.0])
     }
 
     fn chunk_sum<S>(s, x: &[f32]) -> f64 {
@@ -122,4 +136,33 @@ pub fn sum_rows(isa: Isa, pool: &Pool, x: &[f32], d: usize, y: &mut [f32]) {
     for sums in partial {
         add_scaled(isa, &sums, 1.0, y);
     }
+}
+
+/// Numbers whose largest says whether to look for its place.
+const STRETCH: usize = 1 << 10;
+
+pub fn argmax(isa: Isa, pool: &Pool, x: &[f32], d: usize, index: &mut [i32], value: &mut [f32]) {
+    let rows = CHUNK.div_ceil(d);
+    let outputs = index.chunks_mut(rows).zip(value.chunks_mut(rows));
+    let tasks = x.chunks(rows * d).zip(outputs).collect();
+    pool.each(tasks, |(x, (index, value)): (&[f32], (&mut [i32], &mut [f32]))| {
+        for (x, (index, value)) in x.chunks(d).zip(index.iter_mut().zip(value)) {
+            let place = place_of_largest(isa, x);
+            (*index, *value) = (place as i32, x[place]);
+        }
+    });
+}
+
+fn place_of_largest(isa: Isa, x: &[f32]) -> usize {
+    let mut place = 0;
+    for (i, part) in x.chunks(STRETCH).enumerate() {
+        let [most, nothing] = largest_and_finite(isa, part);
+        if nothing.is_nan() {
+            return reference::elementwise::place_of_largest(x);
+        }
+        if most > x[place] {
+            place = i * STRETCH + part.iter().position(|&x| x == most).unwrap_or(0);
+        }
+    }
+    place
 }

@@ -39,7 +39,7 @@ pub fn matmul(isa: Isa, pool: &Pool, problem: &Problem, c: &mut [f32]) {
     if m == 0 || n == 0 || k == 0 {
         return;
     }
-    if problem.beta == Beta::Overwrite && m.min(n) < NARROW {
+    if problem.beta == Beta::Overwrite && m.min(n) < NARROW && !skinny::overwrites(isa, problem) {
         c.fill(0.0);
         return matmul(isa, pool, &Problem { beta: Beta::Add, ..*problem }, c);
     }

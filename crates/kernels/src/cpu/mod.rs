@@ -5,6 +5,7 @@ mod adafactor;
 mod adamw_8bit;
 mod attention;
 mod attention_backward;
+mod attention_step;
 mod coded;
 mod convert;
 mod elementwise;
@@ -130,6 +131,10 @@ impl Maths<f32> for Cpu {
 
     fn sum_rows(&self, x: &[f32], d: usize, y: &mut [f32]) {
         elementwise::sum_rows(self.isa, &self.pool, x, d, y);
+    }
+
+    fn argmax(&self, x: &[f32], d: usize, index: &mut [i32], value: &mut [f32]) {
+        elementwise::argmax(self.isa, &self.pool, x, d, index, value);
     }
 
     fn take_rows(&self, table: Floats<f32>, d: usize, ids: &[i32], y: &mut [f32]) {

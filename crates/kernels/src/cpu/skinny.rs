@@ -3,7 +3,9 @@
 use super::matmul::{blocked, cut, Problem, SMALL};
 use super::pool::{with_aligned_scratch, with_scratch, Pool};
 use super::right::{Patch, Right};
-use super::simd::{product, split, Beta, Block, Isa, Pairs, Rows, Strided, Tall, Tiled, Tiles, EDGE, SIDE};
+use super::simd::{
+    pack_transposed, product, split, Beta, Block, Isa, Pairs, Rows, Strided, Tall, Tiled, Tiles, EDGE, SIDE,
+};
 use crate::maths::{Floats, Layout};
 use std::ops::Range;
 
@@ -46,6 +48,12 @@ pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b
         _ => return false,
     }
     true
+}
+
+/// Whether the result need not be cleared before.
+pub fn overwrites(isa: Isa, problem: &Problem) -> bool {
+    let Problem { layout, m, n, k, .. } = *problem;
+    layout == Layout::Nt && m > FEW_ROWS && 2 * n > isa.lanes() && m <= BATCH_ROWS && k > 0
 }
 
 /// Elements of b that one thread reads for fewer rows of a: two would have to meet for less than ten microseconds.
@@ -103,7 +111,7 @@ fn turned<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c
                         product(isa, alpha, slots, walked(b, slots), panel, &mut place, Beta::Overwrite);
                     }),
                 }
-                add_strip(products, rows, first, m, &mut c);
+                add_strip(isa, problem.beta, products, rows, first, m, &mut c);
             }
         });
     });
@@ -143,17 +151,24 @@ fn turned_in_tiles<W: Right>(
                         tiles.product(alpha, slots / EDGE, b, panel, &mut place, Beta::Overwrite);
                     });
                 });
-                add_strip(&products, rows, columns.start, m, &mut c);
+                add_strip(pairs.isa(), problem.beta, &products, rows, columns.start, m, &mut c);
             }
         });
     });
 }
 
-/// c `[m, columns]` += productsᵀ of `rows` of b, the first column of c being that of row `first`.
-fn add_strip(products: &[f32], rows: Range<usize>, first: usize, m: usize, c: &mut Block) {
-    for i in 0..m {
-        let c = &mut c.row(i)[rows.start - first..rows.end - first];
-        c.iter_mut().zip(products[i..].iter().step_by(m)).for_each(|(c, x)| *c += x);
+/// c `[m, columns]` = productsᵀ of `rows` of b, or added to c, the first column of c being that of row `first`.
+fn add_strip(isa: Isa, beta: Beta, products: &[f32], rows: Range<usize>, first: usize, m: usize, c: &mut Block) {
+    let count = rows.len();
+    let columns = rows.start - first..rows.end - first;
+    let mut turned = [0.0; SIDE * BATCH_ROWS];
+    pack_transposed(isa, products, m, count, m, &mut turned, SIDE);
+    for (i, x) in turned.chunks(SIDE).take(m).enumerate() {
+        let c = &mut c.row(i)[columns.clone()];
+        match beta {
+            Beta::Overwrite => c.copy_from_slice(&x[..count]),
+            Beta::Add => c.iter_mut().zip(x).for_each(|(c, x)| *c += x),
+        }
     }
 }
 

@@ -392,6 +392,39 @@ fn elementwise_ops_and_sums_are_right() {
     }
 }
 
+fn places<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize, odd: &[(usize, f64)]) -> Vec<f64> {
+    let mut x = numbers::<R>(rows * d, 1);
+    for &(i, value) in odd {
+        x[i % (rows * d)] = R::from_f64(value);
+    }
+    let (mut index, mut value) = (vec![0; rows], zeros::<R>(rows));
+    maths.argmax(&x, d, &mut index, &mut value);
+    let values = value.iter().map(|x| if x.is_nan() { 1e30 } else { Real::to_f64(*x) });
+    index.iter().map(|&i| f64::from(i)).chain(values).collect()
+}
+
+#[test]
+fn the_first_largest_of_each_row_is_found() {
+    let (nan, infinity) = (f64::NAN, f64::INFINITY);
+    for (rows, d) in [(1, 1), (3, 17), (300, 333), (2, 40_001)] {
+        for odd in [
+            &[][..],
+            &[(0, 9.0), (d - 1, 9.0), (d / 2, 9.0)],
+            &[(d / 2, nan), (d - 1, infinity), (d - 1, nan)],
+            &[(d / 3, -infinity), (2 * d / 3, infinity), (d - 1, infinity)],
+        ] {
+            let truth = places::<f64>(&Naive, rows, d, odd);
+            for isa in Isa::available() {
+                for threads in [1, 3] {
+                    let ours = places::<f32>(&Cpu::with_isa(threads, isa), rows, d, odd);
+                    assert_eq!(ours[..rows], truth[..rows], "{rows} × {d} on {isa:?}");
+                    assert_eq!(ours, places::<f32>(&Naive, rows, d, odd), "{rows} × {d} on {isa:?}");
+                }
+            }
+        }
+    }
+}
+
 fn norm<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {
     let (x, w, g) = (numbers::<R>(rows * d, 1), numbers::<R>(d, 2), numbers::<R>(rows * d, 3));
     let (mut y, mut rstd, mut dx, mut dw) = (zeros(rows * d), zeros(rows), zeros(rows * d), zeros(d));
@@ -480,6 +513,17 @@ fn layouts() -> Vec<(usize, Vec<Segment>)> {
             ],
         ),
         (700, vec![segment(0, 1, &[(0, 700)]), segment(1, 3, &[(300, 333)])]),
+        // A batch that decodes.
+        (
+            300,
+            vec![
+                segment(4, 1, &[(0, 9), (100, 130)]),
+                segment(1, 1, &[(7, 1)]),
+                segment(0, 1, &[(0, 300)]),
+                segment(2, 1, &[(150, 64)]),
+                segment(3, 1, &[(20, 3), (40, 65)]),
+            ],
+        ),
         (1100, vec![segment(0, 1100, &[(0, 1100)])]),
     ]
 }

@@ -59,6 +59,12 @@ impl Elementwise for Host {
         let (dtype, d) = check::sum_rows(&x)?;
         in_dtype!(self, dtype, sum_rows_in(&x, d))
     }
+
+    fn argmax(&mut self, x: Slot) -> Result<[Slot; 2]> {
+        let x = self.get("argmax", x)?;
+        let (dtype, d) = check::argmax(&x)?;
+        in_dtype!(self, dtype, argmax_in(&x, d))
+    }
 }
 
 impl Host {
@@ -113,6 +119,17 @@ impl Host {
             y.view_mut::<R>()[0] = maths.sum(&reals("sum", x)?);
         }
         self.keep("sum", y)
+    }
+
+    fn argmax_in<R: Compute>(&mut self, x: &Tensor, d: usize) -> Result<[Slot; 2]> {
+        let op = "argmax";
+        let maths = R::maths(self, op)?;
+        let rows = &x.shape()[..1];
+        let (mut index, mut value) = (self.unset::<i32>(op, rows)?, self.unset::<R>(op, rows)?);
+        if !x.is_empty() {
+            maths.argmax(&reals(op, x)?, d, index.view_mut(), value.view_mut());
+        }
+        self.keep_array(op, [index, value])
     }
 
     fn sum_rows_in<R: Compute>(&mut self, x: &Tensor, d: usize) -> Result<Slot> {

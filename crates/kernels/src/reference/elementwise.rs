@@ -61,6 +61,19 @@ pub fn sum_rows<R: Real>(x: &[R], d: usize, y: &mut [R]) {
     }
 }
 
+pub fn argmax<R: Real>(x: &[R], d: usize, index: &mut [i32], value: &mut [R]) {
+    for (i, row) in x.chunks_exact(d).enumerate() {
+        let place = place_of_largest(row);
+        (index[i], value[i]) = (place as i32, row[place]);
+    }
+}
+
+/// The first that no other exceeds, where a NaN exceeds all numbers.
+pub fn place_of_largest<R: Real>(x: &[R]) -> usize {
+    let larger = |a: R, b: R| a > b || (a.is_nan() && !b.is_nan());
+    (1..x.len()).fold(0, |best, i| if larger(x[i], x[best]) { i } else { best })
+}
+
 /// Σ x² in f64
 pub fn sum_of_squares<R: Real>(x: &[R]) -> f64 {
     x.iter().map(|&x| Real::to_f64(x) * Real::to_f64(x)).sum()

@@ -4,7 +4,7 @@ mod activation;
 mod adafactor;
 pub mod adamw_8bit;
 mod attention;
-mod elementwise;
+pub mod elementwise;
 mod gated;
 mod linear_int8;
 mod loss;
@@ -59,6 +59,10 @@ impl<R: Real> Maths<R> for Naive {
 
     fn sum_rows(&self, x: &[R], d: usize, y: &mut [R]) {
         elementwise::sum_rows(x, d, y);
+    }
+
+    fn argmax(&self, x: &[R], d: usize, index: &mut [i32], value: &mut [R]) {
+        elementwise::argmax(x, d, index, value);
     }
 
     fn take_rows(&self, table: Floats<R>, d: usize, ids: &[i32], y: &mut [R]) {

@@ -138,6 +138,11 @@ export class CountingBackend implements KernelBackend {
     return this.#make("sumRows", [x], this.#real(x), [this.#columns(x)]);
   }
 
+  argmax(x: Slot): [index: Slot, value: Slot] {
+    const value = this.#make("argmax", [x], this.#real(x), [this.#rows(x)]);
+    return [this.memory.add("i32", [this.#rows(x)]), value];
+  }
+
   // ── rows ──
   takeRows(table: Slot, ids: Slot): Slot {
     const shape = [this.#rows(ids), this.#columns(table)];

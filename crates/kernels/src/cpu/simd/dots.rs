@@ -112,7 +112,7 @@ fn step<S: Simd, E: Element>(s: S, a: &[f32], b: &[E], at: usize, sum: S::V) -> 
 /// Σ a·b
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // Iterators over vectors are not always inlined: the sums would leave the registers.
-fn dot<S: Simd, E: Element>(s: S, a: &[f32], b: &[E]) -> f32 {
+pub fn dot<S: Simd, E: Element>(s: S, a: &[f32], b: &[E]) -> f32 {
     assert_eq!(a.len(), b.len());
     let full = a.len() / S::LANES * S::LANES;
     let mut sums = [s.zero(); CHAINED / 4];

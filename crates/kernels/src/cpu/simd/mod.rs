@@ -28,7 +28,7 @@ pub use avx2::Avx2;
 pub use avx512::Avx512;
 pub use block::{split, Block};
 pub use bytes::Bytes;
-pub use dots::Rows;
+pub use dots::{dot, Rows};
 pub use int8::products;
 pub use lanes::{
     exp, largest, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update, update2,
