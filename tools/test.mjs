@@ -126,20 +126,19 @@ function browser(say) {
   return vitest(say, "browser", "--config", "tests/browser/vitest.config.ts");
 }
 
-await check("set-up", process.execPath, ["tools/setup.mjs"]);
-await check("oxlint", "node_modules/.bin/oxlint", ["--deny-warnings"]);
-await check("oxfmt", "node_modules/.bin/oxfmt", ["--check"]);
-await check("rustfmt", "cargo", ["fmt", "--all", "--check"]);
-await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
-
 // Beside each other, as none keeps two cores busy all the time: what cargo and one core do, and what Node and Python do.
 async function compiled() {
+  await check("rustfmt", "cargo", ["fmt", "--all", "--check"]);
   await check("clippy", "cargo", ["clippy", "--workspace", "--lib", "--tests", "--quiet", "--", "-D", "warnings"]);
   await suite("Rust", rust);
   await suite("CUDA, compiled", cuda);
 }
 
 async function executed() {
+  await check("set-up", process.execPath, ["tools/setup.mjs"]);
+  await check("oxlint", "node_modules/.bin/oxlint", ["--deny-warnings"]);
+  await check("oxfmt", "node_modules/.bin/oxfmt", ["--check"]);
+  await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
   await suite("Python interop", interop);
   await suite("TypeScript", (say) => vitest(say, "all"));
 }

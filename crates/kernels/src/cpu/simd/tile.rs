@@ -181,6 +181,7 @@ const NEAR: usize = 3;
 /// The same pointer, which a compiler cannot count up from another one: a chain of additions through all rows of a step
 /// takes as long as its multiply-adds.
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block)] // Nothing is read or written there.
 fn apart(p: *const f32) -> *const f32 {
     #[cfg(target_arch = "x86_64")]
     {
