@@ -126,25 +126,29 @@ function browser(say) {
   return vitest(say, "browser", "--config", "tests/browser/vitest.config.ts");
 }
 
-// Beside each other, as none keeps two cores busy all the time: what cargo and one core do, and what Node and Python do.
+// Beside each other, as none keeps two cores busy all the time: what one core compiles and Python, which waits for itself,
+// and what Node does.
+const ready = check("set-up", process.execPath, ["tools/setup.mjs"]);
+
 async function compiled() {
   await check("rustfmt", "cargo", ["fmt", "--all", "--check"]);
   await check("clippy", "cargo", ["clippy", "--workspace", "--lib", "--tests", "--quiet", "--", "-D", "warnings"]);
   await suite("Rust", rust);
   await suite("CUDA, compiled", cuda);
+  await ready;
+  await suite("Python interop", interop);
 }
 
 async function executed() {
-  await check("set-up", process.execPath, ["tools/setup.mjs"]);
+  await ready;
   await check("oxlint", "node_modules/.bin/oxlint", ["--deny-warnings"]);
   await check("oxfmt", "node_modules/.bin/oxfmt", ["--check"]);
   await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
-  await suite("Python interop", interop);
   await suite("TypeScript", (say) => vitest(say, "all"));
+  await suite("Browser", browser);
 }
 
 await Promise.all([compiled(), executed()]);
-await suite("Browser", browser);
 
 console.log(
   `${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ""}`,

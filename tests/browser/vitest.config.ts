@@ -1,7 +1,7 @@
 import { mergeConfig } from "vitest/config";
 import root from "../../vitest.config.ts";
 
-// Apart from the other suites: it needs a Chromium, and has both cores to itself.
+// Apart from the other suites: it needs a Chromium, and time.
 const config: typeof root = mergeConfig(root, { test: { testTimeout: 300_000, hookTimeout: 300_000 } });
 config.test = { ...config.test, include: ["tests/browser/*.e2e.ts"] };
 
