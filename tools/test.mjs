@@ -9,7 +9,7 @@ import { start } from "./lib.mjs";
 import { pythonMissing } from "./python/setup.mjs";
 
 const ci = process.env.CI === "true";
-// What is compiled once gains nothing from being prepared for the next time, which takes a fifth longer.
+// What is compiled once gains nothing from being prepared for the next time.
 if (ci) process.env.CARGO_INCREMENTAL = "0";
 const totals = { passed: 0, failed: 0, skipped: 0 };
 

@@ -13,9 +13,10 @@ export interface SamplingOptions {
   repetitionPenalty: number;
 }
 
+const isGreedy = ({ doSample, temperature }: SamplingOptions): boolean => !doSample || temperature === 0;
+
 /** Whether the next token is the one with the largest logit, whatever came before. */
-export const takesLargest = ({ doSample, temperature, repetitionPenalty }: SamplingOptions): boolean =>
-  (!doSample || temperature === 0) && repetitionPenalty === 1;
+export const takesLargest = (options: SamplingOptions): boolean => isGreedy(options) && options.repetitionPenalty === 1;
 
 /** Divides positive and multiplies negative logits of every token in `seen`, each once (Keskar et al. 2019). In place. */
 export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
@@ -133,6 +134,6 @@ export function chooseToken(
   uniform: number,
 ): number {
   if (options.repetitionPenalty !== 1) penalizeRepetition(logits, seen, options.repetitionPenalty);
-  if (!options.doSample || options.temperature === 0) return argmax(logits);
+  if (isGreedy(options)) return argmax(logits);
   return draw(candidatesOf(logits, options), uniform);
 }
