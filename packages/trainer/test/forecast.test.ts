@@ -10,7 +10,7 @@ import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { costOf, secondsOf, stepCost, type Rates } from "../src/cost.ts";
 import { probe } from "../src/probe.ts";
 import { dryRun } from "../src/session/dry-run.ts";
-import { openBase } from "../src/session/load-model.ts";
+import { openBase } from "../src/session/open-base.ts";
 import { loadText, loadTexts, tokenize } from "../src/session/load-text.ts";
 import { methods } from "./method-table.ts";
 

@@ -4,7 +4,8 @@ import type { RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { conversation, type ChatSession } from "./conversation.ts";
 import { answersIn, openEngine } from "./engine.ts";
-import { loadModel, openBase } from "./load-model.ts";
+import { loadModel } from "./load-model.ts";
+import { openBase } from "./open-base.ts";
 import { loadText } from "./load-text.ts";
 import { resizeVocab } from "./vocabulary.ts";
 

@@ -11,7 +11,7 @@ import { probe } from "../probe.ts";
 import { halfOf, openEngine, trainedDtype } from "./engine.ts";
 import { changesOf } from "./changes.ts";
 import { dryRun, spread, type DryRun, type Phase } from "./dry-run.ts";
-import { openBase } from "./load-model.ts";
+import { openBase } from "./open-base.ts";
 import { loadText, loadTexts, tokenize } from "./load-text.ts";
 import { resizeVocab, type Base, type RunText } from "./vocabulary.ts";
 
@@ -21,9 +21,8 @@ const ROWS = 2000;
 const SAMPLES = 8;
 /** Bytes of the second isolate in which `temper train` computes: an estimate. */
 const WORKER = 30e6;
-/** What glibc keeps of blocks it was given back: all that comes and goes up to so many bytes, and a share of it. Estimates. */
-const KEPT = 60e6;
-const KEPT_SHARE = 0.15;
+/** What glibc keeps of blocks it was given back, at most: an estimate. */
+const KEPT = 50e6;
 
 export interface Forecast {
   model: { path: string; parameters: number; trainable: number };
@@ -173,7 +172,7 @@ function memoryOf(
   const trained = (trainedDtype(config) === "bf16" ? 2 : 4) * trainableParameters;
   const [activations, gradients] = [held("activations"), held("gradients")];
   const passing = activations + gradients;
-  const kernels = scratch + Math.min(KEPT, passing) + KEPT_SHARE * passing;
+  const kernels = scratch + Math.min(KEPT, passing);
   return {
     weights: held("weights") - trained,
     trained,

@@ -1,34 +1,12 @@
 // From a model on disk and a configuration to modules on a backend: weights, adapters, what trains.
 
-import {
-  checkWeights,
-  loadTensor,
-  openModel,
-  readAdapterFolder,
-  readConfig,
-  Scratch,
-  type OpenModel,
-  type WeightSource,
-} from "@welltempered/checkpoint";
-import type { FinetuningType, RunConfig } from "@welltempered/config";
+import { checkWeights, loadTensor, readAdapterFolder, Scratch, type WeightSource } from "@welltempered/checkpoint";
+import type { RunConfig } from "@welltempered/config";
 import type { Emit } from "@welltempered/events";
 import { UserError } from "@welltempered/formats";
-import {
-  architectureOf,
-  initialWeights,
-  ModelConfigError,
-  type ConfigRecord,
-  type NamedArchitecture,
-} from "@welltempered/models";
+import { initialWeights, type ConfigRecord, type NamedArchitecture } from "@welltempered/models";
 import type { CausalLM } from "@welltempered/nn";
-import {
-  Adapter,
-  AdapterError,
-  chooseTrained,
-  isMergeable,
-  readAdapterConfig,
-  type AdapterConfig,
-} from "@welltempered/peft";
+import { Adapter, AdapterError, chooseTrained, isMergeable, readAdapterConfig } from "@welltempered/peft";
 import { CountingBackend } from "@welltempered/kernels";
 import { cast, Engine, type Shape, type Tensor } from "@welltempered/tensor";
 import { availableMemory } from "#node";
@@ -36,7 +14,8 @@ import { halfOf, trainedDtype, type Half } from "./engine.ts";
 import { checkMemory } from "../memory.ts";
 import { addValueHead, checkValueHead } from "./value-head.ts";
 import { checkQuantizable, codecOf, loadWeight, tellDequantized } from "./quantize.ts";
-import { bottleneckConfig, prefixSizes, promptSizes } from "./attached.ts";
+import { isAdapterType, newAdapter, type Origin } from "./new-adapter.ts";
+import { named } from "./named.ts";
 import { checkVocabulary, trainsVocabulary, writtenAgain, type Base } from "./vocabulary.ts";
 
 export interface LoadedModel {
@@ -62,49 +41,6 @@ export interface LoadOptions {
   tokenize?: (text: string) => readonly number[];
   /** What matrices may be rounded to; that of the run for a base that nothing trains unless given. */
   narrows?: Half | undefined;
-}
-
-/** Opens the model that the configuration names. Close `weights` when done. */
-export function openBase(config: RunConfig): Base {
-  return baseOf(
-    config.trainFromScratch ? openScratch(config.modelNameOrPath) : openModel(config.modelNameOrPath),
-    config,
-  );
-}
-
-/** A model that is open already, as the configuration has it. */
-export function baseOf(opened: OpenModel, config: RunConfig): Base {
-  const record = scaledRope(opened.config, config);
-  return {
-    ...opened,
-    config: record as OpenModel["config"],
-    architecture: named(() => architectureOf(record), opened.path),
-  };
-}
-
-/** A folder with config.json and a tokenizer, from which a model with fresh weights starts. */
-function openScratch(path: string): OpenModel {
-  const none = (name: string): never => {
-    throw new UserError(`${path}: holds no weights, ${name} was asked for; leave out train_from_scratch`);
-  };
-  const weights: WeightSource = {
-    path,
-    names: () => [],
-    has: () => false,
-    info: none,
-    read: none,
-    range: none,
-    close: () => undefined,
-  };
-  // Fresh weights are in nobody's codes.
-  const { quantization_config: _, ...config } = readConfig(path);
-  return {
-    path,
-    config: config as OpenModel["config"],
-    generationConfig: undefined,
-    tokenizer: { kind: "folder", path, files: new Map() },
-    weights,
-  };
 }
 
 /** How many numbers a model has, and how many of them train. */
@@ -228,13 +164,6 @@ export function checkMergeable(paths: readonly string[]): void {
   }
 }
 
-/** What a new adapter is made from beside the configuration. */
-interface Origin {
-  record: ConfigRecord;
-  tokenize: LoadOptions["tokenize"] | undefined;
-  emit: Emit;
-}
-
 function attach(engine: Engine, model: CausalLM, config: RunConfig, origin: Origin): Adapter | undefined {
   for (const path of toMerge(config)) tellDequantized(loadAdapter(engine, model, path).merge(), origin.emit);
   const last = lastOf(config);
@@ -263,105 +192,6 @@ function loadAdapter(engine: Engine, model: CausalLM, path: string): Adapter {
   }
 }
 
-type NewConfig = (config: RunConfig, record: ConfigRecord) => AdapterConfig;
-
-/** `finetuning_type` → the configuration of a new adapter. */
-const newConfigs = {
-  lora: (config) => ({
-    peftType: "LORA",
-    ...placesOf(config),
-    r: config.loraRank,
-    alpha: config.loraAlpha,
-    dropout: config.loraDropout,
-    useRslora: config.useRslora,
-    useDora: config.useDora,
-    pissaIterations: config.pissaInit ? config.pissaIter : undefined,
-    rankPattern: {},
-    alphaPattern: {},
-  }),
-  loha: (config) => ({
-    peftType: "LOHA",
-    ...placesOf(config),
-    r: config.loraRank,
-    alpha: config.loraAlpha,
-    rankPattern: {},
-    alphaPattern: {},
-  }),
-  ia3: (config) => ({
-    peftType: "IA3",
-    ...placesOf(config, config.ia3Target),
-    feedforwardModules: config.feedforwardModules,
-  }),
-  oft: (config) => ({
-    peftType: "OFT",
-    ...placesOf(config, config.oftTarget),
-    r: config.oftRank,
-    blockSize: config.oftBlockSize,
-    neumannTerms: config.useCayleyNeumann ? config.numCayleyNeumannTerms : undefined,
-  }),
-  boft: (config) => ({
-    peftType: "BOFT",
-    ...placesOf(config, config.boftTarget),
-    blockSize: config.boftBlockSize,
-    blockNum: config.boftBlockNum,
-    factors: config.boftNButterflyFactor,
-  }),
-  vera: (config) => ({
-    peftType: "VERA",
-    ...placesOf(config, config.veraTarget),
-    r: config.veraRank,
-    dropout: config.veraDropout,
-    dInitial: config.dInitial,
-    prngKey: config.projectionPrngKey,
-    saveProjection: config.saveProjection,
-  }),
-  prompt_tuning: (config, record) => ({
-    peftType: "PROMPT_TUNING",
-    ...promptSizes(config, record),
-    init: config.promptTuningInit,
-    initText: config.promptTuningInitText ?? null,
-  }),
-  prefix_tuning: (config, record) => {
-    const sizes = prefixSizes(config, record);
-    return {
-      peftType: "PREFIX_TUNING",
-      ...sizes,
-      prefixProjection: config.prefixProjection,
-      encoderHiddenSize: config.encoderHiddenSize ?? sizes.tokenDim,
-      inferenceMode: false,
-    };
-  },
-  houlsby: (config, record) => bottleneckConfig("houlsby", config, record),
-  pfeiffer: (config, record) => bottleneckConfig("pfeiffer", config, record),
-} as const satisfies Record<Exclude<FinetuningType, "freeze" | "full">, NewConfig>;
-
-const isAdapterType = (type: FinetuningType): type is keyof typeof newConfigs => Object.hasOwn(newConfigs, type);
-
-/** The key that names the modules of a method, where one does. */
-const targetKeys: Partial<Record<FinetuningType, string>> = {
-  lora: "lora_target",
-  loha: "lora_target",
-  ia3: "ia3_target",
-  oft: "oft_target",
-  boft: "boft_target",
-  vera: "vera_target",
-};
-
-const placesOf = (
-  config: RunConfig,
-  targets = config.loraTarget,
-): Pick<AdapterConfig, "targetModules" | "modulesToSave"> => ({
-  targetModules: targets.includes("all") ? "all-linear" : targets,
-  modulesToSave: config.additionalTarget,
-});
-
-function newAdapter(model: CausalLM, config: RunConfig, { record, tokenize }: Origin): Adapter | undefined {
-  const { finetuningType } = config;
-  if (!isAdapterType(finetuningType)) return undefined;
-  const where = targetKeys[finetuningType] ?? finetuningType;
-  return named(() => new Adapter(model, newConfigs[finetuningType](config, record), tokenize), where);
-}
-
 /** Puts what trains, and the weights of these names from now on, into the dtype that it trains in. */
 export function trainWeights(
   engine: Engine,
@@ -374,37 +204,5 @@ export function trainWeights(
     if (parameter.tensor.dtype !== dtype)
       engine.noGrad(() => engine.scope(() => parameter.replace(cast(parameter.tensor, dtype))));
     parameter.trainable = true;
-  }
-}
-
-/** `rope_scaling` of the configuration: stretched so that cutoff_len fits when training, twofold otherwise. */
-function scaledRope(record: ConfigRecord, { ropeScaling, doTrain, cutoffLen }: RunConfig): ConfigRecord {
-  if (ropeScaling === undefined) return record;
-  const trained = Number(record["max_position_embeddings"] ?? 2048);
-  if (doTrain && cutoffLen <= trained) return record;
-  const factor = doTrain ? Math.ceil(cutoffLen / trained) : 2;
-  const before = (record["rope_parameters"] ?? {}) as ConfigRecord;
-  const llama3 = ropeScaling === "llama3" ? { low_freq_factor: 1, high_freq_factor: 4 } : {};
-  const original = ropeScaling === "linear" ? {} : { original_max_position_embeddings: trained };
-  const theta = before["rope_theta"] ?? record["rope_theta"] ?? 10_000;
-  const parameters = { rope_type: ropeScaling, rope_theta: theta, factor, ...original, ...llama3 };
-  const { rope_scaling: _, ...rest } = record;
-  return {
-    ...rest,
-    rope_parameters: parameters,
-    max_position_embeddings: ropeScaling === "dynamic" ? trained : trained * factor,
-  };
-}
-
-/** Turns errors of models and adapters into one line that names the file. */
-function named<T>(body: () => T, where: string): T {
-  try {
-    return body();
-  } catch (error) {
-    if (error instanceof ModelConfigError)
-      throw new UserError(`${where}/config.json: ${error.message}; correct the file or use another model`);
-    if (error instanceof AdapterError)
-      throw new UserError(`${where}: ${error.message}; correct it or use another adapter`);
-    throw error;
   }
 }

@@ -6,7 +6,8 @@ import { UserError } from "@welltempered/formats";
 import { preferenceLosses } from "@welltempered/rlhf";
 import type { Engine } from "@welltempered/tensor";
 import type { ReferencePass } from "../objectives/dpo.ts";
-import { checkMergeable, loadModel, openBase, type LoadedModel } from "./load-model.ts";
+import { checkMergeable, loadModel, type LoadedModel } from "./load-model.ts";
+import { openBase } from "./open-base.ts";
 import { checkQuantizable } from "./quantize.ts";
 import type { Base } from "./vocabulary.ts";
 

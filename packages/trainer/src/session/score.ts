@@ -6,7 +6,8 @@ import type { Emit } from "@welltempered/events";
 import { packRows } from "@welltempered/nn";
 import { sequenceScores } from "../objectives/rm.ts";
 import { openEngine } from "./engine.ts";
-import { loadModel, openBase } from "./load-model.ts";
+import { loadModel } from "./load-model.ts";
+import { openBase } from "./open-base.ts";
 import { loadText } from "./load-text.ts";
 import { resizeVocab } from "./vocabulary.ts";
 

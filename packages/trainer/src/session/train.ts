@@ -32,7 +32,8 @@ import {
 } from "./checkpoint.ts";
 import { identityOf } from "./identity.ts";
 import { halfOf, openEngine } from "./engine.ts";
-import { loadModel, openBase, parameterCounts, type LoadedModel } from "./load-model.ts";
+import { loadModel, parameterCounts, type LoadedModel } from "./load-model.ts";
+import { openBase } from "./open-base.ts";
 import { dryRun, type DryRunOptions } from "./dry-run.ts";
 import { makeOptimizer, scheduleFor } from "./optimizer.ts";
 import { loadReference, openReference } from "./reference.ts";
