@@ -78,7 +78,7 @@ class Call {
   readonly #engine: Engine;
   readonly #inputs: readonly Tensor[];
   readonly #recording: boolean;
-  readonly #taken = new Map<Slot, Handle>();
+  readonly #taken: Handle[] = [];
   #pending: readonly Slot[] = [];
   saved: Handle[] = [];
 
@@ -99,7 +99,7 @@ class Call {
     if (!handle.unshared || (input.requiresGrad && input.edge === undefined))
       return this.#engine.backend.copy(handle.slot);
     handle.rest = undefined;
-    this.#taken.set(handle.slot, handle.retain());
+    this.#taken.push(handle.retain());
     input.dispose();
     return handle.slot;
   }
@@ -107,7 +107,7 @@ class Call {
   /** Wraps the outputs, then gives every saved slot its owner. */
   finish(slots: readonly Slot[], shapes: readonly Shape[]): Tensor[] {
     const outputs = slots.map((slot, index) => {
-      const handle = this.#taken.get(slot) ?? new Handle(this.#engine.backend, slot);
+      const handle = this.#taken.find((taken) => taken.slot === slot) ?? new Handle(this.#engine.backend, slot);
       return this.#engine.wrap(handle, shapes[index] ?? []);
     });
     const holds = (slot: Slot) => (tensor: Tensor) => !tensor.disposed && tensor.slot === slot;
@@ -137,11 +137,13 @@ function pullback<Attributes>(
   const context = { k, needs, saved: saved.map((handle) => handle.slot), take };
   // An op with several outputs of which only some were used receives a missing gradient as an undefined slot.
   const slots = rules.backward(context, grads.map((grad) => grad?.slot) as Slot[], attributes);
-  const known = new Map(grads.filter((grad) => grad !== undefined).map((grad) => [grad.slot, grad]));
+  const known = grads.filter((grad) => grad !== undefined);
   return slots.map((slot) => {
     if (slot === undefined) return undefined;
-    const handle = known.get(slot)?.retain() ?? new Handle(k, slot);
-    known.set(slot, handle);
+    const same = known.find((handle) => handle.slot === slot);
+    if (same !== undefined) return same.retain();
+    const handle = new Handle(k, slot);
+    known.push(handle);
     return handle;
   });
 }

@@ -82,7 +82,7 @@ export class Engine {
 
   /** A tensor on a handle whose count the caller gives away. */
   wrap(handle: Handle, shape: Shape): Tensor {
-    const tensor = new Tensor(this, handle, shape, this.backend.dtype(handle.slot));
+    const tensor = new Tensor(this, handle, shape);
     this.#scopes.at(-1)?.tensors.add(tensor);
     return tensor;
   }
@@ -97,8 +97,9 @@ export class Engine {
   /** A count of the tape's on a tensor, or on a handle that the caller gives away. */
   save(owner: Tensor | Handle): Handle {
     if (owner instanceof Tensor) {
-      const { handle, dtype } = owner;
-      if (this.narrowSaved !== undefined && dtype === "f32") handle.rest ??= new Narrowed(this.narrowSaved);
+      const { handle } = owner;
+      if (this.narrowSaved !== undefined && handle.rest === undefined && owner.dtype === "f32")
+        handle.rest = new Narrowed(this.narrowSaved);
       return handle.save();
     }
     owner.save().release();

@@ -37,7 +37,7 @@ export class Node {
     this.name = name;
     this.order = order;
     this.sources = sources;
-    this.grads = Array.from({ length: outputs }, () => undefined);
+    this.grads = Array.from<Handle | undefined>({ length: outputs });
     this.#saved = saved;
     this.#pullback = pullback;
   }
@@ -49,9 +49,9 @@ export class Node {
   /** Runs the pullback once, hands each input gradient to `deliver`, frees what was saved. */
   visit(deliver: (source: Source, grad: Handle) => void): void {
     const inputGrads = this.#pullback(this.grads);
-    for (const [index, grad] of inputGrads.entries()) {
+    inputGrads.forEach((grad, index) => {
       if (grad !== undefined) deliver(this.sources[index], grad);
-    }
+    });
     this.release();
   }
 

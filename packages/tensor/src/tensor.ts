@@ -10,7 +10,6 @@ export type TensorData = Float32Array | Float64Array | Int32Array | Uint16Array 
 export class Tensor {
   readonly engine: Engine;
   readonly shape: Shape;
-  readonly dtype: StorageType;
   /** A leaf that collects `grad`, or the result of an op on one. */
   requiresGrad = false;
   /** d loss / d this, on leaves after `engine.backward`. Owned by this tensor. */
@@ -18,27 +17,30 @@ export class Tensor {
   /** Which op made it, for the tape. */
   edge: Edge | undefined;
   #handle: Handle | undefined;
+  #dtype: StorageType | undefined;
 
-  constructor(engine: Engine, handle: Handle, shape: Shape, dtype: StorageType) {
+  constructor(engine: Engine, handle: Handle, shape: Shape) {
     this.engine = engine;
     this.#handle = handle;
     this.shape = shape;
-    this.dtype = dtype;
   }
 
   /** @throws {TensorError} TENSOR_DISPOSED */
   get handle(): Handle {
     if (this.#handle === undefined) {
-      throw new TensorError(
-        "TENSOR_DISPOSED",
-        `a ${this.dtype}[${this.shape.join(", ")}] tensor was used after its scope ended`,
-      );
+      throw new TensorError("TENSOR_DISPOSED", `a [${this.shape.join(", ")}] tensor was used after its scope ended`);
     }
     return this.#handle;
   }
 
   get slot(): Slot {
     return this.handle.slot;
+  }
+
+  /** Of most tensors nobody asks for it, so the backend is asked where somebody does. */
+  get dtype(): StorageType {
+    this.#dtype ??= this.engine.backend.dtype(this.slot);
+    return this.#dtype;
   }
 
   get disposed(): boolean {

@@ -50,7 +50,7 @@ describe("scopes", () => {
     engine.scope(() => {
       escaped = engine.zeros([2, 3]);
     });
-    expect(() => scale(escaped!, 2)).toThrow(/f32\[2, 3\] tensor was used after its scope ended/);
+    expect(() => scale(escaped!, 2)).toThrow(/a \[2, 3\] tensor was used after its scope ended/);
   });
 });
 
