@@ -22,6 +22,7 @@ macro_rules! conforms {
         )
     };
 }
+use conforms;
 
 fn judge(name: &str, run: &dyn Fn(&dyn Maths<f32>) -> Vec<f64>, exact: &[f64]) {
     let size = exact.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
@@ -66,5 +67,3 @@ fn ways_in_bf16() -> Vec<Option<Pairs>> {
     let units = [Tiles::detect(), Some(Tiles::plain()), None];
     units.into_iter().map(|tiles| Some(pairs.with_tiles(tiles))).collect()
 }
-
-use conforms;
