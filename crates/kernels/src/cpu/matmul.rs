@@ -31,8 +31,14 @@ const NARROW: usize = 64;
 pub const SMALL: usize = 1 << 17;
 /// Rows of c that one panel of b meets before the next.
 const ROWS: usize = 240;
-/// Columns that are packed at a time: with `ROWS` rows of a they fit a second-level cache of 512 KiB.
-const COLUMNS: usize = 256;
+/// Columns that are packed at a time: rows of b, few enough that the next slice of the depth finds their pages at hand; or
+/// pieces of rows, which the memory fetches faster when they are long.
+fn columns_at_a_time(layout: Layout) -> usize {
+    match layout {
+        Layout::Nt => 256,
+        Layout::Nn | Layout::Tn => 1024,
+    }
+}
 
 pub fn matmul(isa: Isa, pool: &Pool, problem: &Problem, c: &mut [f32]) {
     let Problem { m, n, k, .. } = *problem;
@@ -98,7 +104,7 @@ fn in_blocks<P: Packing, W: Right>(packing: P, pool: &Pool, problem: &Problem, a
     let tasks: Vec<_> = places.zip(split(c, n, &rows, &columns)).collect();
     packing.prepared(pool, problem, a, |a| {
         pool.each(tasks, |((rows, columns), mut c)| {
-            for part in cut(columns.len(), columns.len().div_ceil(COLUMNS), width) {
+            for part in cut(columns.len(), columns.len().div_ceil(columns_at_a_time(problem.layout)), width) {
                 let columns = columns.start + part.start..columns.start + part.end;
                 task(packing, problem, a, b, rows.clone(), columns, &mut c.part(0..rows.len(), part));
             }

@@ -3,13 +3,17 @@
 
 use super::matmul::Problem;
 use super::pool::{with_aligned_scratch, with_scratch, Pool};
-use super::right::{Patch, Right, Spread};
-use super::simd::{pack_transposed, product, Beta, Block, Isa, Pairs, Strided, Tall, Tiled, Tiles, AREA, EDGE, SIDE};
+use super::right::{Patch, Right};
+use super::simd::{
+    pack_transposed, product, Beta, Block, Isa, Pairs, Spread, Strided, Tall, Tiled, Tiles, AREA, EDGE, SIDE,
+};
 use crate::maths::Layout;
 use std::ops::Range;
 
 /// Slots between rows of a copy of a: keeps them out of each other's cache sets.
 const PADDING: usize = 16;
+/// Rows of slots that are packed together, panel by panel: so much of a panel is written at a time.
+const TOGETHER: usize = 8;
 /// Rows that a task copies or rounds.
 const ROWS: usize = 32;
 
@@ -25,6 +29,9 @@ pub trait Packing: Copy + Send + Sync {
     const STRIP: usize = 12;
     /// Slots of a packed panel: 24 KiB, which leaves room for rows of `a` in a first-level cache of 32.
     const PANEL: usize = 6144;
+    /// Rows of a panel that would have fewer: a wide one comes from the second-level cache faster than it is multiplied,
+    /// and each slice of the depth costs a pass over c.
+    const DEEP: usize = 384;
     /// Slots that a slice of the depth is a multiple of: rows of b are transposed eight by eight.
     const WHOLE: usize = 8;
     /// Multiplications that cost as much as reading an element.
@@ -37,15 +44,15 @@ pub trait Packing: Copy + Send + Sync {
     fn slots(self, depth: usize) -> usize {
         depth.div_ceil(Self::GROUP)
     }
-    /// How much of a depth of `k` a panel holds: slices of one length, as each costs a pass over c.
+    /// How much of a depth of `k` a panel holds: slices of one length.
     fn depth(self, k: usize) -> usize {
-        let most = Self::PANEL / self.width() * Self::GROUP;
+        let most = (Self::PANEL / self.width()).max(Self::DEEP) * Self::GROUP;
         k.div_ceil(k.div_ceil(most)).next_multiple_of(Self::WHOLE * Self::GROUP)
     }
     /// Rows of b as columns of a panel.
     fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]);
-    /// `count` elements of b that are one row of slots: those from `first` on, beside those from `second` on.
-    fn row<W: Right>(self, b: W, first: usize, second: Option<usize>, count: usize, y: Spread);
+    /// Rows of b as rows of panels.
+    fn upright<W: Right>(self, b: W, x: Patch, y: Spread);
     /// Panels of b, `[slots of the slice, width]` each, of all `columns`.
     fn panels<W: Right>(self, problem: &Problem, b: W, slice: &Range<usize>, columns: &Range<usize>, y: &mut [f32]) {
         let (width, filled) = (self.width(), self.width() * slice.len().div_ceil(Self::GROUP));
@@ -59,10 +66,11 @@ pub trait Packing: Copy + Send + Sync {
             }
             return;
         }
-        let row = |p: usize| p * problem.n + columns.start;
-        for (i, p) in slice.clone().step_by(Self::GROUP).enumerate() {
-            let y = Spread { data: &mut y[i * width..], width, stride };
-            self.row(b, row(p), (p + 1 < slice.end).then(|| row(p + 1)), columns.len(), y);
+        let together = TOGETHER * Self::GROUP;
+        for (i, p) in slice.clone().step_by(together).enumerate() {
+            let y = Spread { data: &mut y[i * TOGETHER * width..], width, stride };
+            let (start, rows) = (p * problem.n + columns.start, together.min(slice.end - p));
+            self.upright(b, Patch { start, stride: problem.n, rows, k: columns.len() }, y);
         }
     }
     /// Lends a as `with_left` wants it, made once for all tasks.
@@ -96,15 +104,28 @@ impl Packing for InF32 {
         b.pack_transposed(self.0, x, y, self.width());
     }
 
-    fn row<W: Right>(self, b: W, first: usize, _second: Option<usize>, count: usize, y: Spread) {
-        b.spread(self.0, first, count, y);
+    fn upright<W: Right>(self, b: W, x: Patch, y: Spread) {
+        b.spread(self.0, x, y);
     }
 
-    fn prepared(self, _pool: &Pool, _problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
-        f(a);
+    /// Where they lie, or copied where their stride would make them share cache sets.
+    fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
+        let Problem { m, k, .. } = *problem;
+        let stride = padded(k);
+        if problem.layout == Layout::Tn || stride == k {
+            return f(a);
+        }
+        with_scratch(m * stride, |copy| {
+            pool.each(copy.chunks_mut(ROWS * stride).zip(a.chunks(ROWS * k)).collect(), |(copy, a)| {
+                for (y, x) in copy.chunks_mut(stride).zip(a.chunks(k)) {
+                    y[..k].copy_from_slice(x);
+                }
+            });
+            f(copy);
+        });
     }
 
-    /// Where they lie, or copied where they lie across the depth or their stride would make them share cache sets.
+    /// Rows that lie across the depth are copied: theirs would share cache sets too.
     fn with_left(
         self,
         problem: &Problem,
@@ -114,17 +135,16 @@ impl Packing for InF32 {
         f: impl FnOnce(Strided),
     ) {
         let Problem { m, k, .. } = *problem;
-        let transposed = problem.layout == Layout::Tn;
-        if !transposed && padded(k) == k {
-            return f(view(&a[rows.start * k + slice.start..], k, false));
+        if problem.layout != Layout::Tn {
+            let stride = padded(k);
+            return f(view(&a[rows.start * stride + slice.start..], stride, false));
         }
-        let (lines, length) = if transposed { (slice, rows) } else { (rows, slice) };
-        let (row, stride) = (if transposed { m } else { k }, length.len() + PADDING);
-        with_scratch(lines.len() * stride, |copy| {
-            for (line, y) in lines.clone().zip(copy.chunks_mut(stride)) {
-                y[..length.len()].copy_from_slice(&a[line * row + length.start..][..length.len()]);
+        let length = rows.len() + PADDING;
+        with_scratch(slice.len() * length, |copy| {
+            for (p, y) in slice.clone().zip(copy.chunks_mut(length)) {
+                y[..rows.len()].copy_from_slice(&a[p * m + rows.start..][..rows.len()]);
             }
-            f(view(copy, stride, transposed));
+            f(view(copy, length, true));
         });
     }
 
@@ -156,8 +176,8 @@ impl Packing for InBf16 {
         b.pack_pairs_transposed(self.0, x, y, self.width());
     }
 
-    fn row<W: Right>(self, b: W, first: usize, second: Option<usize>, count: usize, y: Spread) {
-        b.interleave(self.0, first, second, count, y);
+    fn upright<W: Right>(self, b: W, x: Patch, y: Spread) {
+        b.interleave(self.0, x, y);
     }
 
     fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
@@ -244,8 +264,6 @@ impl InTiles {
 impl Packing for InTiles {
     const GROUP: usize = 2;
     const STRIP: usize = SIDE;
-    /// 48 KiB: with as much of a it fits a second-level cache many times.
-    const PANEL: usize = 12288;
     const WHOLE: usize = EDGE;
     const MULTIPLICATIONS: usize = 64;
     type Left<'a> = Tiled<'a>;
@@ -262,8 +280,8 @@ impl Packing for InTiles {
         b.pack_pairs_transposed(self.0, x, y, SIDE);
     }
 
-    fn row<W: Right>(self, b: W, first: usize, second: Option<usize>, count: usize, y: Spread) {
-        b.interleave(self.0, first, second, count, y);
+    fn upright<W: Right>(self, b: W, x: Patch, y: Spread) {
+        b.interleave(self.0, x, y);
     }
 
     fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {

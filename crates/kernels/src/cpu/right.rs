@@ -3,7 +3,7 @@
 use super::coded;
 use super::expand::expand;
 use super::pool::with_scratch;
-use super::simd::{pack_transposed, Block, Element, Isa, Pairs, Rows};
+use super::simd::{pack_transposed, Block, Element, Isa, Pairs, Rows, Spread};
 use crate::codec::Coded;
 use std::ops::Range;
 
@@ -14,13 +14,6 @@ pub struct Patch {
     pub stride: usize,
     pub rows: usize,
     pub k: usize,
-}
-
-/// Where a row of b goes: its first `width` elements into the first panel, the next ones `stride` further on.
-pub struct Spread<'a> {
-    pub data: &'a mut [f32],
-    pub width: usize,
-    pub stride: usize,
 }
 
 pub trait Right: Copy + Send + Sync {
@@ -43,8 +36,8 @@ pub trait Right: Copy + Send + Sync {
         }
         self.rounded(pairs, x, f);
     }
-    /// y = `count` elements from `start` on.
-    fn spread(self, isa: Isa, start: usize, count: usize, y: Spread);
+    /// y = the rows of a patch.
+    fn spread(self, isa: Isa, x: Patch, y: Spread);
     /// y `[k, rows]` (rows `y_stride` apart) = xᵀ.
     fn pack_transposed(self, isa: Isa, x: Patch, y: &mut [f32], y_stride: usize);
     /// A row of a patch in bf16, neighbours in one slot.
@@ -71,8 +64,8 @@ pub trait Right: Copy + Send + Sync {
             f(rounded);
         });
     }
-    /// y = `count` elements from `first` on in the lower halves of slots, those from `second` on in the upper ones.
-    fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, count: usize, y: Spread);
+    /// As `spread`, in bf16 with neighbouring rows in one slot, the first in the lower half.
+    fn interleave(self, pairs: Pairs, x: Patch, y: Spread);
     /// c += alpha · a · bᵀ with these rows of b, as long as those of a.
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block);
     /// As `dots`, for few rows of a.
@@ -96,8 +89,8 @@ impl<E: Element> Right for &[E] {
         });
     }
 
-    fn spread(self, isa: Isa, start: usize, count: usize, y: Spread) {
-        E::deal(isa, &self[start..][..count], y.data, y.width, y.stride);
+    fn spread(self, isa: Isa, x: Patch, y: Spread) {
+        E::deal(isa, patch(self, x), x.rows, y);
     }
 
     fn pack_transposed(self, isa: Isa, x: Patch, y: &mut [f32], y_stride: usize) {
@@ -112,9 +105,8 @@ impl<E: Element> Right for &[E] {
         E::as_pairs(&self[x.start..], x.stride, x.k)
     }
 
-    fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, count: usize, y: Spread) {
-        let second = second.map(|at| &self[at..][..count]);
-        pairs.interleave_pieces(&self[first..][..count], second, y.data, y.width, y.stride);
+    fn interleave(self, pairs: Pairs, x: Patch, y: Spread) {
+        pairs.deal(patch(self, x), x.rows, y);
     }
 
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
@@ -124,6 +116,11 @@ impl<E: Element> Right for &[E] {
     fn walk(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
         E::walk(isa, alpha, a, lying(self, a.length, rows), c);
     }
+}
+
+/// Rows of a patch.
+fn patch<E>(b: &[E], x: Patch) -> Rows<'_, E> {
+    Rows { data: &b[x.start..], length: x.k, stride: x.stride }
 }
 
 /// Rows of `k` elements.
@@ -141,20 +138,12 @@ impl Right for Coded<'_> {
         expand(isa, self, start, y);
     }
 
-    fn spread(self, isa: Isa, start: usize, count: usize, y: Spread) {
-        with_scratch(count, |x| {
-            expand(isa, self, start, x);
-            (&*x).spread(isa, 0, count, y);
-        });
+    fn spread(self, isa: Isa, x: Patch, y: Spread) {
+        with_expanded(self, isa, x, |b, x| b.spread(isa, x, y));
     }
 
     fn pack_transposed(self, isa: Isa, x: Patch, y: &mut [f32], y_stride: usize) {
-        with_scratch(x.rows * x.k, |expanded| {
-            for (i, row) in expanded.chunks_mut(x.k).enumerate() {
-                expand(isa, self, x.start + i * x.stride, row);
-            }
-            pack_transposed(isa, expanded, x.k, x.rows, x.k, y, y_stride);
-        });
+        with_expanded(self, isa, x, |b, x| b.pack_transposed(isa, x, y, y_stride));
     }
 
     fn round(self, pairs: Pairs, start: usize, k: usize, y: &mut [f32]) {
@@ -164,13 +153,8 @@ impl Right for Coded<'_> {
         });
     }
 
-    fn interleave(self, pairs: Pairs, first: usize, second: Option<usize>, count: usize, y: Spread) {
-        with_scratch(2 * count, |rows| {
-            for (x, start) in rows.chunks_mut(count).zip([Some(first), second].into_iter().flatten()) {
-                expand(pairs.isa(), self, start, x);
-            }
-            (&*rows).interleave(pairs, 0, second.map(|_| count), count, y);
-        });
+    fn interleave(self, pairs: Pairs, x: Patch, y: Spread) {
+        with_expanded(self, pairs.isa(), x, |b, x| b.interleave(pairs, x, y));
     }
 
     fn dots(self, isa: Isa, alpha: f32, a: Rows<f32>, rows: Range<usize>, c: &mut Block) {
@@ -182,6 +166,16 @@ impl Right for Coded<'_> {
             expanded(self, isa, a.length, rows, c, |b, c| f32::walk(isa, alpha, a, b, c));
         }
     }
+}
+
+/// f of a patch in f32, and where it lies there.
+fn with_expanded(b: Coded, isa: Isa, x: Patch, f: impl FnOnce(&[f32], Patch)) {
+    with_scratch(x.rows * x.k, |expanded| {
+        for (i, row) in expanded.chunks_mut(x.k).enumerate() {
+            expand(isa, b, x.start + i * x.stride, row);
+        }
+        f(expanded, Patch { start: 0, stride: x.k, ..x });
+    });
 }
 
 /// Some rows of b at a time in f32, and their columns of c.

@@ -40,7 +40,7 @@ pub use portable::Portable;
 pub use simd128::Simd128;
 pub use tile::{product, Beta, Strided, Tall};
 pub use tiles::{Tiled, Tiles, AREA, EDGE, SIDE};
-pub use transpose::{pack_transposed, Element};
+pub use transpose::{pack_transposed, Element, Spread};
 
 use half::{bf16, f16};
 

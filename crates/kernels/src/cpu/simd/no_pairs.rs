@@ -1,6 +1,6 @@
 //! Other architectures have no `vdpbf16ps`: a proof of it that nobody holds.
 
-use super::{Beta, Block, Element, Isa, Strided, Tall, Tiles};
+use super::{Beta, Block, Element, Isa, Rows, Spread, Strided, Tall, Tiles};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairs {}
@@ -35,14 +35,7 @@ impl Pairs {
         match self {}
     }
 
-    pub fn interleave_pieces<E: Element>(
-        self,
-        _first: &[E],
-        _second: Option<&[E]>,
-        _y: &mut [f32],
-        _width: usize,
-        _stride: usize,
-    ) {
+    pub fn deal<E: Element>(self, _x: Rows<E>, _count: usize, _y: Spread) {
         match self {}
     }
 

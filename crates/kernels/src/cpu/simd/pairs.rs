@@ -3,7 +3,7 @@
 //! nobody looks at on the way.
 
 use super::tile::{multiply, Beta, Step, Strided, Tall};
-use super::{Avx512, Block, Element, Isa, Simd, Tiles};
+use super::{Avx512, Block, Element, Isa, Rows, Simd, Spread, Tiles};
 use std::arch::x86_64::*;
 
 /// Proof that this CPU has AVX512-BF16 besides AVX-512, and perhaps a unit for whole tiles.
@@ -79,51 +79,25 @@ impl Pairs {
 
     /// y `[length]`: slot i holds element i of two rows that are neighbours in the depth; the second may be missing.
     pub fn interleave<E: Element>(self, first: &[E], second: Option<&[E]>, y: &mut [f32]) {
-        self.interleave_pieces(first, second, y, first.len(), first.len());
+        // SAFETY: the token exists only where the CPU has these features.
+        unsafe { interleaved(self, first, second, y) }
     }
 
-    /// As `interleave`, `width` slots at a time from one multiple of `stride` on to the next.
-    pub fn interleave_pieces<E: Element>(
-        self,
-        first: &[E],
-        second: Option<&[E]>,
-        y: &mut [f32],
-        width: usize,
-        stride: usize,
-    ) {
+    /// As `interleave`, the first `count` rows of x, two and two.
+    pub fn deal<E: Element>(self, x: Rows<E>, count: usize, y: Spread) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
-        fn run<E: Element>(s: Pairs, first: &[E], second: Option<&[E]>, y: &mut [f32], width: usize, stride: usize) {
-            for (i, first) in first.chunks(width).enumerate() {
-                let second = second.map(|row| &row[i * width..][..first.len()]);
-                piece(s, first, second, &mut y[i * stride..][..first.len()]);
-            }
-        }
-        #[inline]
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
-        fn piece<E: Element>(s: Pairs, first: &[E], second: Option<&[E]>, y: &mut [f32]) {
-            let whole = first.len() / 16 * 16;
-            let index = _mm512_set_epi16(
-                31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2,
-                17, 1, 16, 0,
-            );
-            for at in (0..whole).step_by(16) {
-                // SAFETY: both rows and y have `first.len()` elements, as sliced, which `at` stays 16 below.
-                unsafe {
-                    let low = E::load(s.isa, first.as_ptr().add(at));
-                    let high = second.map_or(s.isa.zero(), |row| E::load(s.isa, row.as_ptr().add(at)));
-                    let words: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
-                    let pairs = _mm512_permutexvar_epi16(index, words);
-                    _mm512_storeu_ps(y.as_mut_ptr().add(at), _mm512_castsi512_ps(pairs));
+        fn run<E: Element>(s: Pairs, x: Rows<E>, count: usize, y: Spread) {
+            let Spread { data, width, stride } = y;
+            for (first, y) in (0..x.length).step_by(width).zip(data.chunks_mut(stride)) {
+                let length = width.min(x.length - first);
+                let piece = |i: usize| &x.row(i)[first..][..length];
+                for (i, y) in (0..count).step_by(2).zip(y.chunks_mut(width)) {
+                    interleaved(s, piece(i), (i + 1 < count).then(|| piece(i + 1)), &mut y[..length]);
                 }
             }
-            for i in whole..first.len() {
-                y[i] = slot(first[i].to_f32(), second.map_or(0.0, |row| row[i].to_f32()));
-            }
         }
-        if width > 0 {
-            // SAFETY: the token exists only where the CPU has these features.
-            unsafe { run(self, first, second, y, width, stride) }
-        }
+        // SAFETY: as above.
+        unsafe { run(self, x, count, y) }
     }
 }
 
@@ -134,6 +108,29 @@ impl Step<Avx512> for Pairs {
         unsafe {
             _mm512_dpbf16_ps(c, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b))
         }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
+fn interleaved<E: Element>(s: Pairs, first: &[E], second: Option<&[E]>, y: &mut [f32]) {
+    let whole = first.len() / 16 * 16;
+    let index = _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1,
+        16, 0,
+    );
+    for at in (0..whole).step_by(16) {
+        // SAFETY: both rows and y have `first.len()` elements, as sliced, which `at` stays 16 below.
+        unsafe {
+            let low = E::load(s.isa, first.as_ptr().add(at));
+            let high = second.map_or(s.isa.zero(), |row| E::load(s.isa, row.as_ptr().add(at)));
+            let words: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
+            let pairs = _mm512_permutexvar_epi16(index, words);
+            _mm512_storeu_ps(y.as_mut_ptr().add(at), _mm512_castsi512_ps(pairs));
+        }
+    }
+    for i in whole..first.len() {
+        y[i] = slot(first[i].to_f32(), second.map_or(0.0, |row| row[i].to_f32()));
     }
 }
 

@@ -2,13 +2,20 @@
 
 use super::{Block, Isa, Rows, Simd};
 
+/// Panels: where the first `width` elements of rows lie one behind the other, the next `width` of each `stride` further on.
+pub struct Spread<'a> {
+    pub data: &'a mut [f32],
+    pub width: usize,
+    pub stride: usize,
+}
+
 /// Elements that weights are stored in: f32, bf16, f16.
 pub trait Element: Copy + Send + Sync {
     fn to_f32(self) -> f32;
     /// y = x
     fn widen(isa: Isa, x: &[Self], y: &mut [f32]);
-    /// y = x, `width` elements at a time from one multiple of `stride` on to the next.
-    fn deal(isa: Isa, x: &[Self], y: &mut [f32], width: usize, stride: usize);
+    /// y = the first `count` rows of x.
+    fn deal(isa: Isa, x: Rows<Self>, count: usize, y: Spread);
     /// c += alpha · a · bᵀ
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<Self>, c: &mut Block);
     /// As `dots`, for few rows of a.
@@ -34,8 +41,8 @@ impl Element for f32 {
     fn widen(_isa: Isa, x: &[f32], y: &mut [f32]) {
         y.copy_from_slice(x);
     }
-    fn deal(isa: Isa, x: &[f32], y: &mut [f32], width: usize, stride: usize) {
-        deal_f32(isa, x, y, width, stride);
+    fn deal(isa: Isa, x: Rows<f32>, count: usize, y: Spread) {
+        deal_f32(isa, x, count, y);
     }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<f32>, c: &mut Block) {
         super::dots::dots_f32(isa, alpha, a, b, c);
@@ -61,8 +68,8 @@ impl Element for half::bf16 {
     fn widen(isa: Isa, x: &[half::bf16], y: &mut [f32]) {
         widen_bf16(isa, x, y);
     }
-    fn deal(isa: Isa, x: &[half::bf16], y: &mut [f32], width: usize, stride: usize) {
-        deal_bf16(isa, x, y, width, stride);
+    fn deal(isa: Isa, x: Rows<half::bf16>, count: usize, y: Spread) {
+        deal_bf16(isa, x, count, y);
     }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::bf16>, c: &mut Block) {
         super::dots::dots_bf16(isa, alpha, a, b, c);
@@ -90,8 +97,8 @@ impl Element for half::f16 {
     fn widen(isa: Isa, x: &[half::f16], y: &mut [f32]) {
         widen_f16(isa, x, y);
     }
-    fn deal(isa: Isa, x: &[half::f16], y: &mut [f32], width: usize, stride: usize) {
-        deal_f16(isa, x, y, width, stride);
+    fn deal(isa: Isa, x: Rows<half::f16>, count: usize, y: Spread) {
+        deal_f16(isa, x, count, y);
     }
     fn dots(isa: Isa, alpha: f32, a: Rows<f32>, b: Rows<half::f16>, c: &mut Block) {
         super::dots::dots_f16(isa, alpha, a, b, c);
@@ -115,23 +122,27 @@ super::kernel! {
         widen(s, x, y);
     }
 
-    fn deal_f32<S>(s, x: &[f32], y: &mut [f32], width: usize, stride: usize) {
-        deal(s, x, y, width, stride);
+    fn deal_f32<S>(s, x: Rows<f32>, count: usize, y: Spread) {
+        deal(s, x, count, y);
     }
 
-    fn deal_bf16<S>(s, x: &[half::bf16], y: &mut [f32], width: usize, stride: usize) {
-        deal(s, x, y, width, stride);
+    fn deal_bf16<S>(s, x: Rows<half::bf16>, count: usize, y: Spread) {
+        deal(s, x, count, y);
     }
 
-    fn deal_f16<S>(s, x: &[half::f16], y: &mut [f32], width: usize, stride: usize) {
-        deal(s, x, y, width, stride);
+    fn deal_f16<S>(s, x: Rows<half::f16>, count: usize, y: Spread) {
+        deal(s, x, count, y);
     }
 }
 
 #[inline(always)]
-fn deal<S: Simd, E: Element>(s: S, x: &[E], y: &mut [f32], width: usize, stride: usize) {
-    for (x, y) in x.chunks(width).zip(y.chunks_mut(stride)) {
-        widen(s, x, &mut y[..x.len()]);
+fn deal<S: Simd, E: Element>(s: S, x: Rows<E>, count: usize, y: Spread) {
+    let Spread { data, width, stride } = y;
+    for (first, y) in (0..x.length).step_by(width).zip(data.chunks_mut(stride)) {
+        let length = width.min(x.length - first);
+        for (i, y) in y.chunks_mut(width).take(count).enumerate() {
+            widen(s, &x.row(i)[first..][..length], &mut y[..length]);
+        }
     }
 }
 
