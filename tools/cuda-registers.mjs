@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { run } from "./lib.mjs";
+import { root, run } from "./lib.mjs";
 import { pythonEnvironment } from "./python/setup.mjs";
 
 const ARCHITECTURES = ["80", "90", "newest"];
@@ -63,8 +63,11 @@ function main() {
   try {
     const cuda = toolkit();
     const env = { TEMPER_CUDA_LIBRARIES: join(cuda, "lib") };
-    const cargo = ["run", "--quiet", "-p", "kernels-cuda", "--example", "assemble", "--", folder];
-    run("cargo", [...cargo, ...ARCHITECTURES], { env });
+    const target = join(root, "target");
+    // With the native library and as that is built in a checkout: nothing is compiled twice.
+    const crates = ["-p", "kernels-cuda", "-p", "kernels-napi", "--features", "faults"];
+    run("cargo", ["build", "--release", "--quiet", "--target-dir", target, ...crates, "--example", "assemble"]);
+    run(join(target, "release/examples/assemble"), [folder, ...ARCHITECTURES], { env });
     const files = readdirSync(folder).filter((name) => name.endsWith(".ptx"));
     const rows = files.toSorted().flatMap((name) => {
       const [source, architecture] = name.split(".");
