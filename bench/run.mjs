@@ -1,6 +1,7 @@
 // npm run bench [name] [--option value …]: ours against the reference stack, figures on the terminal and in bench/results.
 import { parseArgs } from "node:util";
 import * as bf16 from "./bf16/bench.mjs";
+import * as builds from "./builds/bench.mjs";
 import * as decode from "./decode/bench.mjs";
 import * as docker from "./docker/bench.mjs";
 import * as help from "./help/bench.mjs";
@@ -31,6 +32,7 @@ const benches = {
   plan,
   roof,
   wasm,
+  builds,
   help,
 };
 
@@ -44,6 +46,7 @@ const { values, positionals } = parseArgs({
     dtype: { type: "string" },
     ours: { type: "string" },
     engine: { type: "string" },
+    against: { type: "string" },
     out: { type: "string" },
   },
 });
@@ -54,7 +57,13 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 
-for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) {
+if (positionals.includes("builds") && values.against === undefined) {
+  console.error("bench: builds wants --against, the library (.node, .so) of the other build");
+  process.exit(2);
+}
+
+const all = Object.keys(benches).filter((name) => name !== "builds");
+for (const name of positionals.length > 0 ? positionals : all) {
   const bench = benches[name];
   const report = { name, ...machine(), ...(await bench.run(values)) };
   show(report);

@@ -18,7 +18,7 @@ async function inNode(dist, rounds) {
 }
 
 /** @param engine "node" measures there although there is a Chromium */
-export async function run({ rounds = "7", engine: wanted } = {}) {
+export async function run({ rounds = "25", engine: wanted } = {}) {
   const { version, dist } = onnxruntime();
   const page = wanted !== "node" && chromiumMissing() === undefined;
   const measured = await (page ? inPage : inNode)(dist, Number(rounds));
