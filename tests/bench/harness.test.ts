@@ -51,7 +51,7 @@ test("an unknown bench is refused by name", () => {
   expect(run.stderr).toMatch(/^bench: lora is not a bench; choose from lora-step, .*, help\n$/);
 });
 
-test("two builds are compared where the other one is named", () => {
+test("a comparison of two builds asks for the other one", () => {
   const run = spawnSync(process.execPath, ["bench/run.mjs", "builds"], { cwd: root, encoding: "utf8" });
   expect(run.status).toBe(2);
   expect(run.stderr).toBe("bench: builds wants --against, the library (.node, .so) of the other build\n");

@@ -114,6 +114,8 @@ impl Step<Avx512> for Pairs {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
 fn interleaved<E: Element>(s: Pairs, first: &[E], second: Option<&[E]>, y: &mut [f32]) {
+    let second = second.map(|row| &row[..first.len()]);
+    let y = &mut y[..first.len()];
     let whole = first.len() / 16 * 16;
     let index = _mm512_set_epi16(
         31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1,
