@@ -51,7 +51,8 @@ fn linear_layers_in_int8_are_right_for_awkward_sizes() {
 fn products_of_all_layouts_and_awkward_sizes_are_right() {
     let sizes = [[1, 1, 1], [1, 33, 70], [3, 50, 17], [7, 4, 100], [13, 67, 5], [30, 3, 65], [25, 31, 33]];
     // [33, 7, 1000]: a block of rows has four of them on one number of threads and eight on another.
-    let large = [[50, 300, 401], [261, 40, 256], [9, 520, 200], [300, 7, 90], [33, 7, 1000]];
+    // [33, 1100, 1024]: two runs of columns and slices of the depth in every precision, rows of a padded.
+    let large = [[50, 300, 401], [261, 40, 256], [9, 520, 200], [300, 7, 90], [33, 7, 1000], [33, 1100, 1024]];
     for layout in [Layout::Nn, Layout::Nt, Layout::Tn] {
         for size in sizes.into_iter().chain(large) {
             conforms!(matmul(layout, size));
