@@ -3,7 +3,7 @@ import type { Engine } from "./engine.ts";
 import { TensorError } from "./errors.ts";
 import { Handle } from "./handle.ts";
 import { Remade } from "./rest.ts";
-import { sourceOf } from "./tape.ts";
+import { gradientAt, sourceOf, type Source } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface ForwardContext {
@@ -23,6 +23,8 @@ export interface BackwardContext {
   saved: readonly Slot[];
   /** The gradient of output i as memory that may be overwritten: its own, or a copy if anyone else holds it. */
   take(output: number): Slot;
+  /** What others gave input i so far, where this op may add to it in place and return it; undefined where it may not. */
+  into(input: number): Slot | undefined;
 }
 
 export interface OpRules<Attributes> {
@@ -67,7 +69,9 @@ export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): 
       const last = outputs.at(-1);
       if (again !== undefined && last !== undefined)
         last.handle.rest = new Remade(saved, (k, slots) => again({ k, saved: slots }, attributes));
-      engine.record(name, sources, outputs, saved, (grads) => pullback(engine, rules, attributes, needs, saved, grads));
+      engine.record(name, sources, outputs, saved, (grads) =>
+        pullback(engine, rules, attributes, { needs, sources, saved, grads }),
+      );
     }
     return outputs;
   };
@@ -120,26 +124,39 @@ class Call {
   }
 }
 
+/** What an op's backward starts from. */
+interface Recorded {
+  needs: readonly boolean[];
+  sources: readonly Source[];
+  saved: readonly Handle[];
+  grads: readonly (Handle | undefined)[];
+}
+
 function pullback<Attributes>(
   engine: Engine,
   rules: OpRules<Attributes>,
   attributes: Attributes,
-  needs: readonly boolean[],
-  saved: readonly Handle[],
-  grads: readonly (Handle | undefined)[],
+  { needs, sources, saved, grads }: Recorded,
 ): (Handle | undefined)[] {
   const k = engine.backend;
+  const grown: Slot[] = [];
+  const into = (input: number): Slot | undefined => {
+    const gradient = gradientAt(sources[input]);
+    if (gradient === undefined || !gradient.unshared) return undefined;
+    grown.push(gradient.slot);
+    return gradient.slot;
+  };
   const take = (output: number): Slot => {
     const grad = grads[output];
     if (grad === undefined) throw new TensorError("NO_GRADIENT", `take: output ${output} has no gradient`);
     return grad.unshared ? grad.slot : k.copy(grad.slot);
   };
-  const context = { k, needs, saved: saved.map((handle) => handle.slot), take };
+  const context = { k, needs, saved: saved.map((handle) => handle.slot), take, into };
   // An op with several outputs of which only some were used receives a missing gradient as an undefined slot.
   const slots = rules.backward(context, grads.map((grad) => grad?.slot) as Slot[], attributes);
   const known = grads.filter((grad) => grad !== undefined);
   return slots.map((slot) => {
-    if (slot === undefined) return undefined;
+    if (slot === undefined || grown.includes(slot)) return undefined;
     const same = known.find((handle) => handle.slot === slot);
     if (same !== undefined) return same.retain();
     const handle = new Handle(k, slot);

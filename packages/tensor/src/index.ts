@@ -23,7 +23,7 @@ export { dropout } from "./ops/dropout.ts";
 export { geglu } from "./ops/geglu.ts";
 export { exp, logOneMinusExp, logSigmoid } from "./ops/functions.ts";
 export { linearCrossEntropy, linearLogProb } from "./ops/head.ts";
-export { linear, linearAdd, matmul } from "./ops/linear.ts";
+export { linear, linearAdd, lowRankLinear, matmul } from "./ops/linear.ts";
 export { reshape } from "./ops/reshape.ts";
 export { addRmsNorm, rmsNorm } from "./ops/rms-norm.ts";
 export { rope, ropeTable, type RopeTable } from "./ops/rope.ts";

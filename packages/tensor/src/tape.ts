@@ -68,6 +68,12 @@ export function sourceOf(input: Tensor): Source {
   return input.edge === undefined ? { leaf: input } : { edge: input.edge };
 }
 
+/** What a source has collected so far. */
+export function gradientAt(source: Source): Handle | undefined {
+  if (source === undefined) return undefined;
+  return "leaf" in source ? source.leaf.grad?.handle : source.edge.node.grads[source.edge.output];
+}
+
 /** Nodes that a gradient at `root` can reach, newest first. */
 function reachable(root: Node): Node[] {
   const seen = new Set<Node>([root]);

@@ -18,6 +18,7 @@ import {
   linearLogProb,
   logOneMinusExp,
   logSigmoid,
+  lowRankLinear,
   matmul,
   matmulBlocks,
   mean,
@@ -87,9 +88,22 @@ export function gradientCases(engine: Engine): GradientCase[] {
   check("linear", [input(1, 3, 4), input(2, 5, 4)], linear);
   check("linear through a frozen weight", [input(1, 3, 4), { ...input(2, 5, 4), frozen: true }], linear);
   check("linear of a frozen input", [{ ...input(1, 3, 4), frozen: true }, input(2, 5, 4)], linear);
+  check("linear of one input and one weight twice", [input(1, 3, 4), input(2, 4, 4)], (x, w) =>
+    add(linear(x, w), mul(linear(x, w), linear(linear(x, w), w))),
+  );
+  check("matmul of one tensor with itself", [input(1, 3, 3)], (x) => add(matmul(x, x), x));
   check("linearAdd", [input(1, 3, 5), input(2, 3, 2), input(3, 5, 2)], (base, x, w) =>
     linearAdd(scale(base, 1.5), x, w, 0.7),
   );
+  const adapted = [input(1, 3, 4), input(2, 5, 4), input(3, 2, 4), input(4, 5, 2)] as const;
+  const byFactor = (...[x, w, a, b]: Tensor[]): Tensor => lowRankLinear(x!, w!, a!, b!, 0.7);
+  check("lowRankLinear", adapted, byFactor);
+  for (const frozen of [0, 1, 2, 3])
+    check(
+      `lowRankLinear with input ${frozen} frozen`,
+      adapted.map((one, index) => ({ ...one, frozen: index === frozen })),
+      byFactor,
+    );
   check("takeRows with a repeated row", [input(1, 4, 3)], (table) => takeRows(table, ids(engine, 2, 0, 2)));
   check("rmsNorm", [input(1, 3, 5), input(2, 5)], (x, w) => rmsNorm(x, w, 1e-5));
   check("rmsNorm with a frozen weight", [input(1, 3, 5), { ...input(2, 5), frozen: true }], (x, w) =>

@@ -1,5 +1,5 @@
 import { Parameter, Projection, type Linear } from "@welltempered/nn";
-import { dropout, linear, linearAdd, streamOf, type Tensor } from "@welltempered/tensor";
+import { add, dropout, linear, linearAdd, lowRankLinear, streamOf, type Tensor } from "@welltempered/tensor";
 import type { AdapterLayer, NamedParameters } from "../method.ts";
 import { replaceInF32, weightCopy } from "../weight.ts";
 import { Principal } from "./pissa.ts";
@@ -55,7 +55,11 @@ export class LoraLinear extends Projection implements AdapterLayer {
   }
 
   forward(x: Tensor): Tensor {
-    return this.addProduct(this.baseProduct(x), this.dropped(x));
+    const dropped = this.dropped(x);
+    if (dropped !== x || this.principal !== undefined) return this.addProduct(this.baseProduct(x), dropped);
+    const { weight, bias } = this.base;
+    const y = lowRankLinear(x, weight.tensor, this.lora_A.tensor, this.lora_B.tensor, this.scaling);
+    return bias === undefined ? y : add(y, bias.tensor);
   }
 
   /** W x, or with PiSSA (W − s · B₀A₀) x. */

@@ -14,9 +14,9 @@ const linearOp = defineOp<Record<never, never>>("linear", {
     save(...(needs[1] ? [w as Slot, x as Slot] : [w as Slot]));
     return [k.matmul("nt", x as Slot, w as Slot, 1)];
   },
-  backward: ({ k, needs, saved: [w, x] }, [g]) => [
-    needs[0] ? k.matmul("nn", g as Slot, w as Slot, 1) : undefined,
-    needs[1] ? k.matmul("tn", g as Slot, x as Slot, 1) : undefined,
+  backward: ({ k, needs, saved: [w, x], into }, [g]) => [
+    needs[0] ? k.matmul("nn", g as Slot, w as Slot, 1, into(0)) : undefined,
+    needs[1] ? k.matmul("tn", g as Slot, x as Slot, 1, into(1)) : undefined,
   ],
 });
 
@@ -39,11 +39,41 @@ const linearAddOp = defineOp<{ factor: number }>("linearAdd", {
     save(...(needs[2] ? [w as Slot, x as Slot] : [w as Slot]));
     return [k.matmul("nt", x as Slot, w as Slot, factor, take(0))];
   },
-  backward: ({ k, needs, saved: [w, x] }, [g], { factor }) => [
+  backward: ({ k, needs, saved: [w, x], into }, [g], { factor }) => [
     needs[0] ? g : undefined,
-    needs[1] ? k.matmul("nn", g as Slot, w as Slot, factor) : undefined,
-    needs[2] ? k.matmul("tn", g as Slot, x as Slot, factor) : undefined,
+    needs[1] ? k.matmul("nn", g as Slot, w as Slot, factor, into(1)) : undefined,
+    needs[2] ? k.matmul("tn", g as Slot, x as Slot, factor, into(2)) : undefined,
   ],
+});
+
+/**
+ * y = x·wᵀ + factor · (x·aᵀ)·bᵀ: LoRA (Hu et al. 2021) as one op, whose sums are all made in the memory of the big product.
+ * x [N,in], w [out,in], a [r,in], b [out,r] → [N,out].
+ * u = factor · g·b, dx = g·w + u·a, dw = gᵀ·x, da = uᵀ·x, db = factor · gᵀ·(x·aᵀ)
+ */
+const lowRankLinearOp = defineOp<{ factor: number }>("lowRankLinear", {
+  shape: ([x = [], w = [], a = [], b = []]) => {
+    const out = linearShape("lowRankLinear", [x, w]);
+    const fits = a.length === 2 && b.length === 2 && a[1] === x[1] && b[0] === out[1] && b[1] === a[0];
+    expectShape(fits, "lowRankLinear", `a [r, ${x[1]}] and b [${out[1]}, r]`, a, b);
+    return [out];
+  },
+  forward: ({ k, needs, save }, [x, w, a, b], { factor }) => {
+    const [left, narrow] = [x as Slot, k.matmul("nt", x as Slot, a as Slot, 1)];
+    save(w as Slot, a as Slot, b as Slot, narrow, ...(needs[1] || needs[2] ? [left] : []));
+    return [k.matmul("nt", narrow, b as Slot, factor, k.matmul("nt", left, w as Slot, 1))];
+  },
+  backward: ({ k, needs, saved: [w, a, b, narrow, x], into }, [g], { factor }) => {
+    const u = k.matmul("nn", g as Slot, b as Slot, factor);
+    const grads = [
+      needs[0] ? k.matmul("nn", u, a as Slot, 1, k.matmul("nn", g as Slot, w as Slot, 1, into(0))) : undefined,
+      needs[1] ? k.matmul("tn", g as Slot, x as Slot, 1, into(1)) : undefined,
+      needs[2] ? k.matmul("tn", u, x as Slot, 1, into(2)) : undefined,
+      needs[3] ? k.matmul("tn", g as Slot, narrow as Slot, factor, into(3)) : undefined,
+    ];
+    k.free(u);
+    return grads;
+  },
 });
 
 /** a·b.  a [M,K], b [K,N] → [M,N].  da = g·bᵀ, db = aᵀ·g */
@@ -56,9 +86,9 @@ const matmulOp = defineOp<Record<never, never>>("matmul", {
     save(a as Slot, b as Slot);
     return [k.matmul("nn", a as Slot, b as Slot, 1)];
   },
-  backward: ({ k, needs, saved: [a, b] }, [g]) => [
-    needs[0] ? k.matmul("nt", g as Slot, b as Slot, 1) : undefined,
-    needs[1] ? k.matmul("tn", a as Slot, g as Slot, 1) : undefined,
+  backward: ({ k, needs, saved: [a, b], into }, [g]) => [
+    needs[0] ? k.matmul("nt", g as Slot, b as Slot, 1, into(0)) : undefined,
+    needs[1] ? k.matmul("tn", a as Slot, g as Slot, 1, into(1)) : undefined,
   ],
 });
 
@@ -67,5 +97,8 @@ export const linear = (x: Tensor, w: Tensor): Tensor => linearOp([x, w], {})[0] 
 /** base + factor · x·wᵀ; base [N,out] is consumed, its memory holds the result. */
 export const linearAdd = (base: Tensor, x: Tensor, w: Tensor, factor = 1): Tensor =>
   linearAddOp([base, x, w], { factor })[0] as Tensor;
+/** x·wᵀ + factor · (x·aᵀ)·bᵀ.  x [N,in], w [out,in], a [r,in], b [out,r] → [N,out]. */
+export const lowRankLinear = (x: Tensor, w: Tensor, a: Tensor, b: Tensor, factor = 1): Tensor =>
+  lowRankLinearOp([x, w, a, b], { factor })[0] as Tensor;
 /** a·b.  [M,K]·[K,N] → [M,N]. */
 export const matmul = (a: Tensor, b: Tensor): Tensor => matmulOp([a, b], {})[0] as Tensor;
