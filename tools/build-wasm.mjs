@@ -3,17 +3,19 @@
 // of std, std is built along. Elsewhere it says why there will be no wasm backend, and ends well: only its tests are missing.
 // With --require it fails then: a package that is published has them.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cache, has, hashFiles, once, root, run } from "./lib.mjs";
 
 const versions = { bindgen: "0.2.129", pack: "0.15.1", binaryen: "132.0.0" };
 const tools = join(cache, "wasm-tools");
+const binaryen = join(tools, "npm/node_modules/.bin");
 const crate = join(root, "crates/kernels-wasm");
 const place = join(root, "packages/kernels/wasm");
 const built = join(root, "target/wasm-pkg");
-const products = ["kernels_wasm.js", "kernels_wasm_bg.wasm"];
+const module = "kernels_wasm_bg.wasm";
+const products = { glue: "kernels_wasm.js", fused: "kernels_wasm_fused.wasm", plain: module };
 const debian = { compiler: "/usr/bin/rustc", packages: ["rustc-web", "rust-web-src"] };
 
 const inside = (folder) =>
@@ -92,11 +94,11 @@ function pack({ env, args }) {
   run("wasm-pack", [...words, "--out-dir", built, "--", "--locked", ...args], {
     quiet: true,
     env: {
-      PATH: `${join(tools, "bin")}:${join(tools, "npm/node_modules/.bin")}:${process.env.PATH}`,
+      PATH: `${join(tools, "bin")}:${binaryen}:${process.env.PATH}`,
       CARGO_TARGET_DIR: join(root, "target/wasm"),
       // Loop strength reduction takes from every constant distance the promise not to wrap, without which it is no part
       // of the load but an instruction more: 2 to 5 % of a product's time.
-      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: "-C target-feature=+simd128 -C llvm-args=-disable-lsr",
+      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: "-C target-feature=+relaxed-simd -C llvm-args=-disable-lsr",
       CARGO_PROFILE_RELEASE_LTO: "fat",
       CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "1",
       CARGO_PROFILE_RELEASE_PANIC: "abort",
@@ -105,7 +107,54 @@ function pack({ env, args }) {
     },
   });
   mkdirSync(place, { recursive: true });
-  for (const name of products) copyFileSync(join(built, name), join(place, name));
+  copyFileSync(join(built, products.glue), join(place, products.glue));
+  // wasm-opt was told the same.
+  const features = readFileSync(join(crate, "Cargo.toml"), "utf8").match(/--enable-[a-z-]+/g);
+  const text = join(built, "kernels_wasm.wat");
+  run(join(binaryen, "wasm-dis"), [join(built, module), ...features, "-o", text], { quiet: true });
+  const fused = withoutRelaxedExtremes(readFileSync(text, "utf8"));
+  for (const [name, form] of [
+    [products.fused, fused],
+    [products.plain, inTwo(fused)],
+  ]) {
+    writeFileSync(text, form);
+    run(join(binaryen, "wasm-as"), [text, ...features, "-o", join(place, name)], { quiet: true });
+  }
+}
+
+/** A module's text with the comparisons that were meant: LLVM takes relaxed ones, of which NaN may come out or not. */
+const withoutRelaxedExtremes = (text) => text.replace(/(?<=\(f(?:32x4|64x2)\.)relaxed_(?=min|max)/g, "p");
+
+/** A module's text whose every multiply-add is a product and a sum: what a second compilation would give, which takes minutes. */
+function inTwo(text) {
+  const head = "(f32x4.relaxed_madd";
+  const edits = [];
+  for (let at = text.indexOf(head); at !== -1; at = text.indexOf(head, at + 1)) {
+    const sum = at + head.length;
+    edits.push({ at, until: sum, words: "(f32x4.add (f32x4.mul" });
+    const factors = afterExpression(text, afterExpression(text, sum));
+    edits.push({ at: factors, until: factors, words: ")" });
+  }
+  let done = 0;
+  const pieces = [];
+  for (const { at, until, words } of edits.sort((a, b) => a.at - b.at)) {
+    pieces.push(text.slice(done, at), words);
+    done = until;
+  }
+  const plain = [...pieces, text.slice(done)].join("");
+  const left = /\([a-z0-9]+\.relaxed_[a-z0-9_]+/.exec(plain);
+  if (left !== null) throw new Error(`nothing is known in place of ${left[0].slice(1)}`);
+  return plain;
+}
+
+/** Behind the expression in parentheses that comes next. */
+function afterExpression(text, from) {
+  let at = text.indexOf("(", from) + 1;
+  for (let open = 1; open > 0; at++) {
+    if (text[at] === "(") open++;
+    else if (text[at] === ")") open--;
+  }
+  return at;
 }
 
 /** Builds where a source changed. Returns why it could not, or undefined. */
@@ -115,7 +164,7 @@ export function buildWasm() {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === key) return undefined;
   const found = route();
   if (found.reason !== undefined) {
-    for (const name of [...products, ".built"]) rmSync(join(place, name), { force: true });
+    for (const name of [...Object.values(products), ".built"]) rmSync(join(place, name), { force: true });
     return found.reason;
   }
   once(stamp, key, () => pack(found));

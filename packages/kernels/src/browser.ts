@@ -5,7 +5,7 @@ import { KernelError } from "./errors.ts";
 import type { BackendReport } from "./loader.ts";
 import { openWasm } from "./wasm.ts";
 import type { WasmGlue } from "./wasm.ts";
-import { webAssembly } from "./web-assembly.ts";
+import { fusesMultiplyAdd, webAssembly } from "./web-assembly.ts";
 import type { WasmModule } from "./web-assembly.ts";
 
 export * from "./contract.ts";
@@ -25,10 +25,15 @@ async function compiled(source: WasmSource): Promise<WasmModule> {
   return await webAssembly.compile(await answer.arrayBuffer());
 }
 
+/** The module that lies in this package, in the form that this browser can load. */
+const ours = (): URL =>
+  // Each in full: bundlers find files by such lines.
+  fusesMultiplyAdd()
+    ? new URL("../wasm/kernels_wasm_fused.wasm", import.meta.url)
+    : new URL("../wasm/kernels_wasm_bg.wasm", import.meta.url);
+
 /** Makes the module ready for `openBackend`; by default the one that lies in this package. Once a page or worker. */
-export async function loadWasm(
-  source: WasmSource = new URL("../wasm/kernels_wasm_bg.wasm", import.meta.url),
-): Promise<void> {
+export async function loadWasm(source: WasmSource = ours()): Promise<void> {
   const module = await compiled(source);
   const glue = await import("../wasm/kernels_wasm.js");
   ({ memory } = glue.initSync({ module }));

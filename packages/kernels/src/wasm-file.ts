@@ -6,9 +6,11 @@ import { fileURLToPath } from "node:url";
 
 import type { LibraryAttempt } from "./library.ts";
 import type { WasmGlue } from "./wasm.ts";
+import { fusesMultiplyAdd } from "./web-assembly.ts";
 
 const require = createRequire(import.meta.url);
-const MODULE = fileURLToPath(new URL("../wasm/kernels_wasm_bg.wasm", import.meta.url));
+const name = fusesMultiplyAdd() ? "kernels_wasm_fused.wasm" : "kernels_wasm_bg.wasm";
+const MODULE = fileURLToPath(new URL(`../wasm/${name}`, import.meta.url));
 const GLUE = fileURLToPath(new URL("../wasm/kernels_wasm.js", import.meta.url));
 
 let ready: WasmGlue | undefined;

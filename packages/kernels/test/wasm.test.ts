@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 
@@ -6,11 +7,20 @@ import { KernelError, loadWasm, openBackend } from "../src/browser.ts";
 import type { KernelBackend, Slot } from "../src/browser.ts";
 import type { WasmGlue } from "../src/wasm.ts";
 import { openWasm } from "../src/wasm.ts";
-import { webAssembly } from "../src/web-assembly.ts";
+import { fusesMultiplyAdd, webAssembly } from "../src/web-assembly.ts";
 import { invoke, methods, validCalls } from "./calls.ts";
 import { get, put } from "./support.ts";
 
 const file = new URL("../wasm/kernels_wasm_bg.wasm", import.meta.url);
+const fused = new URL("../wasm/kernels_wasm_fused.wasm", import.meta.url);
+
+/** A backend of a module of its own. */
+async function alone(name: string, form: URL): Promise<KernelBackend> {
+  const { href } = new URL(`../wasm/kernels_wasm.js?${name}`, import.meta.url);
+  const glue = (await import(/* @vite-ignore */ href)) as WasmGlue;
+  glue.initSync({ module: readFileSync(form) });
+  return openWasm(glue, "wasm");
+}
 
 /** The backend, with all that its calls return kept in `made`. */
 function keeping(k: KernelBackend, made: unknown[]): KernelBackend {
@@ -41,8 +51,8 @@ function freeAll(k: KernelBackend, values: readonly unknown[]): void {
 
 // A machine without a compiler for wasm32 is no fault, but one that decides has to have it.
 describe.skipIf(!existsSync(file) && process.env["CI"] !== "true")("the WebAssembly module", () => {
-  it("has at most 600 kB with gzip", () => {
-    expect(gzipSync(readFileSync(file), { level: 9 }).length).toBeLessThanOrEqual(600_000);
+  it.each([file, fused])("has at most 600 kB with gzip: %s", (form) => {
+    expect(gzipSync(readFileSync(form), { level: 9 }).length).toBeLessThanOrEqual(600_000);
   });
 
   it("opens in a browser's way, from bytes, a module or an answer, and not before it is loaded", async () => {
@@ -58,6 +68,39 @@ describe.skipIf(!existsSync(file) && process.env["CI"] !== "true")("the WebAssem
       expect(await get(k, k.binary("mul", put(k, [2, 3], [2]), put(k, [5, 7], [2])))).toEqual([10, 21]);
     }
     expect(() => openBackend({ device: "cpu" })).toThrow(expect.objectContaining({ code: "NO_BACKEND" }));
+  });
+
+  it("gives with one instruction for a multiply-add what it gives with two, rounded once less", async () => {
+    if (!fusesMultiplyAdd()) setFlagsFromString("--experimental-wasm-relaxed-simd");
+    expect(fusesMultiplyAdd()).toBe(true);
+    const [two, one] = await Promise.all([alone("two", file), alone("one", fused)]);
+    expect([two.description, one.description]).toEqual([
+      "simd128, 1 thread",
+      "simd128 (fused multiply-add), 1 thread",
+    ]);
+    const bits: boolean[] = [];
+    for (const [m, depth, n] of [
+      [1, 64, 3],
+      [5, 33, 9],
+      [64, 300, 40],
+    ] as const) {
+      const [x, y] = await Promise.all(
+        [two, one].map(async (k) => {
+          const wave = (rows: number, columns: number, pace: number): Slot =>
+            put(
+              k,
+              Array.from({ length: rows * columns }, (_, i) => Math.sin(pace * i)),
+              [rows, columns],
+            );
+          return await get(k, k.matmul("nn", wave(m, depth, 0.37), wave(depth, n, 0.73), 1));
+        }),
+      );
+      const apart = x?.map((value, i) => Math.abs(value - (y?.[i] ?? NaN))) ?? [];
+      // Each of `depth` sums is at most `depth` and rounded by half a unit of 2⁻²³, once or twice.
+      expect(Math.max(...apart)).toBeLessThan(2 * depth ** 2 * 2 ** -24);
+      bits.push(Math.max(...apart) > 0);
+    }
+    expect(bits).toContain(true);
   });
 
   it("reaches nothing of Node from the browser's entry", () => {

@@ -4,11 +4,11 @@
 use std::arch::x86_64::*;
 use std::array::from_fn;
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 use std::arch::wasm32::*;
 
 use super::Portable;
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 use super::Simd128;
 #[cfg(target_arch = "x86_64")]
 use super::{Avx2, Avx512};
@@ -122,7 +122,7 @@ macro_rules! on_x86 {
 #[cfg(target_arch = "x86_64")]
 on_x86!(Avx2 Avx512);
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 impl Bytes for Simd128 {
     type B = v128;
 

@@ -3,11 +3,11 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 use std::arch::wasm32::*;
 
 use super::Isa;
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 use super::Simd128;
 #[cfg(target_arch = "x86_64")]
 use super::{Avx2, Avx512};
@@ -182,7 +182,7 @@ impl Codes for Vnni {
     }
 }
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 impl Codes for Simd128 {
     const WIDTH: usize = 8;
     type Left = v128;
@@ -243,7 +243,7 @@ pub fn products(isa: Isa, k: usize, a: &[i8], sums: &[i32], b: &[i8], y: &mut [i
             // SAFETY: as above.
             None => unsafe { avx512(s, k, a, sums, b, y) },
         },
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
         Isa::Simd128(s) => body(s, k, a, sums, b, y),
     }
 }

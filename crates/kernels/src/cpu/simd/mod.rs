@@ -16,7 +16,7 @@ mod lend;
 mod pairs;
 mod portable;
 mod prefetch;
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 mod simd128;
 mod tile;
 mod tiles;
@@ -36,7 +36,7 @@ pub use lanes::{
 pub use lend::{lend, Lent};
 pub use pairs::Pairs;
 pub use portable::Portable;
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 pub use simd128::Simd128;
 pub use tile::{product, Beta, Strided, Tall};
 pub use tiles::{Tiled, Tiles, AREA, EDGE, SIDE};
@@ -145,7 +145,7 @@ pub enum Isa {
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
-    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
     Simd128(Simd128),
 }
 
@@ -158,8 +158,8 @@ impl Isa {
             found.extend(Avx512::detect().map(Isa::Avx512));
             found.extend(Avx2::detect().map(Isa::Avx2));
         }
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        found.push(Isa::Simd128(Simd128));
+        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+        found.push(Isa::Simd128(Simd128::detect()));
         found.push(Isa::Portable);
         found
     }
@@ -175,7 +175,9 @@ impl Isa {
             Isa::Avx2(_) => "avx2 (avx2, fma, f16c)",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(_) => "avx512 (avx512f, avx512bw, avx512dq, avx512vl)",
-            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Isa::Simd128(s) if s.fuses() => "simd128 (fused multiply-add)",
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
             Isa::Simd128(_) => "simd128",
         }
     }
@@ -188,7 +190,7 @@ impl Isa {
             Isa::Avx2(_) => Avx2::LANES,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(_) => Avx512::LANES,
-            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
             Isa::Simd128(_) => Simd128::LANES,
         }
     }
@@ -220,7 +222,7 @@ macro_rules! kernel {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the token exists only where the CPU has these features.
                 Isa::Avx512(s) => unsafe { avx512(s $(, $arg)*) },
-                #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+                #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
                 Isa::Simd128(s) => body(s $(, $arg)*),
             }
         })+

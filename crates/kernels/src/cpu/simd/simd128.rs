@@ -1,13 +1,29 @@
 //! Four lanes with WebAssembly's fixed-width SIMD. A module that holds these instructions is not even loaded where they
-//! are missing, so the token needs no proof. Its multiply-add is not fused: the relaxed instruction may be, as the
-//! machine likes, and the same run would not give the same bits in two browsers.
+//! are missing, so the token needs no proof. Multiply-add is the relaxed instruction, which every machine with a fused one
+//! fuses: tools/build-wasm.mjs makes of the module a second one, where it is a product and a sum, for engines without it.
 
 use super::Simd;
 use half::{bf16, f16};
 use std::arch::wasm32::*;
+use std::hint::black_box;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Simd128;
+pub struct Simd128 {
+    /// Whether this engine rounds a multiply-add once.
+    fused: bool,
+}
+
+impl Simd128 {
+    pub fn detect() -> Self {
+        let e = black_box(f32::EPSILON);
+        let (a, b, c) = (f32x4_splat(1.0 + e), f32x4_splat(1.0 - e), f32x4_splat(-1.0));
+        Simd128 { fused: f32x4_extract_lane::<0>(f32x4_relaxed_madd(a, b, c)) != 0.0 }
+    }
+
+    pub fn fuses(self) -> bool {
+        self.fused
+    }
+}
 
 /// 2ⁿ for −127 < n < 128.
 #[inline(always)]
@@ -17,9 +33,10 @@ fn power(n: v128) -> v128 {
 
 impl Simd for Simd128 {
     const LANES: usize = 4;
-    // Of 16 registers, which x86 has for them, eight hold sums: with twelve some are spilled in every step.
-    const ROWS: usize = 4;
-    // A product without fused multiply-add has more instructions than the CPU takes in; those around the sums must be few.
+    // Of 16 registers, which x86 has for them, ten hold sums: with twelve V8 keeps some in memory, with eight a fused
+    // multiply-add waits for the one before.
+    const ROWS: usize = 5;
+    // Where multiply-add is two instructions, there are more than the CPU takes in; those around the sums must be few.
     const STEPS: usize = 4;
     type V = v128;
     type Sixteen = [v128; 4];
@@ -51,7 +68,7 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     fn mul_add(self, a: v128, b: v128, c: v128) -> v128 {
-        f32x4_add(f32x4_mul(a, b), c)
+        f32x4_relaxed_madd(a, b, c)
     }
 
     #[inline(always)]

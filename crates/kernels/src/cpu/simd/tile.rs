@@ -161,6 +161,8 @@ unsafe fn rows<S: Simd, P: Step<S>, const N: usize, const PART: bool>(s: S, how:
                 micro::<S, P, 12, N, PART>(s, how, tile)
             } else if most >= 6 && left >= 6 {
                 micro::<S, P, 6, N, PART>(s, how, tile)
+            } else if most == 5 && left >= 5 {
+                micro::<S, P, 5, N, PART>(s, how, tile)
             } else if most >= 4 && left >= 4 {
                 micro::<S, P, 4, N, PART>(s, how, tile)
             } else if left >= 2 {

@@ -190,7 +190,7 @@ pub fn pack_transposed<E: Element>(
             unsafe { x86::blocks(s, x.as_ptr(), x_stride, full_rows, full_k, y.as_mut_ptr(), stride) };
         }
     }
-    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
     if let Isa::Simd128(s) = isa {
         // SAFETY: the blocks lie inside x and y, as asserted.
         unsafe { wasm::blocks(s, x.as_ptr(), x_stride, full_rows, full_k, y.as_mut_ptr(), stride) };
@@ -259,7 +259,7 @@ mod x86 {
     }
 }
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 mod wasm {
     use super::super::{Simd, Simd128};
     use super::Element;
