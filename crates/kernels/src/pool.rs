@@ -1,12 +1,20 @@
 //! Memory of tensors: 64-byte aligned blocks, and a bounded store of freed ones.
 //! First touch of fresh memory costs about ten times its reuse, so freed blocks wait for the next tensor of their size.
-//! Live and waiting bytes together never exceed the most that was ever live.
+//! Live and waiting bytes together never exceed the most that was ever live. Large blocks are pages of their own (Linux):
+//! none is left to an allocator that may keep it, and a block that no tensor fits becomes longer or shorter where it
+//! would have to go.
+
+#[cfg_attr(target_os = "linux", path = "pool/pages.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "pool/heap.rs")]
+mod memory;
 
 use std::collections::BTreeMap;
 
 use bytemuck::Pod;
 
 use crate::fault;
+
+use memory::Memory;
 
 /// One cache line: the unit of blocks, and their alignment.
 const LINE: usize = 64;
@@ -19,7 +27,7 @@ const SMALLEST_UNTOUCHED: usize = 64 << 20;
 /// Whole lines, zero at first. They begin at the first line boundary of an unaligned allocation: the allocator hands out
 /// zeroed pages untouched, but fills memory itself where more alignment is asked for than its own.
 struct Lines {
-    memory: Box<[u8]>,
+    memory: Memory,
     start: usize,
     count: usize,
 }
@@ -27,9 +35,15 @@ struct Lines {
 impl Lines {
     fn zeroed(count: usize) -> Option<Lines> {
         let bytes = count.checked_mul(LINE)?.checked_add(LINE)?;
-        let memory: Box<[u8]> = bytemuck::allocation::try_zeroed_slice_box(bytes).ok()?;
+        let memory = Memory::zeroed(bytes)?;
         let start = memory.as_ptr().addr().wrapping_neg() % LINE;
         Some(Lines { memory, start, count })
+    }
+
+    /// The same memory with another length; what it holds is unspecified.
+    fn resized(mut self, count: usize) -> Option<Lines> {
+        self.memory.resize(count.checked_mul(LINE)?.checked_add(LINE)?)?;
+        Some(Lines { count, ..self })
     }
 
     fn bytes(&self, len: usize) -> &[u8] {
@@ -152,24 +166,46 @@ impl Pool {
 
     fn reuse(&mut self, count: usize) -> Option<Lines> {
         self.clock += 1;
-        let shelf = self.shelves.get_mut(&count)?;
-        shelf.last_used = self.clock;
-        let lines = shelf.blocks.pop()?;
+        if let Some(shelf) = self.shelves.get_mut(&count) {
+            shelf.last_used = self.clock;
+        }
+        self.waiting_block(count).or_else(|| self.other_size(count))
+    }
+
+    fn waiting_block(&mut self, count: usize) -> Option<Lines> {
+        let lines = self.shelves.get_mut(&count)?.blocks.pop()?;
         self.waiting -= count * LINE;
         Some(lines)
     }
 
+    /// Where a fresh block would make others go: of the large ones the first to go, with another length. Its pages need no
+    /// first touch.
+    fn other_size(&mut self, count: usize) -> Option<Lines> {
+        if !resizes(count) || self.live + self.waiting + count * LINE <= self.peak {
+            return None;
+        }
+        let size = self.stalest(resizes)?;
+        self.waiting_block(size)?.resized(count)
+    }
+
+    /// The size unused for longest among those that have blocks.
+    fn stalest(&self, eligible: impl Fn(usize) -> bool) -> Option<usize> {
+        let waiting = self.shelves.iter().filter(|(&count, shelf)| eligible(count) && !shelf.blocks.is_empty());
+        waiting.min_by_key(|(_, shelf)| shelf.last_used).map(|(&count, _)| count)
+    }
+
     /// Gives the blocks of the size unused for longest back to the machine, until the bound holds.
     fn trim(&mut self) {
-        while self.live + self.waiting > self.peak && self.waiting > 0 {
-            let stale = self.shelves.iter().filter(|(_, shelf)| !shelf.blocks.is_empty());
-            let Some(count) = stale.min_by_key(|(_, shelf)| shelf.last_used).map(|(count, _)| *count) else { return };
-            if let Some(shelf) = self.shelves.get_mut(&count) {
-                shelf.blocks.pop();
-                self.waiting -= count * LINE;
-            }
+        while self.live + self.waiting > self.peak {
+            let Some(count) = self.stalest(|_| true) else { return };
+            self.waiting_block(count);
         }
     }
+}
+
+/// Whether a block of so many lines may become one of another size.
+fn resizes(count: usize) -> bool {
+    count * LINE >= memory::OWN_PAGES
 }
 
 /// Debug builds fill what need not be zero with NaN, so that an op which does not write all of its output shows.
@@ -211,6 +247,27 @@ mod tests {
             assert!(pool.live + pool.waiting <= pool.peak);
         }
         assert!(pool.peak < 60 * 50_000 * 9 / 8);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_large_block_becomes_one_of_another_size_rather_than_two() {
+        let mut pool = Pool::default();
+        let mut first = pool.take(8 << 20, Contents::Anything).unwrap();
+        pool.count(&first);
+        first.bytes_mut().fill(7);
+        pool.put(first);
+        for size in [6 << 20, 9 << 20, 2 << 20] {
+            let block = pool.take(size, Contents::Zeros).unwrap();
+            assert_eq!(pool.waiting(), 0, "its memory was the one that waited");
+            assert_eq!((block.len(), block.bytes().as_ptr() as usize % 64), (size, 0));
+            assert!(block.bytes().iter().all(|&byte| byte == 0));
+            pool.count(&block);
+            pool.put(block);
+        }
+        // Below the peak it waits for its like.
+        assert!(pool.take(3 << 20, Contents::Zeros).is_some());
+        assert!(pool.waiting() >= 2 << 20);
     }
 
     #[test]

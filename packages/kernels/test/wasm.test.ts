@@ -74,10 +74,7 @@ describe.skipIf(!existsSync(file) && process.env["CI"] !== "true")("the WebAssem
     if (!fusesMultiplyAdd()) setFlagsFromString("--experimental-wasm-relaxed-simd");
     expect(fusesMultiplyAdd()).toBe(true);
     const [two, one] = await Promise.all([alone("two", file), alone("one", fused)]);
-    expect([two.description, one.description]).toEqual([
-      "simd128, 1 thread",
-      "simd128 (fused multiply-add), 1 thread",
-    ]);
+    expect([two.description, one.description]).toEqual(["simd128, 1 thread", "simd128 (fused multiply-add), 1 thread"]);
     const bits: boolean[] = [];
     for (const [m, depth, n] of [
       [1, 64, 3],
