@@ -68,7 +68,7 @@ export const attentionProducts = { forward: 2, backward: 5 } as const;
 export const attentionFlop = (pairs: number, width: number, products: number): number => 2 * pairs * width * products;
 
 /** Logits that exist at a time, and rows of a chunk (crates/kernels/src/cpu/head.rs). */
-const LOGITS = 2 ** 24;
+const LOGITS = 12 * 2 ** 20;
 const CHUNK = 256;
 
 /** Bytes that the fused losses hold for `rows` labelled rows: states, their gradient and logits of a chunk. */

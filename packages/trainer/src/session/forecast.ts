@@ -21,8 +21,8 @@ const ROWS = 2000;
 const SAMPLES = 8;
 /** Bytes of the second isolate in which `temper train` computes: an estimate. */
 const WORKER = 30e6;
-/** What glibc keeps of blocks it was given back, at most: an estimate. */
-const KEPT = 50e6;
+/** What glibc keeps of small blocks it was given back, at most: an estimate. */
+const KEPT = 20e6;
 
 export interface Forecast {
   model: { path: string; parameters: number; trainable: number };
