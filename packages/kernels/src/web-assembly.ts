@@ -13,6 +13,7 @@ interface WebAssemblyApi {
   readonly RuntimeError: new (message: string) => Error;
 }
 
+/** Absent from an engine that compiles nothing (`node --jitless`). */
 export const webAssembly: WebAssemblyApi = (globalThis as unknown as { WebAssembly: WebAssemblyApi }).WebAssembly;
 
 /** A function that returns the relaxed_madd of three zeros. */
@@ -28,4 +29,4 @@ const PROBE = Uint8Array.from(
 );
 
 /** Whether this engine has relaxed SIMD, whose multiply-add is one instruction: not before V8 11.4, nor in Safari. */
-export const fusesMultiplyAdd = (): boolean => webAssembly.validate(PROBE);
+export const fusesMultiplyAdd = (): boolean => (webAssembly as WebAssemblyApi | undefined)?.validate(PROBE) === true;
