@@ -181,7 +181,8 @@ impl Pool {
     /// Where a fresh block would make others go: of the large ones the first to go, with another length. Its pages need no
     /// first touch.
     fn other_size(&mut self, count: usize) -> Option<Lines> {
-        if !resizes(count) || self.live + self.waiting + count * LINE <= self.peak {
+        let fits = self.live + self.waiting + count * LINE <= self.peak;
+        if fits || !resizes(count) || fault::no_room_for(self.live + count * LINE) {
             return None;
         }
         let size = self.stalest(resizes)?;
