@@ -1,4 +1,5 @@
-// npm run setup: dependencies, native build, TypeScript build. Repeatable; quick when nothing changed.
+// npm run setup: dependencies, native build, wasm build, TypeScript build. Repeatable; quick when nothing changed.
+// --without-wasm leaves the wasm kernels to `tools/build-wasm.mjs`.
 import { globSync } from "./glob.mjs";
 import { has, hashFiles, holds, pnpm, root, start, writeStamp } from "./lib.mjs";
 import { join } from "node:path";
@@ -10,7 +11,8 @@ try {
   const started = Date.now();
   checkMachine();
   // Beside each other: the wasm kernels are one thread's work, dependencies the network's.
-  await Promise.all([native(), wasm(), dependencies().then(typescript)]);
+  const withWasm = !process.argv.includes("--without-wasm");
+  await Promise.all([native(), withWasm && wasm(), dependencies().then(typescript)]);
   say(`setup: ready in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 } catch (error) {
   console.error(`error: setup: ${error.message}`);

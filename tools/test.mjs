@@ -135,8 +135,10 @@ function browser(say) {
 }
 
 // Beside each other, as none keeps two cores busy all the time: what one core compiles and Python, which waits for itself,
-// and what Node does.
-const ready = check("set-up", process.execPath, ["tools/setup.mjs"]);
+// what Node does, and the wasm kernels, which few suites wait for.
+const ready = check("set-up", process.execPath, ["tools/setup.mjs", "--without-wasm"]);
+const wasmReady = check("WebAssembly, compiled", process.execPath, ["tools/build-wasm.mjs"]);
+const usesWasm = ["packages/kernels/", "tests/conformance/", "tests/browser/"];
 // For later: where it is absent, that is 5 GB from the network. The suite that needs it says what went wrong.
 if (pythonMissing() === undefined) python("reference").catch(() => undefined);
 
@@ -154,7 +156,11 @@ async function executed() {
   await check("oxlint", "node_modules/.bin/oxlint", ["--deny-warnings"]);
   await check("oxfmt", "node_modules/.bin/oxfmt", ["--check"]);
   await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
-  await suite("TypeScript", (say) => vitest(say, "all"));
+  await suite("TypeScript", (say) =>
+    vitest(say, "most", ...usesWasm.flatMap((folder) => ["--exclude", `${folder}**`])),
+  );
+  await wasmReady;
+  await suite("TypeScript, every backend", (say) => vitest(say, "backends", ...usesWasm));
   await suite("Browser", browser);
 }
 

@@ -40,8 +40,8 @@ const configurations = {
 };
 const common = ["do_train=true", "template=default", "logging_steps=1", "save_strategy=no", "lora_rank=8", "seed=7"];
 
-/** Steps apart from the first, which pays for memory. */
-export async function run({ steps = "5", threads = "2" } = {}) {
+/** Steps apart from the first, which pays for memory. In every round each configuration is planned and then run. */
+export async function run({ steps = "5", threads = "2", rounds = "3" } = {}) {
   const folder = await model();
   const where = [`model_name_or_path=${folder}`, `dataset_dir=${data()}`];
   const words = Object.entries(configurations).map(([name, own]) => [name, [...common, ...where, ...own]]);
@@ -54,22 +54,37 @@ export async function run({ steps = "5", threads = "2" } = {}) {
     ];
     words.push(["SmolLM2-135M Q4_1, examples/docker-smollm2.yaml", docker]);
   }
-  const rows = [];
-  for (const [name, own] of words)
-    rows.push({ name, ...(await compare([...own, `max_steps=${Number(steps) + 1}`, `threads=${threads}`])) });
-  return describe(rows, Number(steps), Number(threads));
+  const rows = words.map(([name]) => ({ name, rounds: [] }));
+  for (let round = 0; round < Number(rounds); round++)
+    for (const [at, [, own]] of words.entries())
+      rows[at].rounds.push(await compare([...own, `max_steps=${Number(steps) + 1}`, `threads=${threads}`]));
+  const settings = { steps: Number(steps), threads: Number(threads), rounds: Number(rounds) };
+  return describe(rows.map(inTheMiddle), settings);
 }
 
 async function compare(words) {
-  const planned = plan(words);
-  const measured = await train(words);
-  const predicted = { peakMemoryBytes: planned.memory.peak, secondsPerStep: planned.time.secondsPerStep };
+  const forecast = plan(words);
+  return { forecast, measured: await train(words) };
+}
+
+/** Medians over all rounds: a machine that others use changes its speed between the plan and the steps. */
+function inTheMiddle({ name, rounds }) {
+  const median = (values) => quantile(values, 0.5);
+  const predicted = {
+    peakMemoryBytes: median(rounds.map(({ forecast }) => forecast.memory.peak)),
+    secondsPerStep: median(rounds.map(({ forecast }) => forecast.time.secondsPerStep)),
+  };
+  const measured = {
+    peakMemoryBytes: median(rounds.map(({ measured }) => measured.peakMemoryBytes)),
+    secondsPerStep: median(rounds.flatMap(({ measured }) => measured.seconds)),
+  };
   return {
+    name,
     predicted,
     measured,
     memoryRatio: predicted.peakMemoryBytes / measured.peakMemoryBytes,
     timeRatio: predicted.secondsPerStep / measured.secondsPerStep,
-    forecast: planned,
+    rounds,
   };
 }
 
@@ -95,18 +110,13 @@ async function train(words) {
     }
     if ((await exit) !== 0) throw new Error("bench: temper train failed");
     const seconds = times.slice(1).map((time, at) => time - times[at]);
-    return {
-      peakMemoryBytes: peak,
-      secondsPerStep: seconds.reduce((a, b) => a + b, 0) / seconds.length,
-      seconds,
-      losses,
-    };
+    return { peakMemoryBytes: peak, seconds, losses };
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
 }
 
-function describe(configurations, steps, threads) {
+function describe(configurations, settings) {
   const ratios = (field) => configurations.map((row) => row[field]);
   const within = (field, share) => ratios(field).every((ratio) => ratio <= 1 + share && ratio >= 1 - share);
   const line = ({ name, predicted, measured, memoryRatio, timeRatio }) => [
@@ -116,7 +126,7 @@ function describe(configurations, steps, threads) {
   ];
   const median = (field) => quantile(ratios(field), 0.5).toFixed(3);
   return {
-    settings: { steps, threads },
+    settings,
     configurations,
     table: [
       ["planned and measured", "ratio"],
@@ -127,7 +137,10 @@ function describe(configurations, steps, threads) {
       {
         what: "at least 6 configurations, losses finite",
         reached:
-          configurations.length >= 6 && configurations.every(({ measured }) => measured.losses.every(Number.isFinite)),
+          configurations.length >= 6 &&
+          configurations.every(({ rounds }) =>
+            rounds.every(({ measured }) => measured.losses.every((loss) => Number.isFinite(loss))),
+          ),
       },
       { what: "memory within 20 % (floor)", reached: within("memoryRatio", 0.2) },
       { what: "time within 20 % (floor)", reached: within("timeRatio", 0.2) },

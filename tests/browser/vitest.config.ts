@@ -3,6 +3,7 @@ import root from "../../vitest.config.ts";
 
 // Apart from the other suites: it needs a Chromium, and time.
 const config: typeof root = mergeConfig(root, { test: { testTimeout: 300_000, hookTimeout: 300_000 } });
-config.test = { ...config.test, include: ["tests/browser/*.e2e.ts"] };
+const { projects: _others, ...common } = config.test ?? {};
+config.test = { ...common, include: ["tests/browser/*.e2e.ts"] };
 
 export default config;
