@@ -1,9 +1,18 @@
-import { configDefaults, defineConfig } from "vitest/config";
+import { configDefaults, defineConfig, type TestProjectConfiguration } from "vitest/config";
 
 // Tests and siblings run from source through this export condition: no build is needed.
 const conditions = ["@welltempered/source", "node", "import", "module", "default"];
 
-const apart = ["tests/conformance/**/*.test.ts"];
+const all = ["packages/*/test/**/*.test.ts", "tests/**/*.test.ts", "tools/**/*.test.ts"];
+// What the wasm build has to be there for.
+const wasm = ["packages/kernels/test/**/*.test.ts", "tests/browser/**/*.test.ts"];
+const backends = ["tests/conformance/**/*.test.ts"];
+
+/** Modules are read once a worker, not once a file: a quarter of the time. */
+const shared = (name: string, include: string[], exclude: string[] = []): TestProjectConfiguration => ({
+  extends: true,
+  test: { name, include, exclude: [...configDefaults.exclude, ...exclude], isolate: false },
+});
 
 export default defineConfig({
   resolve: { conditions },
@@ -14,18 +23,10 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     projects: [
-      {
-        extends: true,
-        test: {
-          name: "shared",
-          include: ["packages/*/test/**/*.test.ts", "tests/**/*.test.ts", "tools/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, ...apart],
-          // Modules are read once a worker: a quarter of the time.
-          isolate: false,
-        },
-      },
+      shared("most", all, [...wasm, ...backends]),
+      shared("wasm", wasm),
       // Which backends there are is found out once a process, from the environment.
-      { extends: true, test: { name: "apart", include: apart } },
+      { extends: true, test: { name: "backends", include: backends } },
     ],
   },
 });

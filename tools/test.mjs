@@ -138,7 +138,6 @@ function browser(say) {
 // what Node does, and the wasm kernels, which few suites wait for.
 const ready = check("set-up", process.execPath, ["tools/setup.mjs", "--without-wasm"]);
 const wasmReady = check("WebAssembly, compiled", process.execPath, ["tools/build-wasm.mjs"]);
-const usesWasm = ["packages/kernels/", "tests/conformance/", "tests/browser/"];
 // For later: where it is absent, that is 5 GB from the network. The suite that needs it says what went wrong.
 if (pythonMissing() === undefined) python("reference").catch(() => undefined);
 
@@ -156,11 +155,10 @@ async function executed() {
   await check("oxlint", "node_modules/.bin/oxlint", ["--deny-warnings"]);
   await check("oxfmt", "node_modules/.bin/oxfmt", ["--check"]);
   await check("boundaries", process.execPath, ["tools/boundaries.mjs"]);
-  await suite("TypeScript", (say) =>
-    vitest(say, "most", ...usesWasm.flatMap((folder) => ["--exclude", `${folder}**`])),
-  );
+  await suite("TypeScript", (say) => vitest(say, "most", "--project", "most"));
   await wasmReady;
-  await suite("TypeScript, every backend", (say) => vitest(say, "backends", ...usesWasm));
+  const projects = ["--project", "wasm", "--project", "backends"];
+  await suite("TypeScript, every backend", (say) => vitest(say, "backends", ...projects));
   await suite("Browser", browser);
 }
 
