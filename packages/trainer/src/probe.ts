@@ -24,6 +24,8 @@ const WEIGHT = 2 ** 25;
 const COVERED = 0.98;
 /** A product with a side as narrow as an adapter's rank, against the others: an estimate, for shapes that were not timed. */
 const NARROW = 0.3;
+/** Bytes that are written between two calls, so that they find nothing in a cache: a step comes by all weights. */
+const CACHES = 48 * 2 ** 20;
 /** Elements that the other ops are timed on. */
 const ROWS = 1024;
 const WIDTH = 768;
@@ -38,9 +40,11 @@ export interface Probed extends Rates {
 
 export function probe(k: KernelBackend, work: readonly Work[]): Probed {
   const until = performance.now() + BUDGET * 1000;
-  const bytes = probeBytes(k, new Set(work.map(({ op }) => op)));
-  const attention = probeAttention(k, work);
-  const [products, mean] = probeProducts(k, work, until);
+  const timer = new Timer(k);
+  const bytes = probeBytes(timer, new Set(work.map(({ op }) => op)));
+  const attention = probeAttention(timer, work);
+  const [products, mean] = probeProducts(timer, work, until);
+  timer.dispose();
   const sum = bytes.get("binary") ?? Infinity;
   return {
     product: (product) => products.get(shapeOf(product)) ?? mean * (isNarrow(product) ? NARROW : 1),
@@ -58,7 +62,7 @@ const shapeOf = ({ layout, m, n, k, type }: Product): string => `${layout} ${lay
 const isNarrow = ({ layout, m, n, k }: Product): boolean => Math.min(n, layout === "tn" ? m : k) < 64;
 
 /** Rates by `shapeOf`, and the mean over all that were timed. */
-function probeProducts(k: KernelBackend, work: readonly Work[], until: number): [Map<string, number>, number] {
+function probeProducts(timer: Timer, work: readonly Work[], until: number): [Map<string, number>, number] {
   const shapes = new Map<string, { product: Product; flop: number }>();
   for (const product of work.flatMap(({ products }) => products)) {
     const shape = shapes.get(shapeOf(product)) ?? { product, flop: 0 };
@@ -71,7 +75,7 @@ function probeProducts(k: KernelBackend, work: readonly Work[], until: number): 
   let [covered, seconds] = [0, 0];
   for (const [name, { product, flop }] of [...shapes].sort(([, a], [, b]) => b.flop - a.flop)) {
     if (covered >= COVERED * all || (covered > 0 && performance.now() > until)) break;
-    const rate = timeProduct(k, smaller(product));
+    const rate = timeProduct(timer, smaller(product));
     rates.set(name, rate);
     covered += flop;
     seconds += flop / rate;
@@ -90,15 +94,16 @@ function smaller(product: Product): Product {
 }
 
 /** FLOP a second on as many tokens as `SECONDS` allow. */
-function timeProduct(k: KernelBackend, product: Product): number {
+function timeProduct(timer: Timer, product: Product): number {
+  const { k } = timer;
   const { layout, n, k: depth, type } = product;
   const b = filled(k, type, layout === "nt" ? [n, depth] : [layout === "tn" ? TRIED : depth, n]);
   const few = withTokens(product, TRIED);
   const all = layout === "tn" ? depth : product.m;
-  const tokens = Math.max(1, Math.min(all, Math.floor((TRIED * SECONDS) / secondsOf(k, few, b))));
+  const tokens = Math.max(1, Math.min(all, Math.floor((TRIED * SECONDS) / secondsOf(timer, few, b))));
   const many = withTokens(product, tokens);
   const right = layout === "tn" ? filled(k, type, [tokens, n]) : b;
-  const rate = flopOf(many) / secondsOf(k, many, right);
+  const rate = flopOf(many) / secondsOf(timer, many, right);
   for (const slot of new Set([b, right])) k.free(slot);
   return rate;
 }
@@ -106,9 +111,10 @@ function timeProduct(k: KernelBackend, product: Product): number {
 const withTokens = (product: Product, tokens: number): Product =>
   product.layout === "tn" ? { ...product, k: tokens } : { ...product, m: tokens };
 
-function secondsOf(k: KernelBackend, { layout, m, k: depth }: Product, b: Slot): number {
+function secondsOf(timer: Timer, { layout, m, k: depth }: Product, b: Slot): number {
+  const { k } = timer;
   const a = filled(k, "f32", layout === "tn" ? [depth, m] : [m, depth]);
-  const seconds = timed(k, () => [k.matmul(layout, a, b, 1)]);
+  const seconds = timer.seconds(() => [k.matmul(layout, a, b, 1)]);
   k.free(a);
   return seconds;
 }
@@ -122,27 +128,43 @@ function filled(k: KernelBackend, type: StorageType, shape: Shape): Slot {
   return x;
 }
 
-/** The better of two, after the first that pays for memory. */
-function timed(k: KernelBackend, call: () => readonly Slot[]): number {
-  const times = Array.from({ length: 3 }, () => {
-    const start = performance.now();
-    const made = call();
-    const end = performance.now();
-    for (const slot of made) k.free(slot);
-    return (end - start) / 1000;
-  });
-  return Math.min(...times.slice(1));
+class Timer {
+  readonly k: KernelBackend;
+  readonly #caches: Slot;
+
+  constructor(k: KernelBackend) {
+    this.k = k;
+    this.#caches = filled(k, "f32", [CACHES / 4]);
+  }
+
+  /** The better of two with empty caches, after the first that pays for memory. */
+  seconds(call: () => readonly Slot[]): number {
+    const times = Array.from({ length: 3 }, (_, round) => {
+      if (round > 0) this.k.fill(this.#caches, 0.5);
+      const start = performance.now();
+      const made = call();
+      const end = performance.now();
+      for (const slot of made) this.k.free(slot);
+      return (end - start) / 1000;
+    });
+    return Math.min(...times.slice(1));
+  }
+
+  dispose(): void {
+    this.k.free(this.#caches);
+  }
 }
 
 /** Rates by op of attention as the costliest call has it, on segments of its longest. */
-function probeAttention(k: KernelBackend, work: readonly Work[]): Map<string, number> {
+function probeAttention(timer: Timer, work: readonly Work[]): Map<string, number> {
   const calls = work.flatMap(({ attention }) => attention ?? []);
   const [largest] = calls.sort((a, b) => b.flop - a.flop);
   if (largest === undefined) return new Map();
-  return timeAttention(k, largest);
+  return timeAttention(timer, largest);
 }
 
-function timeAttention(k: KernelBackend, { headDim, queries, keys, longest }: Attended): Map<string, number> {
+function timeAttention(timer: Timer, { headDim, queries, keys, longest }: Attended): Map<string, number> {
+  const { k } = timer;
   const length = Math.min(512, longest);
   const segments = Math.max(1, Math.floor(512 / length));
   const rows = segments * length;
@@ -156,9 +178,9 @@ function timeAttention(k: KernelBackend, { headDim, queries, keys, longest }: At
   ];
   const places = k.upload("i32", [layout.length], new Uint8Array(layout.buffer));
   const options = { headDim, scale: headDim ** -0.5, window: 0, softCap: 0 };
-  const forward = timed(k, () => k.attention(q, key, value, places, options));
+  const forward = timer.seconds(() => k.attention(q, key, value, places, options));
   const [o, lse] = k.attention(q, key, value, places, options);
-  const backward = timed(k, () => k.attentionBackward(g, q, key, value, o, lse, places, options));
+  const backward = timer.seconds(() => k.attentionBackward(g, q, key, value, o, lse, places, options));
   for (const slot of [q, key, value, g, places, o, lse]) k.free(slot);
   const pairs = (segments * length * (length + 1)) / 2;
   return new Map([
@@ -194,14 +216,15 @@ const alike: Readonly<Record<string, string>> = {
 };
 
 /** Bytes a second by op, of those that the run has. */
-function probeBytes(k: KernelBackend, ops: ReadonlySet<string>): Map<string, number> {
+function probeBytes(timer: Timer, ops: ReadonlySet<string>): Map<string, number> {
+  const { k } = timer;
   const x = filled(k, "f32", [ROWS, WIDTH]);
   const y = filled(k, "f32", [ROWS, WIDTH]);
   const w = filled(k, "f32", [WIDTH]);
   const rates = new Map<string, number>();
   const wanted = new Set(["binary", ...[...ops].map((op) => alike[op] ?? op)]);
   for (const [op, [tensors, call]] of Object.entries(elementwise))
-    if (wanted.has(op)) rates.set(op, (tensors * 4 * ROWS * WIDTH) / timed(k, () => call(k, x, w, y)));
+    if (wanted.has(op)) rates.set(op, (tensors * 4 * ROWS * WIDTH) / timer.seconds(() => call(k, x, w, y)));
   for (const slot of [x, y, w]) k.free(slot);
   for (const [op, other] of Object.entries(alike)) rates.set(op, rates.get(other) ?? rates.get("binary") ?? Infinity);
   return rates;
