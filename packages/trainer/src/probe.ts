@@ -16,7 +16,7 @@ import type { Rates } from "./cost.ts";
 
 /** Seconds that probing may take. */
 const BUDGET = 0.9;
-/** Seconds of a product that is timed, tokens that tell how many it may have, and elements of its weight. */
+/** Seconds of a product that is timed, about, tokens that it has at first, and elements of its weight. */
 const SECONDS = 0.05;
 const TRIED = 16;
 const WEIGHT = 2 ** 25;
@@ -93,29 +93,31 @@ function smaller(product: Product): Product {
   return layout === "tn" ? { ...product, m: side, n: columns } : { ...product, k: side, n: columns };
 }
 
-/** FLOP a second on as many tokens as `SECONDS` allow. */
+/** FLOP a second on as many tokens as `SECONDS` allow: few go slower. */
 function timeProduct(timer: Timer, product: Product): number {
-  const { k } = timer;
-  const { layout, n, k: depth, type } = product;
-  const b = filled(k, type, layout === "nt" ? [n, depth] : [layout === "tn" ? TRIED : depth, n]);
-  const few = withTokens(product, TRIED);
-  const all = layout === "tn" ? depth : product.m;
-  const tokens = Math.max(1, Math.min(all, Math.floor((TRIED * SECONDS) / secondsOf(timer, few, b))));
-  const many = withTokens(product, tokens);
-  const right = layout === "tn" ? filled(k, type, [tokens, n]) : b;
-  const rate = flopOf(many) / secondsOf(timer, many, right);
-  for (const slot of new Set([b, right])) k.free(slot);
-  return rate;
+  const { layout, n, k: depth, m, type } = product;
+  const weight = layout === "tn" ? undefined : filled(timer.k, type, layout === "nt" ? [n, depth] : [depth, n]);
+  const all = layout === "tn" ? depth : m;
+  let tokens = Math.min(TRIED, all);
+  let seconds = secondsOf(timer, withTokens(product, tokens), weight);
+  while (tokens < all && seconds < SECONDS / 2) {
+    tokens = Math.min(all, Math.max(2 * tokens, Math.floor((tokens * SECONDS) / seconds)));
+    seconds = secondsOf(timer, withTokens(product, tokens), weight);
+  }
+  if (weight !== undefined) timer.k.free(weight);
+  return flopOf(withTokens(product, tokens)) / seconds;
 }
 
 const withTokens = (product: Product, tokens: number): Product =>
   product.layout === "tn" ? { ...product, k: tokens } : { ...product, m: tokens };
 
-function secondsOf(timer: Timer, { layout, m, k: depth }: Product, b: Slot): number {
+function secondsOf(timer: Timer, { layout, m, k: depth, n, type }: Product, weight: Slot | undefined): number {
   const { k } = timer;
   const a = filled(k, "f32", layout === "tn" ? [depth, m] : [m, depth]);
+  const b = weight ?? filled(k, type, [depth, n]);
   const seconds = timer.seconds(() => [k.matmul(layout, a, b, 1)]);
   k.free(a);
+  if (weight === undefined) k.free(b);
   return seconds;
 }
 
