@@ -6,6 +6,8 @@ import { flopOf, type Product, type Work } from "@welltempered/kernels";
 export interface Rates {
   /** FLOP of a product such as this one. */
   product(product: Product): number;
+  /** FLOP of a head with its loss, by op, passes over logits included; undefined where its products say it. */
+  head(op: string): number | undefined;
   /** FLOP of attention, by op. */
   attention(op: string): number;
   /** Bytes that an op reads and writes. */
@@ -26,6 +28,11 @@ export interface Cost {
 export function costOf(work: readonly Work[], rates: Rates): Cost {
   const cost: Cost = { products: 0, attention: 0, memory: 0, calls: work.length * rates.call };
   for (const { op, products, attention, bytes } of work) {
+    const head = rates.head(op);
+    if (head !== undefined) {
+      for (const product of products) cost.products += flopOf(product) / head;
+      continue;
+    }
     for (const product of products) cost.products += flopOf(product) / rates.product(product);
     if (attention !== undefined) cost.attention += attention.flop / rates.attention(op);
     else cost.memory += bytes / rates.bytes(op);

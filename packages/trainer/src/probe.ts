@@ -43,11 +43,17 @@ export function probe(k: KernelBackend, work: readonly Work[]): Probed {
   const timer = new Timer(k);
   const bytes = probeBytes(timer, new Set(work.map(({ op }) => op)));
   const attention = probeAttention(timer, work);
-  const [products, mean] = probeProducts(timer, work, until);
+  const heads = probeHeads(timer, work);
+  const [products, mean] = probeProducts(
+    timer,
+    work.filter(({ op }) => !heads.has(op)),
+    until,
+  );
   timer.dispose();
   const sum = bytes.get("binary") ?? Infinity;
   return {
     product: (product) => products.get(shapeOf(product)) ?? mean * (isNarrow(product) ? NARROW : 1),
+    head: (op) => heads.get(op),
     attention: (op) => attention.get(op) ?? mean,
     bytes: (op) => bytes.get(op) ?? sum,
     call: CALL,
@@ -93,19 +99,78 @@ function smaller(product: Product): Product {
   return layout === "tn" ? { ...product, m: side, n: columns } : { ...product, k: side, n: columns };
 }
 
-/** FLOP a second on as many tokens as `SECONDS` allow: few go slower. */
+/** FLOP a second. */
 function timeProduct(timer: Timer, product: Product): number {
   const { layout, n, k: depth, m, type } = product;
   const weight = layout === "tn" ? undefined : filled(timer.k, type, layout === "nt" ? [n, depth] : [depth, n]);
-  const all = layout === "tn" ? depth : m;
+  const seconds = perToken(layout === "tn" ? depth : m, (tokens) =>
+    secondsOf(timer, withTokens(product, tokens), weight),
+  );
+  if (weight !== undefined) timer.k.free(weight);
+  return flopOf(withTokens(product, 1)) / seconds;
+}
+
+/** Seconds of a token where as many, of `all` at most, are timed as take `SECONDS` about: few go slower. */
+function perToken(all: number, secondsOf: (tokens: number) => number): number {
   let tokens = Math.min(TRIED, all);
-  let seconds = secondsOf(timer, withTokens(product, tokens), weight);
+  let seconds = secondsOf(tokens);
   while (tokens < all && seconds < SECONDS / 2) {
     tokens = Math.min(all, Math.max(2 * tokens, Math.floor((tokens * SECONDS) / seconds)));
-    seconds = secondsOf(timer, withTokens(product, tokens), weight);
+    seconds = secondsOf(tokens);
   }
-  if (weight !== undefined) timer.k.free(weight);
-  return flopOf(withTokens(product, tokens)) / seconds;
+  return seconds / tokens;
+}
+
+/** How to call an op that multiplies by the head and makes a loss of it. */
+type Head = (k: KernelBackend, inputs: HeadInputs) => readonly Slot[];
+
+interface HeadInputs {
+  h: Slot;
+  w: Slot;
+  labels: Slot;
+  /** One number a row. */
+  g: Slot;
+  needsH: boolean;
+  needsW: boolean;
+}
+
+const headOps: Readonly<Record<string, Head>> = {
+  linearCrossEntropy: (k, { h, w, labels, needsH, needsW }) => k.linearCrossEntropy(h, w, labels, 0, needsH, needsW),
+  linearLogProb: (k, { h, w, labels }) => k.linearLogProb(h, w, labels, 0),
+  linearLogProbBackward: (k, { h, w, labels, g, needsH, needsW }) =>
+    k.linearLogProbBackward(g, h, w, labels, 0, g, needsH, needsW),
+};
+
+/** FLOP a second of the heads of the run, by op: their logits stay in a cache, which products alone would write out. */
+function probeHeads(timer: Timer, work: readonly Work[]): Map<string, number> {
+  const rates = new Map<string, number>();
+  for (const [op, call] of Object.entries(headOps)) {
+    const calls = work.filter((each) => each.op === op).map(({ products }) => products);
+    const [largest] = calls.sort((a, b) => b.reduce(addFlop, 0) - a.reduce(addFlop, 0));
+    if (largest !== undefined && largest.reduce(addFlop, 0) > 0) rates.set(op, timeHead(timer, largest, call));
+  }
+  return rates;
+}
+
+const addFlop = (sum: number, product: Product): number => sum + flopOf(product);
+
+/** Of a head whose first product makes logits of all rows. */
+function timeHead(timer: Timer, products: readonly Product[], call: Head): number {
+  const { k } = timer;
+  const [logits] = products as [Product];
+  const { n: vocabulary, k: width, type } = smaller(logits);
+  const needs = (layout: Product["layout"]): boolean => products.some((product) => product.layout === layout);
+  const w = filled(k, type, [vocabulary, width]);
+  const seconds = perToken(logits.m, (rows) => {
+    const h = filled(k, "f32", [rows, width]);
+    const g = filled(k, "f32", [rows]);
+    const labels = k.upload("i32", [rows], new Uint8Array(4 * rows));
+    const took = timer.seconds(() => call(k, { h, w, labels, g, needsH: needs("nn"), needsW: needs("tn") }));
+    for (const slot of [h, g, labels]) k.free(slot);
+    return took;
+  });
+  k.free(w);
+  return (2 * vocabulary * width * products.length) / seconds;
 }
 
 const withTokens = (product: Product, tokens: number): Product =>
@@ -208,11 +273,8 @@ const elementwise: Readonly<Record<string, Elementwise>> = {
   gegluBackward: [5, (k, x) => k.gegluBackward(x, x, x)],
 };
 
-/** Ops that go at the speed of another: probabilities are exponentials as a gate's are. */
+/** Ops that go at the speed of another. */
 const alike: Readonly<Record<string, string>> = {
-  linearCrossEntropy: "swiglu",
-  linearLogProb: "swiglu",
-  linearLogProbBackward: "swiglu",
   rmsNormBackward: "rmsNorm",
   addRmsNormBackward: "addRmsNorm",
 };

@@ -147,6 +147,7 @@ describe("a plan", () => {
 describe("seconds", () => {
   const rates: Rates = {
     product: ({ type }) => (type === "f32" ? 100 : 50),
+    head: (op) => (op === "linearLogProb" ? 25 : undefined),
     attention: (op) => (op === "attention" ? 10 : 5),
     bytes: () => 1000,
     call: 0.5,
@@ -166,19 +167,30 @@ describe("seconds", () => {
     expect(probe(openBackend({ threads: 1 }), [work({ op: "matmul", products })]).flopPerSecond).toBeGreaterThan(0);
   });
 
-  it("of products go by their shape, of attention by its FLOP, of the rest by bytes", () => {
+  it("of a head are probed by the call itself, on its labelled rows", () => {
+    const products = [
+      { layout: "nt", m: 40, n: 512, k: 64, type: "f32" },
+      { layout: "nn", m: 40, n: 64, k: 512, type: "f32" },
+    ] as const;
+    const rates = probe(openBackend({ threads: 1 }), [work({ op: "linearCrossEntropy", products })]);
+    expect(rates.head("linearCrossEntropy")).toBeGreaterThan(0);
+    expect(rates.head("linearLogProb")).toBe(undefined);
+  });
+
+  it("of products go by their shape, of heads and attention by their FLOP, of the rest by bytes", () => {
     const product = { layout: "nt" as const, m: 5, n: 2, k: 10, type: "f32" as const };
     const cost = costOf(
       [
         work({ products: [product, { ...product, type: "bf16" }], bytes: 3000 }),
         work({ op: "attention", attention, bytes: 9e9 }),
         work({ op: "attentionBackward", attention }),
+        work({ op: "linearLogProb", products: [product], bytes: 9e9 }),
       ],
       rates,
     );
-    // 200 FLOP each; 3 s of bytes; 30/10 and 30/5 s
-    expect(cost).toEqual({ products: 2 + 4, attention: 3 + 6, memory: 3, calls: 1.5 });
-    expect(secondsOf(cost)).toBe(19.5);
+    // 200 FLOP each; 3 s of bytes; 30/10 and 30/5 s; 200/25 s
+    expect(cost).toEqual({ products: 2 + 4 + 8, attention: 3 + 6, memory: 3, calls: 2 });
+    expect(secondsOf(cost)).toBe(28);
   });
 
   it("of a step are those of its micro-batches on average, and of one update", () => {
