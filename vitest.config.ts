@@ -8,7 +8,7 @@ const all = ["packages/*/test/**/*.test.ts", "tests/**/*.test.ts", "tools/**/*.t
 const wasm = ["packages/kernels/test/**/*.test.ts", "tests/browser/**/*.test.ts"];
 const backends = ["tests/conformance/**/*.test.ts"];
 
-/** Modules are read once a worker, not once a file: a quarter of the time. */
+/** Modules are read once a worker, not once a file. */
 const shared = (name: string, include: string[], exclude: string[] = []): TestProjectConfiguration => ({
   extends: true,
   test: { name, include, exclude: [...configDefaults.exclude, ...exclude], isolate: false },

@@ -138,9 +138,7 @@ function describe(configurations, settings) {
         what: "at least 6 configurations, losses finite",
         reached:
           configurations.length >= 6 &&
-          configurations.every(({ rounds }) =>
-            rounds.every(({ measured }) => measured.losses.every((loss) => Number.isFinite(loss))),
-          ),
+          configurations.every(({ rounds }) => rounds.every(({ measured }) => measured.losses.every(Number.isFinite))),
       },
       { what: "memory within 20 % (floor)", reached: within("memoryRatio", 0.2) },
       { what: "time within 20 % (floor)", reached: within("timeRatio", 0.2) },

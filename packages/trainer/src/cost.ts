@@ -29,13 +29,9 @@ export function costOf(work: readonly Work[], rates: Rates): Cost {
   const cost: Cost = { products: 0, attention: 0, memory: 0, calls: work.length * rates.call };
   for (const { op, products, attention, bytes } of work) {
     const head = rates.head(op);
-    if (head !== undefined) {
-      for (const product of products) cost.products += flopOf(product) / head;
-      continue;
-    }
-    for (const product of products) cost.products += flopOf(product) / rates.product(product);
+    for (const product of products) cost.products += flopOf(product) / (head ?? rates.product(product));
     if (attention !== undefined) cost.attention += attention.flop / rates.attention(op);
-    else cost.memory += bytes / rates.bytes(op);
+    else if (head === undefined) cost.memory += bytes / rates.bytes(op);
   }
   return cost;
 }

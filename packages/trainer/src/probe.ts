@@ -128,7 +128,7 @@ interface HeadInputs {
   h: Slot;
   w: Slot;
   labels: Slot;
-  /** One number a row. */
+  /** One number a row: the gradient, and in place of the log-sum-exp. */
   g: Slot;
   needsH: boolean;
   needsW: boolean;
@@ -146,13 +146,13 @@ function probeHeads(timer: Timer, work: readonly Work[]): Map<string, number> {
   const rates = new Map<string, number>();
   for (const [op, call] of Object.entries(headOps)) {
     const calls = work.filter((each) => each.op === op).map(({ products }) => products);
-    const [largest] = calls.sort((a, b) => b.reduce(addFlop, 0) - a.reduce(addFlop, 0));
-    if (largest !== undefined && largest.reduce(addFlop, 0) > 0) rates.set(op, timeHead(timer, largest, call));
+    const [largest] = calls.sort((a, b) => flopOfAll(b) - flopOfAll(a));
+    if (largest !== undefined && flopOfAll(largest) > 0) rates.set(op, timeHead(timer, largest, call));
   }
   return rates;
 }
 
-const addFlop = (sum: number, product: Product): number => sum + flopOf(product);
+const flopOfAll = (products: readonly Product[]): number => products.reduce((sum, product) => sum + flopOf(product), 0);
 
 /** Of a head whose first product makes logits of all rows. */
 function timeHead(timer: Timer, products: readonly Product[], call: Head): number {
@@ -195,6 +195,7 @@ function filled(k: KernelBackend, type: StorageType, shape: Shape): Slot {
   return x;
 }
 
+/** Times calls as a step makes them. */
 class Timer {
   readonly k: KernelBackend;
   readonly #caches: Slot;
