@@ -74,7 +74,7 @@ describe("a hostile chat template", () => {
   ])("cannot make a huge text: %s", (source) => {
     const { message, took } = failure(source);
     expect(message.length).toBeLessThan(300);
-    expect(took).toBeLessThan(1600);
+    expect(took).toBeLessThan(10_000);
   });
 
   it.each([
