@@ -35,6 +35,7 @@ macro_rules! proven {
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const ROWS: usize = 12;
+    const STEPS: usize = 4;
     type V = __m512;
     type Sixteen = [__m512; 1];
 
