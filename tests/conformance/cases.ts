@@ -184,6 +184,19 @@ const layers: Make[] = [
     return { name: `matmul ${layout} ${m}×${kk}×${n}`, run };
   },
   (draw) => {
+    const [m, n, kk] = [draw.pick(ROWS), draw.pick(COLUMNS), draw.pick([0, ...COLUMNS])];
+    const [layout, rank] = [draw.pick(["nn", "nt"] as const), draw.pick([0, 1, 4, 9])];
+    const right = (depth: number) => draw.floats(layout === "nt" ? [n, depth] : [depth, n]);
+    const [a, b, u, v] = [draw.floats([m, kk]), right(kk), draw.floats([m, rank]), right(rank)];
+    const c = draw.floats([m, n]);
+    const run: Case["run"] = (k, t) => [
+      k.matmulLowRank(layout, a(k, t), b(k, t), u(k, t), v(k, t), 0.5),
+      k.matmulLowRank(layout, a(k, t), b(k, "bf16"), u(k, t), v(k, "bf16"), 1),
+      k.matmulLowRank(layout, a(k, t), b(k, t), u(k, t), v(k, t), -1.5, c(k, t)),
+    ];
+    return { name: `matmulLowRank ${layout} ${m}×${kk}×${n} of rank ${rank}`, run };
+  },
+  (draw) => {
     const [n, d] = [draw.pick(ROWS), draw.pick([...COLUMNS, 576])];
     const heads = draw.pick([1, 1, 3]);
     const [g, x, w] = [draw.floats([n, heads * d]), draw.floats([n, heads * d], 3), draw.floats([d])];

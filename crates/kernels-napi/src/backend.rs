@@ -321,6 +321,26 @@ impl NativeBackend {
     }
 
     #[napi]
+    #[allow(clippy::too_many_arguments)]
+    pub fn matmul_low_rank(
+        &self,
+        layout_name: String,
+        a: f64,
+        b: f64,
+        u: f64,
+        v: f64,
+        factor: f64,
+        into: Option<f64>,
+    ) -> Result<f64> {
+        let op = "matmulLowRank";
+        self.on(op, |backend| {
+            let into = into.map(|into| slot(op, into)).transpose()?;
+            let factors = [slot(op, a)?, slot(op, b)?, slot(op, u)?, slot(op, v)?];
+            backend.matmul_low_rank(layout(&layout_name)?, factors, factor, into).map(number)
+        })
+    }
+
+    #[napi]
     pub fn rms_norm(&self, x: f64, w: f64, epsilon: f64) -> Result<Vec<f64>> {
         let op = "rmsNorm";
         self.on(op, |b| b.rms_norm(slot(op, x)?, slot(op, w)?, epsilon).map(numbers))

@@ -206,6 +206,26 @@ impl WasmBackend {
         })
     }
 
+    #[wasm_bindgen(js_name = matmulLowRank)]
+    #[allow(clippy::too_many_arguments)]
+    pub fn matmul_low_rank(
+        &self,
+        layout_name: String,
+        a: f64,
+        b: f64,
+        u: f64,
+        v: f64,
+        factor: f64,
+        into: Option<f64>,
+    ) -> Result<f64> {
+        let op = "matmulLowRank";
+        self.on(op, |backend| {
+            let into = into.map(|into| slot(op, into)).transpose()?;
+            let factors = [slot(op, a)?, slot(op, b)?, slot(op, u)?, slot(op, v)?];
+            backend.matmul_low_rank(layout(&layout_name)?, factors, factor, into).map(number)
+        })
+    }
+
     #[wasm_bindgen(js_name = rmsNorm)]
     pub fn rms_norm(&self, x: f64, w: f64, epsilon: f64) -> Result<Vec<JsValue>> {
         let op = "rmsNorm";

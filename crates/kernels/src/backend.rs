@@ -58,6 +58,8 @@ pub trait Rows {
 
 pub trait Layers {
     fn matmul(&mut self, layout: Layout, a: Slot, b: Slot, alpha: f64, into: Option<Slot>) -> Result<Slot>;
+    /// `factors` are a, b, u, v
+    fn matmul_low_rank(&mut self, layout: Layout, factors: [Slot; 4], factor: f64, into: Option<Slot>) -> Result<Slot>;
     fn rms_norm(&mut self, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]>;
     fn rms_norm_backward(&mut self, g: Slot, x: Slot, w: Slot, rstd: Slot, needs_w: bool) -> Result<Vec<Slot>>;
     /// acc += x in place, then its norm → [y, rstd]

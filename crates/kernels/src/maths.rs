@@ -68,6 +68,15 @@ pub enum Layout {
     Tn,
 }
 
+/// factor · u · op(v), which joins a product of the same layout: u `[M,rank]`, v as b with `rank` for its depth.
+#[derive(Clone, Copy)]
+pub struct LowRank<'a, R: Real> {
+    pub u: &'a [R],
+    pub v: &'a [R],
+    pub rank: usize,
+    pub factor: R,
+}
+
 /// What happens to the old values of a product's output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Beta {
@@ -227,6 +236,22 @@ pub trait Maths<R: Real>: Send + Sync {
         beta: Beta,
         c: &mut [R],
     );
+
+    /// c = op(a) · op(b) + low, or added to c.
+    fn matmul_low_rank(
+        &self,
+        layout: Layout,
+        [m, n, k]: [usize; 3],
+        a: Floats<R>,
+        b: Floats<R>,
+        low: LowRank<R>,
+        beta: Beta,
+        c: &mut [R],
+    ) {
+        self.matmul(layout, m, n, k, R::one(), a, b, beta, c);
+        let LowRank { u, v, rank, factor } = low;
+        self.matmul(layout, m, n, rank, factor, Floats::Real(u), Floats::Real(v), Beta::Add, c);
+    }
 
     /// c += alpha · a · wᵀ with a `[m, w.columns]`, by the rules of the codec.
     fn linear_int8(&self, m: usize, alpha: R, a: Floats<R>, w: RowCodes, c: &mut [R]);

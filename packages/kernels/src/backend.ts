@@ -208,6 +208,19 @@ export interface KernelBackend {
    * A codec may say how "nt", a linear layer, multiplies by it: llm_int8 quantises the rows of a too.
    */
   matmul(layout: MatmulLayout, a: Slot, b: Slot, alpha: number, into?: Slot): Slot;
+  /**
+   * op(a) · op(b) + factor · u · op(v), a change of low rank beside a weight, in one pass over the result: nn v[R,N]; nt v[N,R];
+   * u[M,R] → [M, N]. `into` as in `matmul`.
+   */
+  matmulLowRank(
+    layout: Exclude<MatmulLayout, "tn">,
+    a: Slot,
+    b: Slot,
+    u: Slot,
+    v: Slot,
+    factor: number,
+    into?: Slot,
+  ): Slot;
   /** y = x · rstd · w, rstd = 1/√(mean(x²)+ε) of each D columns.  x [N,H·D], w [D] → [y [N,H·D], rstd [N·H]] */
   rmsNorm(x: Slot, w: Slot, epsilon: number): [y: Slot, rstd: Slot];
   /** → [dx] or [dx, dw] */

@@ -180,6 +180,18 @@ export class NativeBackend implements KernelBackend {
     return call("matmul", () => this.#native.matmul(layout, a, b, alpha, into));
   }
 
+  matmulLowRank(
+    layout: Exclude<MatmulLayout, "tn">,
+    a: Slot,
+    b: Slot,
+    u: Slot,
+    v: Slot,
+    factor: number,
+    into?: Slot,
+  ): Slot {
+    return call("matmulLowRank", () => this.#native.matmulLowRank(layout, a, b, u, v, factor, into));
+  }
+
   rmsNorm(x: Slot, w: Slot, epsilon: number): [y: Slot, rstd: Slot] {
     return call("rmsNorm", () => this.#native.rmsNorm(x, w, epsilon));
   }

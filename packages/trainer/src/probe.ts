@@ -63,7 +63,8 @@ export function probe(k: KernelBackend, work: readonly Work[]): Probed {
 }
 
 /** Products that differ in the number of tokens alone go at one speed. */
-const shapeOf = ({ layout, m, n, k, type }: Product): string => `${layout} ${layout === "tn" ? m : k} ${n} ${type}`;
+const shapeOf = ({ layout, m, n, k, type, rank = 0 }: Product): string =>
+  `${layout} ${layout === "tn" ? m : k} ${n} ${type} ${rank}`;
 
 const isNarrow = ({ layout, m, n, k }: Product): boolean => Math.min(n, layout === "tn" ? m : k) < 64;
 
@@ -176,12 +177,16 @@ function timeHead(timer: Timer, products: readonly Product[], call: Head): numbe
 const withTokens = (product: Product, tokens: number): Product =>
   product.layout === "tn" ? { ...product, k: tokens } : { ...product, m: tokens };
 
-function secondsOf(timer: Timer, { layout, m, k: depth, n, type }: Product, weight: Slot | undefined): number {
+function secondsOf(timer: Timer, product: Product, weight: Slot | undefined): number {
+  const { layout, m, k: depth, n, type, rank = 0 } = product;
   const { k } = timer;
   const a = filled(k, "f32", layout === "tn" ? [depth, m] : [m, depth]);
   const b = weight ?? filled(k, type, [depth, n]);
-  const seconds = timer.seconds(() => [k.matmul(layout, a, b, 1)]);
-  k.free(a);
+  const [u, v] = [filled(k, "f32", [m, rank]), filled(k, "f32", layout === "nt" ? [n, rank] : [rank, n])];
+  const joined = rank > 0 && layout !== "tn";
+  const call = () => (joined ? k.matmulLowRank(layout, a, b, u, v, 1) : k.matmul(layout, a, b, 1));
+  const seconds = timer.seconds(() => [call()]);
+  for (const slot of [a, u, v]) k.free(slot);
   if (weight === undefined) k.free(b);
   return seconds;
 }

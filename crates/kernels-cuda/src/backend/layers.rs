@@ -35,6 +35,7 @@ impl Factor {
 }
 
 struct Job<'a> {
+    op: &'static str,
     layout: Layout,
     product: check::Product,
     alpha: f64,
@@ -71,9 +72,29 @@ impl Cuda {
         }
     }
 
+    /// The sum of the products in fresh memory, or added to `into`; `others` are the tensors they are made of, by name.
+    fn products(&mut self, jobs: &[Job], others: &[(&str, &Tensored)], into: Option<Slot>) -> Result<Slot> {
+        let [Job { op, product, .. }, ..] = *jobs else { unreachable!("one product at least") };
+        let Some(slot) = into else {
+            single(op, product.dtype)?;
+            let shape = [product.m, product.n];
+            let c = if product.k == 0 { self.zeros(op, &shape)? } else { self.unset(op, &shape)? };
+            for (i, job) in jobs.iter().enumerate() {
+                self.multiply(job, if i == 0 { 0.0 } else { 1.0 }, c.at())?;
+            }
+            return self.keep(op, c);
+        };
+        let c = self.get(op, slot)?;
+        single(op, check::matmul_into(op, product, others, &c)?)?;
+        for job in jobs {
+            self.multiply(job, 1.0, at(&c))?;
+        }
+        Ok(slot)
+    }
+
     /// c = product, or c += product.
     fn multiply(&self, job: &Job, beta: f32, c: u64) -> Result<()> {
-        let op = "matmul";
+        let op = job.op;
         let check::Product { m, n, k, .. } = job.product;
         if m * n * k == 0 {
             return Ok(());
@@ -131,19 +152,22 @@ impl Layers for Cuda {
     fn matmul(&mut self, layout: Layout, a: Slot, b: Slot, alpha: f64, into: Option<Slot>) -> Result<Slot> {
         let op = "matmul";
         let (a, b) = (self.get(op, a)?, self.get(op, b)?);
-        let product = check::matmul(layout, &a, &b, alpha)?;
-        let job = Job { layout, product, alpha, a: &a, b: &b };
-        let Some(slot) = into else {
-            single(op, product.dtype)?;
-            let shape = [product.m, product.n];
-            let c = if product.k == 0 { self.zeros(op, &shape)? } else { self.unset(op, &shape)? };
-            self.multiply(&job, 0.0, c.at())?;
-            return self.keep(op, c);
-        };
-        let c = self.get(op, slot)?;
-        single(op, check::matmul_into(product, &a, &b, &c)?)?;
-        self.multiply(&job, 1.0, at(&c))?;
-        Ok(slot)
+        let product = check::matmul(op, layout, [&a, &b], alpha)?;
+        let job = Job { op, layout, product, alpha, a: &a, b: &b };
+        self.products(&[job], &[("a", &a), ("b", &b)], into)
+    }
+
+    /// Two products, the second added to the first.
+    fn matmul_low_rank(&mut self, layout: Layout, factors: [Slot; 4], factor: f64, into: Option<Slot>) -> Result<Slot> {
+        let op = "matmulLowRank";
+        let [a, b, u, v] = factors;
+        let (a, b, u, v) = (self.get(op, a)?, self.get(op, b)?, self.get(op, u)?, self.get(op, v)?);
+        let (product, rank) = check::matmul_low_rank(layout, [&a, &b, &u, &v], factor)?;
+        let jobs = [
+            Job { op, layout, product, alpha: 1.0, a: &a, b: &b },
+            Job { op, layout, product: check::Product { k: rank, ..product }, alpha: factor, a: &u, b: &v },
+        ];
+        self.products(&jobs, &[("a", &a), ("b", &b), ("u", &u), ("v", &v)], into)
     }
 
     fn rms_norm(&mut self, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]> {

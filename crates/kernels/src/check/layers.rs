@@ -16,8 +16,7 @@ pub struct Product {
     pub dtype: DType,
 }
 
-pub fn matmul<B>(layout: Layout, a: &Tensor<B>, b: &Tensor<B>, alpha: f64) -> Result<Product> {
-    let op = "matmul";
+pub fn matmul<B>(op: &'static str, layout: Layout, [a, b]: [&Tensor<B>; 2], alpha: f64) -> Result<Product> {
     let (a_rows, a_columns) = matrix(op, "a", a)?;
     let (b_rows, b_columns) = matrix(op, "b", b)?;
     let ((m, k), (k_of_b, n)) = match layout {
@@ -33,13 +32,44 @@ pub fn matmul<B>(layout: Layout, a: &Tensor<B>, b: &Tensor<B>, alpha: f64) -> Re
     Ok(Product { m, n, k, dtype: compute_dtype_with(op, &[a], b)? })
 }
 
-/// The dtype of a product that is added to c.
-pub fn matmul_into<B>(product: Product, a: &Tensor<B>, b: &Tensor<B>, c: &Tensor<B>) -> Result<DType> {
-    let op = "matmul";
+/// The product of a and b with that of u and v beside it, and the rank of those.
+pub fn matmul_low_rank<B>(layout: Layout, [a, b, u, v]: [&Tensor<B>; 4], factor: f64) -> Result<(Product, usize)> {
+    let op = "matmulLowRank";
+    if layout == Layout::Tn {
+        return Err(KernelError::argument(op, "layout must be nn or nt, got tn".to_owned()));
+    }
+    let product = matmul(op, layout, [a, b], factor)?;
+    let low = matmul(op, layout, [u, v], factor)?;
+    if (low.m, low.n) != (product.m, product.n) {
+        let message = format!(
+            "u {:?} and v {:?} make a matrix of [{}, {}], a {:?} and b {:?} one of [{}, {}]",
+            u.shape(),
+            v.shape(),
+            low.m,
+            low.n,
+            a.shape(),
+            b.shape(),
+            product.m,
+            product.n
+        );
+        return Err(KernelError::shape(op, message));
+    }
+    let dtype = compute_dtype_with(op, &[a, u, v], b)?;
+    Ok((Product { dtype, ..product }, low.k))
+}
+
+/// The dtype of a product that is added to c; `others` are the tensors it is made of, by name.
+pub fn matmul_into<B>(
+    op: &'static str,
+    product: Product,
+    others: &[(&str, &Tensor<B>)],
+    c: &Tensor<B>,
+) -> Result<DType> {
     shape_is(op, "into", c, &[product.m, product.n])?;
-    apart(op, ["into", "a"], c, a)?;
-    apart(op, ["into", "b"], c, b)?;
-    let dtype = compute_dtype_with(op, &[a, c], b)?;
+    for (name, other) in others {
+        apart(op, ["into", name], c, other)?;
+    }
+    let dtype = if c.dtype() == DType::F64 { DType::F64 } else { product.dtype };
     dtype_is(op, "into", c, dtype)?;
     Ok(dtype)
 }

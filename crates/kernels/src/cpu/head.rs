@@ -132,7 +132,12 @@ impl Head<'_> {
         beta: Beta,
         c: &mut [f32],
     ) {
-        matmul(self.isa, self.pool, &Problem { layout, m, n, k, alpha: 1.0, a, b, beta, pairs: self.pairs }, c);
+        matmul(
+            self.isa,
+            self.pool,
+            &Problem { layout, m, n, k, alpha: 1.0, a, b, beta, pairs: self.pairs, low: None },
+            c,
+        );
     }
 
     /// A weight in a codec cannot be cut: one block.

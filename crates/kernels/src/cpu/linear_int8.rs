@@ -118,6 +118,11 @@ fn add_outliers(
         }
         let (a, b) = (Floats::Real(&*left), Floats::Real(&*right));
         let beta = Beta::Add;
-        matmul(isa, pool, &Problem { layout: Layout::Nt, m, n, k: width, alpha, a, b, beta, pairs: None }, c);
+        matmul(
+            isa,
+            pool,
+            &Problem { layout: Layout::Nt, m, n, k: width, alpha, a, b, beta, pairs: None, low: None },
+            c,
+        );
     });
 }

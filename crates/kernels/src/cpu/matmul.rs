@@ -6,9 +6,9 @@ use super::expand::expand;
 use super::packing::{InBf16, InF32, InTiles, Packing};
 use super::pool::{with_aligned_scratch, with_scratch, Pool};
 use super::right::Right;
-use super::simd::{split, Beta, Block, Element, Isa, Pairs, Tall};
+use super::simd::{product, split, Beta, Block, Element, Isa, Pairs, Strided, Tall};
 use super::skinny;
-use crate::maths::{Floats, Layout};
+use crate::maths::{Floats, Layout, LowRank};
 use std::ops::Range;
 
 /// One product; the elements of a and b are read where `Matrix` says.
@@ -23,6 +23,17 @@ pub struct Problem<'a> {
     pub beta: Beta,
     /// Where large products may round both sides to bf16, and the CPU multiplies those faster.
     pub pairs: Option<Pairs>,
+    /// Joins each block of c while that lies in a cache; in f32.
+    pub low: Option<LowRank<'a, f32>>,
+}
+
+impl<'a> Problem<'a> {
+    /// What joins the product, as one of its own.
+    fn beside(&self) -> Option<Problem<'a>> {
+        let LowRank { u, v, rank, factor } = self.low?;
+        let (a, b) = (Floats::Real(u), Floats::Real(v));
+        Some(Problem { k: rank, alpha: factor, a, b, beta: Beta::Add, pairs: None, low: None, ..*self })
+    }
 }
 
 /// Results of fewer rows or columns are cleared before they are added to: skinny products only add.
@@ -81,7 +92,10 @@ fn with_right(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], c: &mut [f32]
 
 fn route<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     if !skinny::multiply(isa, pool, problem, a, b, c) {
-        blocked(isa, pool, problem, a, b, c);
+        return blocked(isa, pool, problem, a, b, c);
+    }
+    if let Some(beside) = problem.beside() {
+        matmul(isa, pool, &beside, c);
     }
 }
 
@@ -153,7 +167,10 @@ fn task<P: Packing, W: Right>(
     let width = packing.width();
     let depth = packing.depth(problem.k);
     let panels = columns.len().div_ceil(width);
-    with_aligned_scratch(panels * packing.slots(depth.min(problem.k)) * width, |packed| {
+    let rank = problem.low.map_or(0, |low| low.rank);
+    with_aligned_scratch(panels * (packing.slots(depth.min(problem.k)) + rank) * width, |scratch| {
+        let (low, packed) = scratch.split_at_mut(panels * rank * width);
+        let beside = Beside::new(packing.isa(), problem, &columns, low);
         for slice in (0..problem.k).step_by(depth).map(|start| start..problem.k.min(start + depth)) {
             let slots = packing.slots(slice.len());
             let beta = if slice.start == 0 { problem.beta } else { Beta::Add };
@@ -164,10 +181,40 @@ fn task<P: Packing, W: Right>(
                     for (i, panel) in packed.chunks(slots * width).take(panels).enumerate() {
                         let place = i * width..columns.len().min((i + 1) * width);
                         let b = Tall { data: panel, stride: width };
-                        packing.multiply(problem.alpha, slots, a, b, &mut c.part(part.clone(), place), beta);
+                        let c = &mut c.part(part.clone(), place);
+                        packing.multiply(problem.alpha, slots, a, b, c, beta);
+                        if let (Some(beside), true) = (&beside, slice.end == problem.k) {
+                            beside.add(i, absolute.start, c);
+                        }
                     }
                 });
             }
         }
     });
+}
+
+/// What joins the blocks of a task, its columns packed.
+struct Beside<'a> {
+    isa: Isa,
+    low: LowRank<'a, f32>,
+    /// `[rank, width]` of each panel.
+    panels: &'a [f32],
+    width: usize,
+}
+
+impl<'a> Beside<'a> {
+    fn new(isa: Isa, problem: &Problem<'a>, columns: &Range<usize>, panels: &'a mut [f32]) -> Option<Beside<'a>> {
+        let low = problem.low?;
+        let packing = InF32(isa);
+        packing.panels(&problem.beside()?, low.v, &(0..low.rank), columns, panels);
+        Some(Beside { isa, low, panels, width: packing.width() })
+    }
+
+    /// Adds its share to a panel's columns of c, whose first row is `row` of u.
+    fn add(&self, panel: usize, row: usize, c: &mut Block) {
+        let LowRank { u, rank, factor, .. } = self.low;
+        let a = Strided { data: &u[row * rank..], row: rank, column: 1, walked: false };
+        let b = Tall { data: &self.panels[panel * rank * self.width..][..rank * self.width], stride: self.width };
+        product(self.isa, factor, rank, a, b, c, Beta::Add);
+    }
 }

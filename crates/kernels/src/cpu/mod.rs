@@ -35,7 +35,8 @@ pub use simd::Isa;
 use crate::codec::llm_int8::RowCodes;
 use crate::dynamic_code::Quantized;
 use crate::maths::{
-    Activation, Adafactor, AdamW, AttentionShape, Beta, Binary, Floats, Layout, Lion, Maths, Segment, Sgd, Unary,
+    Activation, Adafactor, AdamW, AttentionShape, Beta, Binary, Floats, Layout, Lion, LowRank, Maths, Segment, Sgd,
+    Unary,
 };
 use crate::rng::Key;
 use operands::Operands;
@@ -157,8 +158,23 @@ impl Maths<f32> for Cpu {
         beta: Beta,
         c: &mut [f32],
     ) {
-        let pairs = self.pairs;
-        matmul::matmul(self.isa, &self.pool, &matmul::Problem { layout, m, n, k, alpha, a, b, beta, pairs }, c);
+        let problem = matmul::Problem { layout, m, n, k, alpha, a, b, beta, pairs: self.pairs, low: None };
+        matmul::matmul(self.isa, &self.pool, &problem, c);
+    }
+
+    fn matmul_low_rank(
+        &self,
+        layout: Layout,
+        [m, n, k]: [usize; 3],
+        a: Floats<f32>,
+        b: Floats<f32>,
+        low: LowRank<f32>,
+        beta: Beta,
+        c: &mut [f32],
+    ) {
+        let low = Some(low);
+        let problem = matmul::Problem { layout, m, n, k, alpha: 1.0, a, b, beta, pairs: self.pairs, low };
+        matmul::matmul(self.isa, &self.pool, &problem, c);
     }
 
     fn linear_int8(&self, m: usize, alpha: f32, a: Floats<f32>, w: RowCodes, c: &mut [f32]) {

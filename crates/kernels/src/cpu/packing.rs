@@ -38,7 +38,8 @@ pub trait Packing: Copy + Send + Sync {
     const MULTIPLICATIONS: usize = 4;
     /// Rows of op(a), in slots.
     type Left<'a>: Copy;
-    /// Columns of a panel.
+    fn isa(self) -> Isa;
+    /// Columns of a panel: those of `InF32` under the same instruction set.
     fn width(self) -> usize;
     /// Slots of a panel for so much of the depth.
     fn slots(self, depth: usize) -> usize {
@@ -95,6 +96,10 @@ pub struct InF32(pub Isa);
 impl Packing for InF32 {
     const GROUP: usize = 1;
     type Left<'a> = Strided<'a>;
+
+    fn isa(self) -> Isa {
+        self.0
+    }
 
     fn width(self) -> usize {
         2 * self.0.lanes()
@@ -167,6 +172,10 @@ impl InBf16 {
 impl Packing for InBf16 {
     const GROUP: usize = 2;
     type Left<'a> = Strided<'a>;
+
+    fn isa(self) -> Isa {
+        self.0.isa()
+    }
 
     fn width(self) -> usize {
         2 * self.0.isa().lanes()
@@ -267,6 +276,10 @@ impl Packing for InTiles {
     const WHOLE: usize = EDGE;
     const MULTIPLICATIONS: usize = 64;
     type Left<'a> = Tiled<'a>;
+
+    fn isa(self) -> Isa {
+        self.0.isa()
+    }
 
     fn width(self) -> usize {
         SIDE

@@ -3,29 +3,45 @@ use super::{check, in_dtype, integers, Compute, Host};
 use crate::backend::Layers;
 use crate::codec::llm_int8::RowCodes;
 use crate::error::Result;
-use crate::maths::{Activation, Beta, Floats, Layout};
+use crate::maths::{Activation, Beta, Floats, Layout, LowRank};
 use crate::store::{Slot, Tensor};
 
 struct Job<'a> {
+    op: &'static str,
     layout: Layout,
     product: check::Product,
+    /// 1 where `low` is there.
     alpha: f64,
     a: &'a Tensor,
     b: &'a Tensor,
+    low: Option<Low<'a>>,
+}
+
+/// What joins a product.
+struct Low<'a> {
+    u: &'a Tensor,
+    v: &'a Tensor,
+    rank: usize,
+    factor: f64,
 }
 
 impl Layers for Host {
     fn matmul(&mut self, layout: Layout, a: Slot, b: Slot, alpha: f64, into: Option<Slot>) -> Result<Slot> {
         let op = "matmul";
         let (a, b) = (self.get(op, a)?, self.get(op, b)?);
-        let product = check::matmul(layout, &a, &b, alpha)?;
-        let job = Job { layout, product, alpha, a: &a, b: &b };
-        let Some(slot) = into else {
-            return in_dtype!(self, product.dtype, matmul_new(&job));
-        };
-        let c = self.get(op, slot)?;
-        in_dtype!(self, check::matmul_into(product, &a, &b, &c)?, matmul_into(&job, &c))?;
-        Ok(slot)
+        let product = check::matmul(op, layout, [&a, &b], alpha)?;
+        let job = Job { op, layout, product, alpha, a: &a, b: &b, low: None };
+        self.product(&job, &[("a", &a), ("b", &b)], into)
+    }
+
+    fn matmul_low_rank(&mut self, layout: Layout, factors: [Slot; 4], factor: f64, into: Option<Slot>) -> Result<Slot> {
+        let op = "matmulLowRank";
+        let [a, b, u, v] = factors;
+        let (a, b, u, v) = (self.get(op, a)?, self.get(op, b)?, self.get(op, u)?, self.get(op, v)?);
+        let (product, rank) = check::matmul_low_rank(layout, [&a, &b, &u, &v], factor)?;
+        let low = Some(Low { u: &u, v: &v, rank, factor });
+        let job = Job { op, layout, product, alpha: 1.0, a: &a, b: &b, low };
+        self.product(&job, &[("a", &a), ("b", &b), ("u", &u), ("v", &v)], into)
     }
 
     fn rms_norm(&mut self, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]> {
@@ -113,27 +129,50 @@ impl Layers for Host {
 }
 
 impl Host {
+    /// Into fresh memory, or added to `into`; `others` are the tensors it is made of, by name.
+    fn product(&mut self, job: &Job, others: &[(&str, &Tensor)], into: Option<Slot>) -> Result<Slot> {
+        let Some(slot) = into else {
+            return in_dtype!(self, job.product.dtype, matmul_new(job));
+        };
+        let c = self.get(job.op, slot)?;
+        in_dtype!(self, check::matmul_into(job.op, job.product, others, &c)?, matmul_into(job, &c))?;
+        Ok(slot)
+    }
+
     fn multiply<R: Compute>(&self, job: &Job, beta: Beta, c: &mut [R]) -> Result<()> {
-        let check::Product { m, n, k, .. } = job.product;
-        if m * n * k == 0 {
+        let &Job { op, layout, product: check::Product { m, n, k, .. }, .. } = job;
+        if m * n == 0 {
             return Ok(());
         }
+        let maths = R::maths(self, op)?;
+        let factors = match &job.low {
+            Some(low) if low.rank > 0 => Some((reals(op, low.u)?, reals(op, low.v)?, low)),
+            _ => None,
+        };
+        let low = factors.as_ref().map(|(u, v, low)| LowRank { u, v, rank: low.rank, factor: R::from_f64(low.factor) });
         let (a, b) = (stored(job.a), stored(job.b));
         let (a, b) = (a.floats(), b.floats());
-        let alpha = R::from_f64(job.alpha);
-        let maths = R::maths(self, "matmul")?;
-        let codes = match (job.layout, &b) {
+        let codes = match (layout, &b) {
             (Layout::Nt, Floats::Coded(w)) => RowCodes::of(w),
             _ => None,
         };
+        if let (Some(low), None, 1..) = (low, codes, k) {
+            maths.matmul_low_rank(layout, [m, n, k], a, b, low, beta, c);
+            return Ok(());
+        }
+        let alpha = R::from_f64(job.alpha);
         match codes {
+            _ if k == 0 => {}
             Some(w) => {
                 if beta == Beta::Overwrite {
                     c.fill(R::zero());
                 }
                 maths.linear_int8(m, alpha, a, w, c);
             }
-            None => maths.matmul(job.layout, m, n, k, alpha, a, b, beta, c),
+            None => maths.matmul(layout, m, n, k, alpha, a, b, beta, c),
+        }
+        if let Some(LowRank { u, v, rank, factor }) = low {
+            maths.matmul(layout, m, n, rank, factor, Floats::Real(u), Floats::Real(v), Beta::Add, c);
         }
         Ok(())
     }
@@ -141,11 +180,11 @@ impl Host {
     fn matmul_new<R: Compute>(&mut self, job: &Job) -> Result<Slot> {
         let shape = [job.product.m, job.product.n];
         let mut c = match job.product.k {
-            0 => self.zeros::<R>("matmul", &shape)?,
-            _ => self.unset::<R>("matmul", &shape)?,
+            0 => self.zeros::<R>(job.op, &shape)?,
+            _ => self.unset::<R>(job.op, &shape)?,
         };
         self.multiply::<R>(job, Beta::Overwrite, c.view_mut())?;
-        self.keep("matmul", c)
+        self.keep(job.op, c)
     }
 
     fn matmul_into<R: Compute>(&mut self, job: &Job, c: &Tensor) -> Result<()> {

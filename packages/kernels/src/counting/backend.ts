@@ -170,11 +170,19 @@ export class CountingBackend implements KernelBackend {
 
   // ── layers ──
   matmul(layout: MatmulLayout, a: Slot, b: Slot, _alpha: number, into?: Slot): Slot {
-    const [rows, columns] = [this.#rows(a), this.#columns(a)];
-    const [m, k] = layout === "tn" ? [columns, rows] : [rows, columns];
-    const n = layout === "nt" ? this.#rows(b) : this.#columns(b);
-    this.#tell({ op: "matmul", products: [{ layout, m, n, k, type: this.dtype(b) }] });
-    return into ?? this.memory.add(this.#real(a), [m, n]);
+    return this.#product("matmul", layout, a, b, 0, into);
+  }
+
+  matmulLowRank(
+    layout: Exclude<MatmulLayout, "tn">,
+    a: Slot,
+    b: Slot,
+    u: Slot,
+    _v: Slot,
+    _factor: number,
+    into?: Slot,
+  ): Slot {
+    return this.#product("matmulLowRank", layout, a, b, this.#columns(u), into);
   }
 
   rmsNorm(x: Slot, w: Slot): [y: Slot, rstd: Slot] {
@@ -369,6 +377,14 @@ export class CountingBackend implements KernelBackend {
 
   adamw8bit(params: readonly Slot[], grads: readonly Slot[], m: CodedMoments, v: CodedMoments): void {
     this.#touch("adamw8bit", [...params, ...params, ...grads, ...m.codes, ...m.codes, ...v.codes, ...v.codes]);
+  }
+
+  #product(op: string, layout: MatmulLayout, a: Slot, b: Slot, rank: number, into: Slot | undefined): Slot {
+    const [rows, columns] = [this.#rows(a), this.#columns(a)];
+    const [m, k] = layout === "tn" ? [columns, rows] : [rows, columns];
+    const n = layout === "nt" ? this.#rows(b) : this.#columns(b);
+    this.#tell({ op, products: [{ layout, m, n, k, type: this.dtype(b), rank }] });
+    return into ?? this.memory.add(this.#real(a), [m, n]);
   }
 
   // ── what they share ──

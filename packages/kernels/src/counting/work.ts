@@ -9,6 +9,8 @@ export interface Product {
   n: number;
   k: number;
   type: StorageType;
+  /** Of what joins it (`matmulLowRank`); undefined or 0: nothing. */
+  rank?: number;
 }
 
 export interface Attended {
@@ -33,7 +35,7 @@ export interface Work {
   scratch: number;
 }
 
-export const flopOf = ({ m, n, k }: Product): number => 2 * m * n * k;
+export const flopOf = ({ m, n, k, rank = 0 }: Product): number => 2 * m * n * (k + rank);
 
 export const sizeOf = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
 

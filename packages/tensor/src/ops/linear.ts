@@ -47,7 +47,7 @@ const linearAddOp = defineOp<{ factor: number }>("linearAdd", {
 });
 
 /**
- * y = x·wᵀ + factor · (x·aᵀ)·bᵀ: LoRA (Hu et al. 2021) as one op, whose sums are all made in the memory of the big product.
+ * y = x·wᵀ + factor · (x·aᵀ)·bᵀ: LoRA (Hu et al. 2021) as one op, whose change joins the big product while that is made.
  * x [N,in], w [out,in], a [r,in], b [out,r] → [N,out].
  * u = factor · g·b, dx = g·w + u·a, dw = gᵀ·x, da = uᵀ·x, db = factor · gᵀ·(x·aᵀ)
  */
@@ -61,12 +61,12 @@ const lowRankLinearOp = defineOp<{ factor: number }>("lowRankLinear", {
   forward: ({ k, needs, save }, [x, w, a, b], { factor }) => {
     const [left, narrow] = [x as Slot, k.matmul("nt", x as Slot, a as Slot, 1)];
     save(w as Slot, a as Slot, b as Slot, narrow, ...(needs[1] || needs[2] ? [left] : []));
-    return [k.matmul("nt", narrow, b as Slot, factor, k.matmul("nt", left, w as Slot, 1))];
+    return [k.matmulLowRank("nt", left, w as Slot, narrow, b as Slot, factor)];
   },
   backward: ({ k, needs, saved: [w, a, b, narrow, x], into }, [g], { factor }) => {
     const u = k.matmul("nn", g as Slot, b as Slot, factor);
     const grads = [
-      needs[0] ? k.matmul("nn", u, a as Slot, 1, k.matmul("nn", g as Slot, w as Slot, 1, into(0))) : undefined,
+      needs[0] ? k.matmulLowRank("nn", g as Slot, w as Slot, u, a as Slot, 1, into(0)) : undefined,
       needs[1] ? k.matmul("tn", g as Slot, x as Slot, 1, into(1)) : undefined,
       needs[2] ? k.matmul("tn", u, x as Slot, 1, into(2)) : undefined,
       needs[3] ? k.matmul("tn", g as Slot, narrow as Slot, factor, into(3)) : undefined,

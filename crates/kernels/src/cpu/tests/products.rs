@@ -5,7 +5,7 @@ use super::super::{expand, Cpu, Isa};
 use super::{conforms, joined, numbers, unset, ways_in_bf16};
 use crate::codec::llm_int8::RowCodes;
 use crate::codec::{values_of, Blocks, Codec, Coded, Extent};
-use crate::maths::{Beta, Floats, Layout, Maths, Real};
+use crate::maths::{Beta, Floats, Layout, LowRank, Maths, Real};
 use crate::reference::Naive;
 
 fn matmul<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usize; 3]) -> Vec<f64> {
@@ -21,6 +21,18 @@ fn matmul_stored<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usiz
     let (mut c, mut e) = (unset::<R>(m * n), unset::<R>(m * n));
     maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&bf16), Beta::Overwrite, &mut c);
     maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::F16(&f16), Beta::Overwrite, &mut e);
+    joined(&[&c, &e])
+}
+
+/// By a weight in f32 and in bf16, into fresh memory and added to what is there.
+fn matmul_low_rank<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usize; 3], rank: usize) -> Vec<f64> {
+    let (a, b) = (numbers::<R>(m * k, 1), numbers::<R>(n * k, 2));
+    let stored: Vec<_> = numbers::<f32>(n * k, 2).iter().map(|&x| half::bf16::from_f32(x)).collect();
+    let (u, v) = (numbers::<R>(m * rank, 4), numbers::<R>(n * rank, 5));
+    let low = LowRank { u: &u, v: &v, rank, factor: R::from_f64(0.5) };
+    let (mut c, mut e) = (numbers::<R>(m * n, 3), unset::<R>(m * n));
+    maths.matmul_low_rank(layout, [m, n, k], Floats::Real(&a), Floats::Real(&b), low, Beta::Add, &mut c);
+    maths.matmul_low_rank(layout, [m, n, k], Floats::Real(&a), Floats::Bf16(&stored), low, Beta::Overwrite, &mut e);
     joined(&[&c, &e])
 }
 
@@ -57,6 +69,12 @@ fn products_of_all_layouts_and_awkward_sizes_are_right() {
         for size in sizes.into_iter().chain(large) {
             conforms!(matmul(layout, size));
             conforms!(matmul_stored(layout, size));
+        }
+    }
+    for layout in [Layout::Nn, Layout::Nt] {
+        for size in sizes.into_iter().chain(large) {
+            conforms!(matmul_low_rank(layout, size, 1));
+            conforms!(matmul_low_rank(layout, size, 19));
         }
     }
 }
@@ -155,7 +173,7 @@ fn products_with_rows_that_are_no_whole_runs_are_right() {
     }
 }
 
-/// The products of `matmul` and `matmul_stored`, of operands that have been rounded to bf16 before.
+/// The products of `matmul` and `matmul_stored`, the first once more with one of low rank beside it, of operands that have been rounded to bf16 before.
 fn matmul_rounded<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usize; 3], round: bool) -> Vec<f64> {
     let near = |x: &f32| if round { half::bf16::from_f32(*x).to_f32() } else { *x };
     let wide = |x: &f32| R::from_f64(f64::from(near(x)));
@@ -165,7 +183,13 @@ fn matmul_rounded<R: Real>(maths: &dyn Maths<R>, layout: Layout, [m, n, k]: [usi
     let (mut c, mut e) = (unset::<R>(m * n), unset::<R>(m * n));
     maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Real(&b), Beta::Overwrite, &mut c);
     maths.matmul(layout, m, n, k, R::one(), Floats::Real(&a), Floats::Bf16(&stored), Beta::Overwrite, &mut e);
-    joined(&[&c, &e])
+    if layout == Layout::Tn {
+        return joined(&[&c, &e]);
+    }
+    let (u, v, mut f) = (numbers::<R>(m * 5, 4), numbers::<R>(n * 5, 5), unset::<R>(m * n));
+    let low = LowRank { u: &u, v: &v, rank: 5, factor: R::one() };
+    maths.matmul_low_rank(layout, [m, n, k], Floats::Real(&a), Floats::Real(&b), low, Beta::Overwrite, &mut f);
+    joined(&[&c, &e, &f])
 }
 
 #[test]
