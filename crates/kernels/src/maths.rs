@@ -56,6 +56,20 @@ impl<R: Real> Floats<'_, R> {
             Floats::Coded(weight) => R::from_f64(f64::from(weight.get(i))),
         }
     }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Floats::Real(values) => values.len(),
+            Floats::F32(values) => values.len(),
+            Floats::Bf16(values) => values.len(),
+            Floats::F16(values) => values.len(),
+            Floats::Coded(weight) => weight.extent.elements,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -256,13 +270,15 @@ pub trait Maths<R: Real>: Send + Sync {
     /// c += alpha · a · wᵀ with a `[m, w.columns]`, by the rules of the codec.
     fn linear_int8(&self, m: usize, alpha: R, a: Floats<R>, w: RowCodes, c: &mut [R]);
 
+    // What waited for backward is `Floats`: it may have waited in fewer bits.
+
     /// x `[N,H·D]`, w `[D]`, rstd `[N·H]`
-    fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);
-    fn rms_norm_backward(&self, g: &[R], x: &[R], w: &[R], rstd: &[R], dx: &mut [R], dw: Option<&mut [R]>);
+    fn rms_norm(&self, x: Floats<R>, w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);
+    fn rms_norm_backward(&self, g: &[R], x: Floats<R>, w: &[R], rstd: &[R], dx: &mut [R], dw: Option<&mut [R]>);
     /// acc += x, then its norm.
     fn add_rms_norm(&self, acc: &mut [R], x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]);
     /// acc += the norm's dx
-    fn add_rms_norm_backward(&self, acc: &mut [R], g: &[R], x: &[R], w: &[R], rstd: &[R], dw: Option<&mut [R]>);
+    fn add_rms_norm_backward(&self, acc: &mut [R], g: &[R], x: Floats<R>, w: &[R], rstd: &[R], dw: Option<&mut [R]>);
 
     /// cos, sin `[N,P]`; x `[N, heads·head_dim]`, P ≤ head_dim/2
     #[allow(clippy::too_many_arguments)]
@@ -283,10 +299,10 @@ pub trait Maths<R: Real>: Send + Sync {
     fn attention_backward(
         &self,
         g: &[R],
-        q: &[R],
-        k: &[R],
-        v: &[R],
-        o: &[R],
+        q: Floats<R>,
+        k: Floats<R>,
+        v: Floats<R>,
+        o: Floats<R>,
         lse: &[R],
         segments: &[Segment],
         shape: AttentionShape,
@@ -295,8 +311,8 @@ pub trait Maths<R: Real>: Send + Sync {
         dv: &mut [R],
     );
 
-    fn swiglu(&self, gate: &[R], up: &[R], y: &mut [R]);
-    fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]);
+    fn swiglu(&self, gate: Floats<R>, up: Floats<R>, y: &mut [R]);
+    fn swiglu_backward(&self, g: &[R], gate: Floats<R>, up: Floats<R>, dgate: &mut [R], dup: &mut [R]);
     fn activate(&self, kind: Activation, x: &[R], y: &mut [R]);
     fn activate_backward(&self, kind: Activation, g: &[R], x: &[R], dx: &mut [R]);
 
@@ -309,8 +325,8 @@ pub trait Maths<R: Real>: Send + Sync {
     fn matmul_blocks(&self, layout: Layout, a: &[R], b: &[R], width: usize, size: usize, c: &mut [R]);
     /// `order` is a permutation of the columns.
     fn permute_columns(&self, x: &[R], order: &[i32], inverse: bool, y: &mut [R]);
-    fn geglu(&self, gate: &[R], up: &[R], y: &mut [R]);
-    fn geglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]);
+    fn geglu(&self, gate: Floats<R>, up: Floats<R>, y: &mut [R]);
+    fn geglu_backward(&self, g: &[R], gate: Floats<R>, up: Floats<R>, dgate: &mut [R], dup: &mut [R]);
 
     /// h `[N,D]`, w `[V,D]`; returns the sum. dh, dw are gradients of the sum. A `soft_cap` of 0 is none.
     #[allow(clippy::too_many_arguments)]

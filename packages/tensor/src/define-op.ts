@@ -33,6 +33,8 @@ export interface OpRules<Attributes> {
   forward(context: ForwardContext, inputs: readonly Slot[], attributes: Attributes): readonly Slot[];
   /** One gradient an input, undefined where `needs` is false. A missing output gradient is undefined. */
   backward(context: BackwardContext, grads: readonly Slot[], attributes: Attributes): readonly (Slot | undefined)[];
+  /** Whether `backward` and `again` take what they saved in bf16 and f16 too, as it may have waited. */
+  readsNarrow?: boolean;
   /** The last output once more from what was saved: where that is cheap, nobody keeps it from forward to backward. */
   again?(context: Pick<BackwardContext, "k" | "saved">, attributes: Attributes): Slot;
 }
@@ -41,6 +43,7 @@ export type Op<Attributes> = (inputs: readonly Tensor[], attributes: Attributes)
 
 /** Turns shape rule, forward and backward into an op that the tape knows. */
 export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): Op<Attributes> {
+  const slotOf = rules.readsNarrow === true ? waitingSlot : slot;
   return (inputs, attributes) => {
     const engine = engineOf(name, inputs);
     const shapes = rules.shape(
@@ -68,14 +71,17 @@ export function defineOp<Attributes>(name: string, rules: OpRules<Attributes>): 
       const { again } = rules;
       const last = outputs.at(-1);
       if (again !== undefined && last !== undefined)
-        last.handle.rest = new Remade(saved, (k, slots) => again({ k, saved: slots }, attributes));
+        last.handle.rest = new Remade(saved, slotOf, (k, slots) => again({ k, saved: slots }, attributes));
       engine.record(name, sources, outputs, saved, (grads) =>
-        pullback(engine, rules, attributes, { needs, sources, saved, grads }),
+        pullback(engine, rules, attributes, { needs, sources, saved, slotOf, grads }),
       );
     }
     return outputs;
   };
 }
+
+const slot = (handle: Handle): Slot => handle.slot;
+const waitingSlot = (handle: Handle): Slot => handle.waiting;
 
 /** Ownership of the slots of one op call. */
 class Call {
@@ -129,6 +135,7 @@ interface Recorded {
   needs: readonly boolean[];
   sources: readonly Source[];
   saved: readonly Handle[];
+  slotOf: (handle: Handle) => Slot;
   grads: readonly (Handle | undefined)[];
 }
 
@@ -136,7 +143,7 @@ function pullback<Attributes>(
   engine: Engine,
   rules: OpRules<Attributes>,
   attributes: Attributes,
-  { needs, sources, saved, grads }: Recorded,
+  { needs, sources, saved, slotOf, grads }: Recorded,
 ): (Handle | undefined)[] {
   const k = engine.backend;
   const grown: Slot[] = [];
@@ -151,7 +158,7 @@ function pullback<Attributes>(
     if (grad === undefined) throw new TensorError("NO_GRADIENT", `take: output ${output} has no gradient`);
     return grad.unshared ? grad.slot : k.copy(grad.slot);
   };
-  const context = { k, needs, saved: saved.map((handle) => handle.slot), take, into };
+  const context = { k, needs, saved: saved.map(slotOf), take, into };
   // An op with several outputs of which only some were used receives a missing gradient as an undefined slot.
   const slots = rules.backward(context, grads.map((grad) => grad?.slot) as Slot[], attributes);
   const known = grads.filter((grad) => grad !== undefined);

@@ -2,6 +2,8 @@ import type { KernelBackend, Slot } from "@welltempered/kernels";
 
 /** Where the numbers of a handle are while only the tape wants them. */
 export interface Rest {
+  /** The numbers in fewer bits, where they lie so. */
+  readonly narrow: Slot | undefined;
   /** They are in `slot`, which now is this one's to free. */
   begin(k: KernelBackend, slot: Slot): void;
   /** A slot with them again. */
@@ -31,6 +33,11 @@ export class Handle {
   get slot(): Slot {
     this.#slot ??= (this.rest as Rest).end(this.backend);
     return this.#slot;
+  }
+
+  /** As `slot`, in fewer bits where the numbers lie so: for kernels that read any float dtype. */
+  get waiting(): Slot {
+    return this.#slot ?? this.rest?.narrow ?? this.slot;
   }
 
   /** True where nobody else would notice an overwrite. */

@@ -5,11 +5,19 @@ import type { Handle, Rest } from "./handle.ts";
 
 /** Nowhere: made again from what its op saved anyway, which is kept as long. */
 export class Remade implements Rest {
+  readonly narrow = undefined;
   readonly #sources: readonly Handle[];
+  readonly #slotOf: (source: Handle) => Slot;
   readonly #again: (k: KernelBackend, saved: readonly Slot[]) => Slot;
 
-  constructor(sources: readonly Handle[], again: (k: KernelBackend, saved: readonly Slot[]) => Slot) {
+  /** @param slotOf what `again` gets of a source */
+  constructor(
+    sources: readonly Handle[],
+    slotOf: (source: Handle) => Slot,
+    again: (k: KernelBackend, saved: readonly Slot[]) => Slot,
+  ) {
     this.#sources = sources;
+    this.#slotOf = slotOf;
     this.#again = again;
   }
 
@@ -19,10 +27,7 @@ export class Remade implements Rest {
   }
 
   end(k: KernelBackend): Slot {
-    const slot = this.#again(
-      k,
-      this.#sources.map((source) => source.slot),
-    );
+    const slot = this.#again(k, this.#sources.map(this.#slotOf));
     this.drop();
     return slot;
   }
@@ -39,6 +44,10 @@ export class Narrowed implements Rest {
 
   constructor(dtype: "bf16" | "f16") {
     this.#dtype = dtype;
+  }
+
+  get narrow(): Slot | undefined {
+    return this.#slot;
   }
 
   begin(k: KernelBackend, slot: Slot): void {

@@ -186,8 +186,8 @@ impl Call<'_> {
         let mut state = vec![[f32::NEG_INFINITY, 0.0]; group * rows];
         // A few queries are not worth packing for.
         let operands = if rows > FEW { self.operands } else { Operands { pairs: None, ..self.operands } };
-        let (room, of_values) = (operands.room(rows, d), operands.room(KEYS, d));
-        let of_scores = STRIP * KEYS + operands.room(STRIP, KEYS);
+        let (room, of_values) = (operands.room::<f32>(rows, d), operands.room::<f32>(KEYS, d));
+        let of_scores = STRIP * KEYS + operands.room::<f32>(STRIP, KEYS);
         with_scratch(KEYS * d + group * room + of_values + of_scores, |scratch| {
             let (keys, rest) = scratch.split_at_mut(KEYS * d);
             let (values, rest) = rest.split_at_mut(of_values);

@@ -6,7 +6,7 @@ use super::attention::{key_tiles, lead, seen, seen_range, steps, KeyTile, KEYS};
 use super::elementwise::accumulate;
 use super::operands::{Lines, Operands};
 use super::pool::{with_scratch, Pool};
-use super::simd::{exp, kernel, soften, split, sum2, Beta, Block, Strided, Tall};
+use super::simd::{exp, kernel, soften, split, sum2, Beta, Block, Element, Strided, Tall};
 use crate::maths::{AttentionShape, Segment};
 use std::array::from_fn;
 use std::ops::Range;
@@ -65,19 +65,19 @@ kernel! {
 }
 
 /// Inputs of one call.
-pub struct Inputs<'a> {
+pub struct Inputs<'a, E> {
     pub g: &'a [f32],
-    pub q: &'a [f32],
-    pub k: &'a [f32],
-    pub v: &'a [f32],
+    pub q: &'a [E],
+    pub k: &'a [E],
+    pub v: &'a [E],
     pub o: &'a [f32],
     pub lse: &'a [f32],
 }
 
-struct Call<'a> {
+struct Call<'a, E> {
     operands: Operands,
     shape: AttentionShape,
-    inputs: Inputs<'a>,
+    inputs: Inputs<'a, E>,
     delta: &'a [f32],
 }
 
@@ -89,10 +89,10 @@ struct Task<'a> {
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn attention_backward(
+pub fn attention_backward<E: Element>(
     operands: Operands,
     pool: &Pool,
-    inputs: Inputs,
+    inputs: Inputs<E>,
     segments: &[Segment],
     shape: AttentionShape,
     dq: &mut [f32],
@@ -122,11 +122,12 @@ pub fn attention_backward(
     });
 }
 
-impl Call<'_> {
+impl<E: Element> Call<'_, E> {
     fn run(&self, task: &mut Task) {
         let d = self.shape.head_dim;
         let operands = self.operands;
-        let rounded = operands.room(KEYS, d) + 4 * operands.room(QUERIES, d) + operands.room(QUERIES, KEYS);
+        let of_queries = 2 * operands.room::<E>(QUERIES, d) + 2 * operands.room::<f32>(QUERIES, d);
+        let rounded = operands.room::<E>(KEYS, d) + of_queries + operands.room::<f32>(QUERIES, KEYS);
         with_scratch(2 * KEYS * d + 2 * QUERIES * KEYS + rounded, |scratch| {
             for (segment, dq) in &mut task.segments {
                 for (rows, dk, dv) in &mut task.keys {
@@ -162,12 +163,13 @@ impl Call<'_> {
         };
         let [turned_keys, turned_values] = [take(KEYS * d), take(KEYS * d)];
         let [p, ds] = [take(QUERIES * KEYS), take(QUERIES * KEYS)];
-        let keys = take(operands.room(KEYS, d));
-        let mut sides: [&mut [f32]; 4] = from_fn(|_| take(operands.room(QUERIES, d)));
-        let rounded = take(operands.room(QUERIES, KEYS));
+        let keys = take(operands.room::<E>(KEYS, d));
+        let mut sides: [&mut [f32]; 2] = from_fn(|_| take(operands.room::<E>(QUERIES, d)));
+        let mut gradients: [&mut [f32]; 2] = from_fn(|_| take(operands.room::<f32>(QUERIES, d)));
+        let rounded = take(operands.room::<f32>(QUERIES, KEYS));
         let stride = self.shape.key_heads * d;
         let at = tile.rows.start * stride + key_head * d;
-        let lines = |data| Lines { data, stride, count: tile.rows.len(), length: d };
+        let lines = |data| Lines::<E> { data, stride, count: tile.rows.len(), length: d };
         let turned_keys = operands.turned(lines(&self.inputs.k[at..]), turned_keys, KEYS);
         let turned_values = operands.turned(lines(&self.inputs.v[at..]), turned_values, KEYS);
         let keys = operands.tall(lines(&self.inputs.k[at..]), keys);
@@ -180,9 +182,9 @@ impl Call<'_> {
                 let rows = first + queries.start..first + queries.end;
                 let at = (segment.query_start + rows.start) * self.shape.query_heads + key_head * group + head;
                 let stride = self.shape.query_heads * d;
-                let lines = |data| Lines { data, stride, count: rows.len(), length: d };
-                let (q, g) = (lines(&self.inputs.q[at * d..]), lines(&self.inputs.g[at * d..]));
-                let [left_q, left_g, right_q, right_g] = sides.each_mut();
+                let q = Lines { data: &self.inputs.q[at * d..], stride, count: rows.len(), length: d };
+                let g = Lines { data: &self.inputs.g[at * d..], stride, count: rows.len(), length: d };
+                let ([left_q, right_q], [left_g, right_g]) = (sides.each_mut(), gradients.each_mut());
                 let pair = Pair { call: self, at, count: rows.len(), width: tile.rows.len(), seen };
                 let (left_q, left_g) = (operands.along(q, left_q), operands.along(g, left_g));
                 pair.weigh([left_q, left_g], [turned_keys, turned_values], p, ds);
@@ -206,8 +208,8 @@ impl Call<'_> {
 }
 
 /// A block of queries of one head against a tile of keys.
-struct Pair<'a> {
-    call: &'a Call<'a>,
+struct Pair<'a, E> {
+    call: &'a Call<'a, E>,
     /// Row and head of the first query, as an index into lse.
     at: usize,
     count: usize,
@@ -216,7 +218,7 @@ struct Pair<'a> {
     seen: isize,
 }
 
-impl Pair<'_> {
+impl<E: Element> Pair<'_, E> {
     /// Keys that some of the first `rows` queries see.
     fn visible(&self, rows: usize) -> usize {
         (self.seen + rows as isize - 1).clamp(0, self.width as isize) as usize
@@ -246,7 +248,7 @@ impl Pair<'_> {
         }
     }
 
-    fn lines<'a>(&self, weights: &'a [f32]) -> Lines<'a> {
+    fn lines<'a>(&self, weights: &'a [f32]) -> Lines<'a, f32> {
         Lines { data: weights, stride: KEYS, count: self.count, length: KEYS }
     }
 

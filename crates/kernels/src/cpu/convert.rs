@@ -1,8 +1,10 @@
 //! f32 to bf16 and back. The loops are plain: compiled for an instruction set they become its vectors.
 
 use super::elementwise::CHUNK;
-use super::pool::Pool;
-use super::simd::{kernel, Isa};
+use super::expand::expand;
+use super::pool::{with_scratch, Pool};
+use super::simd::{kernel, Element, Isa};
+use crate::maths::Floats;
 use half::bf16;
 
 kernel! {
@@ -34,4 +36,24 @@ pub fn narrow(isa: Isa, pool: &Pool, x: &[f32], y: &mut [bf16]) {
 
 pub fn widen(isa: Isa, pool: &Pool, x: &[bf16], y: &mut [f32]) {
     pool.each(y.chunks_mut(CHUNK).zip(x.chunks(CHUNK)).collect(), |(y, x)| from_bf16(isa, x, y));
+}
+
+/// Lends x in f32, as it lies or expanded.
+pub fn with_f32<U>(isa: Isa, pool: &Pool, x: Floats<f32>, f: impl FnOnce(&[f32]) -> U) -> U {
+    match x {
+        Floats::Real(x) | Floats::F32(x) => f(x),
+        Floats::Bf16(x) => widened(isa, pool, x, f),
+        Floats::F16(x) => widened(isa, pool, x, f),
+        Floats::Coded(x) => with_scratch(x.extent.elements, |y| {
+            expand(isa, x, 0, y);
+            f(y)
+        }),
+    }
+}
+
+fn widened<E: Element, U>(isa: Isa, pool: &Pool, x: &[E], f: impl FnOnce(&[f32]) -> U) -> U {
+    with_scratch(x.len(), |y| {
+        pool.each(y.chunks_mut(CHUNK).zip(x.chunks(CHUNK)).collect(), |(y, x)| E::widen(isa, x, y));
+        f(y)
+    })
 }

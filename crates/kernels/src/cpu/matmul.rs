@@ -2,11 +2,11 @@
 //! slices that fit the first-level cache and packs its columns of b, expanded to f32, into panels as wide as the register
 //! tile. No more of a weight in bf16 or in blocks ever exists in f32 than these panels.
 
-use super::expand::expand;
+use super::convert::with_f32;
 use super::packing::{InBf16, InF32, InTiles, Packing};
-use super::pool::{with_aligned_scratch, with_scratch, Pool};
+use super::pool::{with_aligned_scratch, Pool};
 use super::right::Right;
-use super::simd::{product, split, Beta, Block, Element, Isa, Pairs, Strided, Tall};
+use super::simd::{product, split, Beta, Block, Isa, Pairs, Strided, Tall};
 use super::skinny;
 use crate::maths::{Floats, Layout, LowRank};
 use std::ops::Range;
@@ -60,25 +60,7 @@ pub fn matmul(isa: Isa, pool: &Pool, problem: &Problem, c: &mut [f32]) {
         c.fill(0.0);
         return matmul(isa, pool, &Problem { beta: Beta::Add, ..*problem }, c);
     }
-    match problem.a {
-        Floats::Real(a) | Floats::F32(a) => with_right(isa, pool, problem, a, c),
-        Floats::Bf16(a) => with_expanded(a, |a| with_right(isa, pool, problem, a, c)),
-        Floats::F16(a) => with_expanded(a, |a| with_right(isa, pool, problem, a, c)),
-        Floats::Coded(a) => with_scratch(a.extent.elements, |y| {
-            expand(isa, a, 0, y);
-            with_right(isa, pool, problem, y, c);
-        }),
-    }
-}
-
-/// Activations are f32; this serves callers that put a stored weight on the left.
-fn with_expanded<E: Element>(a: &[E], f: impl FnOnce(&[f32])) {
-    with_scratch(a.len(), |y| {
-        for (y, a) in y.iter_mut().zip(a) {
-            *y = a.to_f32();
-        }
-        f(y);
-    });
+    with_f32(isa, pool, problem.a, |a| with_right(isa, pool, problem, a, c));
 }
 
 fn with_right(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], c: &mut [f32]) {

@@ -39,6 +39,7 @@ use crate::maths::{
     Unary,
 };
 use crate::rng::Key;
+use convert::with_f32;
 use operands::Operands;
 use pool::Pool;
 use simd::Pairs;
@@ -181,12 +182,28 @@ impl Maths<f32> for Cpu {
         linear_int8::linear_int8(self.isa, &self.pool, m, alpha, a, w, c);
     }
 
-    fn rms_norm(&self, x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
-        norm::rms_norm(self.isa, &self.pool, x, w, epsilon, y, rstd);
+    fn rms_norm(&self, x: Floats<f32>, w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
+        let (isa, pool) = (self.isa, &self.pool);
+        match x {
+            Floats::Bf16(x) => norm::rms_norm(isa, pool, x, w, epsilon, y, rstd),
+            _ => with_f32(isa, pool, x, |x| norm::rms_norm(isa, pool, x, w, epsilon, y, rstd)),
+        }
     }
 
-    fn rms_norm_backward(&self, g: &[f32], x: &[f32], w: &[f32], rstd: &[f32], dx: &mut [f32], dw: Option<&mut [f32]>) {
-        norm::rms_norm_backward(self.isa, &self.pool, g, x, w, rstd, dx, dw);
+    fn rms_norm_backward(
+        &self,
+        g: &[f32],
+        x: Floats<f32>,
+        w: &[f32],
+        rstd: &[f32],
+        dx: &mut [f32],
+        dw: Option<&mut [f32]>,
+    ) {
+        let (isa, pool) = (self.isa, &self.pool);
+        match x {
+            Floats::Bf16(x) => norm::rms_norm_backward(isa, pool, g, x, w, rstd, dx, dw),
+            _ => with_f32(isa, pool, x, |x| norm::rms_norm_backward(isa, pool, g, x, w, rstd, dx, dw)),
+        }
     }
 
     fn add_rms_norm(&self, acc: &mut [f32], x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
@@ -197,12 +214,16 @@ impl Maths<f32> for Cpu {
         &self,
         acc: &mut [f32],
         g: &[f32],
-        x: &[f32],
+        x: Floats<f32>,
         w: &[f32],
         rstd: &[f32],
         dw: Option<&mut [f32]>,
     ) {
-        norm::add_rms_norm_backward(self.isa, &self.pool, acc, g, x, w, rstd, dw);
+        let (isa, pool) = (self.isa, &self.pool);
+        match x {
+            Floats::Bf16(x) => norm::add_rms_norm_backward(isa, pool, acc, g, x, w, rstd, dw),
+            _ => with_f32(isa, pool, x, |x| norm::add_rms_norm_backward(isa, pool, acc, g, x, w, rstd, dw)),
+        }
     }
 
     fn rope(&self, x: &[f32], cos: &[f32], sin: &[f32], pairs: usize, head_dim: usize, inverse: bool, y: &mut [f32]) {
@@ -225,10 +246,10 @@ impl Maths<f32> for Cpu {
     fn attention_backward(
         &self,
         g: &[f32],
-        q: &[f32],
-        k: &[f32],
-        v: &[f32],
-        o: &[f32],
+        q: Floats<f32>,
+        k: Floats<f32>,
+        v: Floats<f32>,
+        o: Floats<f32>,
         lse: &[f32],
         segments: &[Segment],
         shape: AttentionShape,
@@ -236,23 +257,33 @@ impl Maths<f32> for Cpu {
         dk: &mut [f32],
         dv: &mut [f32],
     ) {
-        let inputs = attention_backward::Inputs { g, q, k, v, o, lse };
-        attention_backward::attention_backward(self.operands(), &self.pool, inputs, segments, shape, dq, dk, dv);
+        let (isa, pool, operands) = (self.isa, &self.pool, self.operands());
+        with_f32(isa, pool, o, |o| {
+            if let (Floats::Bf16(q), Floats::Bf16(k), Floats::Bf16(v)) = (q, k, v) {
+                let inputs = attention_backward::Inputs { g, q, k, v, o, lse };
+                return attention_backward::attention_backward(operands, pool, inputs, segments, shape, dq, dk, dv);
+            }
+            let mut in_f32 = |q: &[f32], k: &[f32], v: &[f32]| {
+                let inputs = attention_backward::Inputs { g, q, k, v, o, lse };
+                attention_backward::attention_backward(operands, pool, inputs, segments, shape, dq, dk, dv);
+            };
+            with_f32(isa, pool, q, |q| with_f32(isa, pool, k, |k| with_f32(isa, pool, v, |v| in_f32(q, k, v))));
+        });
     }
 
-    fn swiglu(&self, gate: &[f32], up: &[f32], y: &mut [f32]) {
+    fn swiglu(&self, gate: Floats<f32>, up: Floats<f32>, y: &mut [f32]) {
         gated::swiglu(self.isa, &self.pool, gate, up, y);
     }
 
-    fn swiglu_backward(&self, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
+    fn swiglu_backward(&self, g: &[f32], gate: Floats<f32>, up: Floats<f32>, dgate: &mut [f32], dup: &mut [f32]) {
         gated::swiglu_backward(self.isa, &self.pool, g, gate, up, dgate, dup);
     }
 
-    fn geglu(&self, gate: &[f32], up: &[f32], y: &mut [f32]) {
+    fn geglu(&self, gate: Floats<f32>, up: Floats<f32>, y: &mut [f32]) {
         gated::geglu(self.isa, &self.pool, gate, up, y);
     }
 
-    fn geglu_backward(&self, g: &[f32], gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
+    fn geglu_backward(&self, g: &[f32], gate: Floats<f32>, up: Floats<f32>, dgate: &mut [f32], dup: &mut [f32]) {
         gated::geglu_backward(self.isa, &self.pool, g, gate, up, dgate, dup);
     }
 

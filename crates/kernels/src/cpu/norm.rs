@@ -3,7 +3,8 @@
 
 use super::elementwise::{add_scaled, CHUNK};
 use super::pool::{with_scratch, Pool};
-use super::simd::{kernel, map2, sum2, update, update2, Isa, Simd};
+use super::simd::{kernel, map2, sum2, update, update2, Element, Isa, Simd};
+use std::ops::Range;
 
 /// One row's y; returns its rstd.
 #[inline(always)]
@@ -76,10 +77,35 @@ fn block(d: usize) -> usize {
     CHUNK.div_ceil(d)
 }
 
-pub fn rms_norm(isa: Isa, pool: &Pool, x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
+/// Numbers that are widened at a time, to be read from the first cache.
+const PIECE: usize = 2048;
+
+/// f of the rows of x in f32, all as they lie or a few at a time.
+fn each_rows<E: Element>(isa: Isa, x: &[E], d: usize, mut f: impl FnMut(Range<usize>, &[f32])) {
+    if let Some(x) = E::as_f32(x) {
+        return f(0..x.len() / d, x);
+    }
+    let rows = (PIECE / d).max(1);
+    with_scratch(rows * d, |y| {
+        for (i, x) in x.chunks(rows * d).enumerate() {
+            let y = &mut y[..x.len()];
+            E::widen(isa, x, y);
+            f(i * rows..i * rows + x.len() / d, y);
+        }
+    });
+}
+
+/// Rows of a matrix of `d` columns.
+fn span(rows: &Range<usize>, d: usize) -> Range<usize> {
+    rows.start * d..rows.end * d
+}
+
+pub fn rms_norm<E: Element>(isa: Isa, pool: &Pool, x: &[E], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
     let (d, rows) = (w.len(), block(w.len()));
     let tasks = x.chunks(rows * d).zip(y.chunks_mut(rows * d)).zip(rstd.chunks_mut(rows)).collect();
-    pool.each(tasks, |((x, y), rstd)| forward(isa, x, w, epsilon, y, rstd));
+    pool.each(tasks, |((x, y), rstd): ((&[E], &mut [f32]), &mut [f32])| {
+        each_rows(isa, x, d, |rows, x| forward(isa, x, w, epsilon, &mut y[span(&rows, d)], &mut rstd[rows]));
+    });
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -100,11 +126,11 @@ pub fn add_rms_norm(
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn rms_norm_backward(
+pub fn rms_norm_backward<E: Element>(
     isa: Isa,
     pool: &Pool,
     g: &[f32],
-    x: &[f32],
+    x: &[E],
     w: &[f32],
     rstd: &[f32],
     dx: &mut [f32],
@@ -112,39 +138,50 @@ pub fn rms_norm_backward(
 ) {
     let (d, rows) = (w.len(), block(w.len()));
     let inputs = g.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows));
-    pool.each(inputs.zip(dx.chunks_mut(rows * d)).collect(), |(((g, x), rstd), dx)| {
-        backward(isa, g, x, w, rstd, dx);
+    pool.each(inputs.zip(dx.chunks_mut(rows * d)).collect(), |(((g, x), rstd), dx): (Inputs<E>, &mut [f32])| {
+        each_rows(isa, x, d, |rows, x| {
+            let at = span(&rows, d);
+            backward(isa, &g[at.clone()], x, w, &rstd[rows], &mut dx[at]);
+        });
     });
-    weight_gradient(isa, pool, [g, x, rstd], dw);
+    weight_gradient(isa, pool, g, x, rstd, dw);
 }
 
 #[allow(clippy::too_many_arguments)]
-pub fn add_rms_norm_backward(
+pub fn add_rms_norm_backward<E: Element>(
     isa: Isa,
     pool: &Pool,
     acc: &mut [f32],
     g: &[f32],
-    x: &[f32],
+    x: &[E],
     w: &[f32],
     rstd: &[f32],
     dw: Option<&mut [f32]>,
 ) {
     let (d, rows) = (w.len(), block(w.len()));
     let inputs = g.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows));
-    pool.each(acc.chunks_mut(rows * d).zip(inputs).collect(), |(acc, ((g, x), rstd))| {
-        with_scratch(d, |gw| add_backward(isa, acc, g, x, w, rstd, gw));
+    pool.each(acc.chunks_mut(rows * d).zip(inputs).collect(), |(acc, ((g, x), rstd)): (&mut [f32], Inputs<E>)| {
+        with_scratch(d, |gw| {
+            each_rows(isa, x, d, |rows, x| {
+                let at = span(&rows, d);
+                add_backward(isa, &mut acc[at.clone()], &g[at], x, w, &rstd[rows], gw);
+            });
+        });
     });
-    weight_gradient(isa, pool, [g, x, rstd], dw);
+    weight_gradient(isa, pool, g, x, rstd, dw);
 }
 
+/// g, x and rstd of a task.
+type Inputs<'a, E> = ((&'a [f32], &'a [E]), &'a [f32]);
+
 /// Blocks of rows first, then the blocks in their order.
-fn weight_gradient(isa: Isa, pool: &Pool, [g, x, rstd]: [&[f32]; 3], dw: Option<&mut [f32]>) {
+fn weight_gradient<E: Element>(isa: Isa, pool: &Pool, g: &[f32], x: &[E], rstd: &[f32], dw: Option<&mut [f32]>) {
     let Some(dw) = dw else { return };
     let (d, rows) = (dw.len(), block(dw.len()));
     let tasks = g.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows)).collect();
-    let partial = pool.map(tasks, |((g, x), rstd)| {
+    let partial = pool.map(tasks, |((g, x), rstd): Inputs<E>| {
         let mut dw = vec![0.0; d];
-        weight(isa, g, x, rstd, &mut dw);
+        each_rows(isa, x, d, |rows, x| weight(isa, &g[span(&rows, d)], x, &rstd[rows], &mut dw));
         dw
     });
     for part in partial {

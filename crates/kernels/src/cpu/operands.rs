@@ -3,7 +3,7 @@
 //! attention in bf16.
 
 use super::pool::with_scratch;
-use super::simd::{pack_transposed, product, Beta, Block, Isa, Pairs, Strided, Tall};
+use super::simd::{pack_transposed, product, Beta, Block, Element, Isa, Pairs, Strided, Tall};
 
 #[derive(Clone, Copy)]
 pub struct Operands {
@@ -13,16 +13,25 @@ pub struct Operands {
 
 /// `count` rows of `length` numbers, `stride` apart.
 #[derive(Clone, Copy)]
-pub struct Lines<'a> {
-    pub data: &'a [f32],
+pub struct Lines<'a, E> {
+    pub data: &'a [E],
     pub stride: usize,
     pub count: usize,
     pub length: usize,
 }
 
-impl Lines<'_> {
-    fn row(&self, i: usize) -> &[f32] {
+impl<E> Lines<'_, E> {
+    fn row(&self, i: usize) -> &[E] {
         &self.data[i * self.stride..][..self.length]
+    }
+}
+
+impl<E: Element> Lines<'_, E> {
+    /// y = the rows, one behind the other.
+    fn widen(&self, isa: Isa, y: &mut [f32]) {
+        for (i, y) in y.chunks_mut(self.length).enumerate().take(self.count) {
+            E::widen(isa, self.row(i), y);
+        }
     }
 }
 
@@ -36,19 +45,20 @@ impl Operands {
         }
     }
 
-    /// What a side of `rows` × `columns` needs to lie rounded in, beside numbers that stay where they are.
-    pub fn room(self, rows: usize, columns: usize) -> usize {
-        if self.pairs.is_some() {
-            rows.next_multiple_of(2) * columns.next_multiple_of(2) / 2
-        } else {
-            0
+    /// What a side of `rows` × `columns` needs to lie rounded or widened in, beside numbers that stay where they are.
+    pub fn room<E: Element>(self, rows: usize, columns: usize) -> usize {
+        match self.pairs {
+            Some(_) => rows.next_multiple_of(2) * columns.next_multiple_of(2) / 2,
+            None if E::as_f32(&[]).is_some() => 0,
+            None => rows * columns,
         }
     }
 
     /// A left side whose depth runs along the rows.
-    pub fn along<'a>(self, x: Lines<'a>, y: &'a mut [f32]) -> Strided<'a> {
+    pub fn along<'a, E: Element>(self, x: Lines<'a, E>, y: &'a mut [f32]) -> Strided<'a> {
         let Some(pairs) = self.pairs else {
-            return Strided { data: x.data, row: x.stride, column: 1, walked: false };
+            let Tall { data, stride } = self.tall(x, y);
+            return Strided { data, row: stride, column: 1, walked: false };
         };
         let slots = x.length.div_ceil(2);
         if x.stride == x.length && x.length.is_multiple_of(2) {
@@ -62,15 +72,19 @@ impl Operands {
     }
 
     /// A left side whose depth runs across the rows.
-    pub fn across<'a>(self, x: Lines<'a>, y: &'a mut [f32]) -> Strided<'a> {
+    pub fn across<'a, E: Element>(self, x: Lines<'a, E>, y: &'a mut [f32]) -> Strided<'a> {
         let Tall { data, stride } = self.tall(x, y);
         Strided { data, row: 1, column: stride, walked: false }
     }
 
     /// A right side whose depth runs across the rows.
-    pub fn tall<'a>(self, x: Lines<'a>, y: &'a mut [f32]) -> Tall<'a> {
+    pub fn tall<'a, E: Element>(self, x: Lines<'a, E>, y: &'a mut [f32]) -> Tall<'a> {
         let Some(pairs) = self.pairs else {
-            return Tall { data: x.data, stride: x.stride };
+            if let Some(data) = E::as_f32(x.data) {
+                return Tall { data, stride: x.stride };
+            }
+            x.widen(self.isa, y);
+            return Tall { data: y, stride: x.length };
         };
         for (i, y) in y.chunks_mut(x.length).enumerate().take(x.count.div_ceil(2)) {
             pairs.interleave(x.row(2 * i), (2 * i + 1 < x.count).then(|| x.row(2 * i + 1)), y);
@@ -79,7 +93,7 @@ impl Operands {
     }
 
     /// A right side whose depth runs along the rows: y `[slots, count]`, rows `stride` apart.
-    pub fn turned<'a>(self, x: Lines, y: &'a mut [f32], stride: usize) -> Tall<'a> {
+    pub fn turned<'a, E: Element>(self, x: Lines<E>, y: &'a mut [f32], stride: usize) -> Tall<'a> {
         if self.pairs.is_none() {
             pack_transposed(self.isa, x.data, x.stride, x.count, x.length, y, stride);
         } else {

@@ -1,4 +1,4 @@
-use super::views::reals;
+use super::views::{reals, stored};
 use super::{check, in_dtype, integers, Compute, Host};
 use crate::backend::{Attend, Attention};
 use crate::check::AttentionInputs;
@@ -54,10 +54,11 @@ impl Host {
         let mut dk = self.zeros::<R>(op, k.shape())?;
         let mut dv = self.zeros::<R>(op, v.shape())?;
         if !segments.is_empty() {
-            let (q, k, v) = (reals(op, q)?, reals(op, k)?, reals(op, v)?);
-            let (g, o, lse) = (reals(op, g)?, reals(op, o)?, reals(op, lse)?);
+            let (q, k, v, o) = (stored(q), stored(k), stored(v), stored(o));
+            let (q, k, v, o) = (q.floats(), k.floats(), v.floats(), o.floats());
+            let (g, lse) = (reals(op, g)?, reals(op, lse)?);
             let (dq, dk, dv) = (dq.view_mut(), dk.view_mut(), dv.view_mut());
-            maths.attention_backward(&g, &q, &k, &v, &o, &lse, segments, *shape, dq, dk, dv);
+            maths.attention_backward(&g, q, k, v, o, &lse, segments, *shape, dq, dk, dv);
         }
         self.keep_array(op, [dq, dk, dv])
     }

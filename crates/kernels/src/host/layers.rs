@@ -198,7 +198,7 @@ impl Host {
         let mut rstd = self.unset::<R>(op, &[groups])?;
         if !y.is_empty() {
             let epsilon = R::from_f64(epsilon);
-            maths.rms_norm(&reals(op, x)?, &reals(op, w)?, epsilon, y.view_mut(), rstd.view_mut());
+            maths.rms_norm(stored(x).floats(), &reals(op, w)?, epsilon, y.view_mut(), rstd.view_mut());
         }
         self.keep_array(op, [y, rstd])
     }
@@ -211,8 +211,8 @@ impl Host {
         let mut dw = needs_w.then(|| self.zeros::<R>(op, w.shape())).transpose()?;
         if !x.is_empty() {
             let dw = dw.as_mut().map(|dw| dw.view_mut());
-            let (g, x, w, rstd) = (reals(op, g)?, reals(op, x)?, reals(op, w)?, reals(op, rstd)?);
-            maths.rms_norm_backward(&g, &x, &w, &rstd, dx.view_mut(), dw);
+            let (g, x, w, rstd) = (reals(op, g)?, stored(x), reals(op, w)?, reals(op, rstd)?);
+            maths.rms_norm_backward(&g, x.floats(), &w, &rstd, dx.view_mut(), dw);
         }
         self.keep_all(op, std::iter::once(dx).chain(dw).collect())
     }
@@ -242,8 +242,8 @@ impl Host {
         let mut dw = needs_w.then(|| self.zeros::<R>(op, w.shape())).transpose()?;
         if !x.is_empty() {
             let dw = dw.as_mut().map(|dw| dw.view_mut());
-            let (g, x, w, rstd) = (reals(op, g)?, reals(op, x)?, reals(op, w)?, reals(op, rstd)?);
-            maths.add_rms_norm_backward(&mut acc.view_mut(), &g, &x, &w, &rstd, dw);
+            let (g, x, w, rstd) = (reals(op, g)?, stored(x), reals(op, w)?, reals(op, rstd)?);
+            maths.add_rms_norm_backward(&mut acc.view_mut(), &g, x.floats(), &w, &rstd, dw);
         }
         dw.map(|dw| self.keep(op, dw)).transpose()
     }
@@ -266,7 +266,7 @@ impl Host {
         let maths = R::maths(self, "swiglu")?;
         let mut y = self.unset::<R>("swiglu", gate.shape())?;
         if !y.is_empty() {
-            maths.swiglu(&reals("swiglu", gate)?, &reals("swiglu", up)?, y.view_mut());
+            maths.swiglu(stored(gate).floats(), stored(up).floats(), y.view_mut());
         }
         self.keep("swiglu", y)
     }
@@ -277,8 +277,8 @@ impl Host {
         let mut dgate = self.unset::<R>(op, gate.shape())?;
         let mut dup = self.unset::<R>(op, up.shape())?;
         if !g.is_empty() {
-            let (g, gate, up) = (reals(op, g)?, reals(op, gate)?, reals(op, up)?);
-            maths.swiglu_backward(&g, &gate, &up, dgate.view_mut(), dup.view_mut());
+            let (g, gate, up) = (reals(op, g)?, stored(gate), stored(up));
+            maths.swiglu_backward(&g, gate.floats(), up.floats(), dgate.view_mut(), dup.view_mut());
         }
         self.keep_array(op, [dgate, dup])
     }
@@ -305,7 +305,7 @@ impl Host {
         let maths = R::maths(self, "geglu")?;
         let mut y = self.unset::<R>("geglu", gate.shape())?;
         if !y.is_empty() {
-            maths.geglu(&reals("geglu", gate)?, &reals("geglu", up)?, y.view_mut());
+            maths.geglu(stored(gate).floats(), stored(up).floats(), y.view_mut());
         }
         self.keep("geglu", y)
     }
@@ -316,8 +316,8 @@ impl Host {
         let mut dgate = self.unset::<R>(op, gate.shape())?;
         let mut dup = self.unset::<R>(op, up.shape())?;
         if !g.is_empty() {
-            let (g, gate, up) = (reals(op, g)?, reals(op, gate)?, reals(op, up)?);
-            maths.geglu_backward(&g, &gate, &up, dgate.view_mut(), dup.view_mut());
+            let (g, gate, up) = (reals(op, g)?, stored(gate), stored(up));
+            maths.geglu_backward(&g, gate.floats(), up.floats(), dgate.view_mut(), dup.view_mut());
         }
         self.keep_array(op, [dgate, dup])
     }

@@ -31,6 +31,14 @@ fn with_numbers<R: Real, T>(w: Floats<R>, f: impl FnOnce(Floats<R>) -> T) -> T {
     f(Floats::Real(&numbers))
 }
 
+/// Lends x as numbers.
+fn with_reals<R: Real, T>(x: Floats<R>, f: impl FnOnce(&[R]) -> T) -> T {
+    match x {
+        Floats::Real(x) => f(x),
+        _ => f(&(0..x.len()).map(|i| x.get(i)).collect::<Vec<R>>()),
+    }
+}
+
 /// Each method is the function of its name in the file of its family.
 impl<R: Real> Maths<R> for Naive {
     fn binary(&self, kind: Binary, a: &[R], b: &[R], y: &mut [R]) {
@@ -92,12 +100,12 @@ impl<R: Real> Maths<R> for Naive {
         linear_int8::linear_int8(m, alpha, a, w, c);
     }
 
-    fn rms_norm(&self, x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]) {
-        rms_norm::forward(x, w, epsilon, y, rstd);
+    fn rms_norm(&self, x: Floats<R>, w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]) {
+        with_reals(x, |x| rms_norm::forward(x, w, epsilon, y, rstd));
     }
 
-    fn rms_norm_backward(&self, g: &[R], x: &[R], w: &[R], rstd: &[R], dx: &mut [R], dw: Option<&mut [R]>) {
-        rms_norm::backward(g, x, w, rstd, dx, dw);
+    fn rms_norm_backward(&self, g: &[R], x: Floats<R>, w: &[R], rstd: &[R], dx: &mut [R], dw: Option<&mut [R]>) {
+        with_reals(x, |x| rms_norm::backward(g, x, w, rstd, dx, dw));
     }
 
     fn add_rms_norm(&self, acc: &mut [R], x: &[R], w: &[R], epsilon: R, y: &mut [R], rstd: &mut [R]) {
@@ -105,9 +113,9 @@ impl<R: Real> Maths<R> for Naive {
         rms_norm::forward(acc, w, epsilon, y, rstd);
     }
 
-    fn add_rms_norm_backward(&self, acc: &mut [R], g: &[R], x: &[R], w: &[R], rstd: &[R], dw: Option<&mut [R]>) {
+    fn add_rms_norm_backward(&self, acc: &mut [R], g: &[R], x: Floats<R>, w: &[R], rstd: &[R], dw: Option<&mut [R]>) {
         let mut dx = vec![R::zero(); x.len()];
-        rms_norm::backward(g, x, w, rstd, &mut dx, dw);
+        with_reals(x, |x| rms_norm::backward(g, x, w, rstd, &mut dx, dw));
         elementwise::accumulate(acc, &dx, R::one());
     }
 
@@ -131,10 +139,10 @@ impl<R: Real> Maths<R> for Naive {
     fn attention_backward(
         &self,
         g: &[R],
-        q: &[R],
-        k: &[R],
-        v: &[R],
-        o: &[R],
+        q: Floats<R>,
+        k: Floats<R>,
+        v: Floats<R>,
+        o: Floats<R>,
         lse: &[R],
         segments: &[Segment],
         shape: AttentionShape,
@@ -142,23 +150,26 @@ impl<R: Real> Maths<R> for Naive {
         dk: &mut [R],
         dv: &mut [R],
     ) {
-        attention::backward(g, [q, k, v, o, lse], segments, shape, [dq, dk, dv]);
+        let mut backward = |q: &[R], k: &[R], v: &[R], o: &[R]| {
+            attention::backward(g, [q, k, v, o, lse], segments, shape, [dq, dk, dv]);
+        };
+        with_reals(q, |q| with_reals(k, |k| with_reals(v, |v| with_reals(o, |o| backward(q, k, v, o)))));
     }
 
-    fn swiglu(&self, gate: &[R], up: &[R], y: &mut [R]) {
-        gated::forward(gated::silu, gate, up, y);
+    fn swiglu(&self, gate: Floats<R>, up: Floats<R>, y: &mut [R]) {
+        with_reals(gate, |gate| with_reals(up, |up| gated::forward(gated::silu, gate, up, y)));
     }
 
-    fn swiglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]) {
-        gated::backward(gated::silu, g, gate, up, dgate, dup);
+    fn swiglu_backward(&self, g: &[R], gate: Floats<R>, up: Floats<R>, dgate: &mut [R], dup: &mut [R]) {
+        with_reals(gate, |gate| with_reals(up, |up| gated::backward(gated::silu, g, gate, up, dgate, dup)));
     }
 
-    fn geglu(&self, gate: &[R], up: &[R], y: &mut [R]) {
-        gated::forward(gated::gelu, gate, up, y);
+    fn geglu(&self, gate: Floats<R>, up: Floats<R>, y: &mut [R]) {
+        with_reals(gate, |gate| with_reals(up, |up| gated::forward(gated::gelu, gate, up, y)));
     }
 
-    fn geglu_backward(&self, g: &[R], gate: &[R], up: &[R], dgate: &mut [R], dup: &mut [R]) {
-        gated::backward(gated::gelu, g, gate, up, dgate, dup);
+    fn geglu_backward(&self, g: &[R], gate: Floats<R>, up: Floats<R>, dgate: &mut [R], dup: &mut [R]) {
+        with_reals(gate, |gate| with_reals(up, |up| gated::backward(gated::gelu, g, gate, up, dgate, dup)));
     }
 
     fn activate(&self, kind: Activation, x: &[R], y: &mut [R]) {

@@ -28,6 +28,7 @@ const attentionOp = defineOp<Required<AttentionOptions>>("attention", {
     save(q as Slot, k as Slot, v as Slot, layout as Slot, o, lse);
     return [o];
   },
+  readsNarrow: true,
   // p = exp(s − lse);  dv = pᵀ·g,  ds = p ⊙ (g·vᵀ − rowsum(g ⊙ o)) ⊙ cap'(s),  dq = scale · ds·k,  dk = scale · dsᵀ·q
   backward: ({ k: kernels, saved: [q, k, v, layout, o, lse] }, [g], options) => [
     ...kernels.attentionBackward(

@@ -16,6 +16,7 @@ const gegluOp = defineOp<Record<never, never>>("geglu", {
     save(gate as Slot, up as Slot);
     return [k.geglu(gate as Slot, up as Slot)];
   },
+  readsNarrow: true,
   again: ({ k, saved: [gate, up] }) => k.geglu(gate as Slot, up as Slot),
   backward: ({ k, saved: [gate, up] }, [g]) => k.gegluBackward(g as Slot, gate as Slot, up as Slot),
 });

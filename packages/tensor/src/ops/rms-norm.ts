@@ -35,6 +35,7 @@ const rmsNormOp = defineOp<Norm>("rmsNorm", {
     save(x as Slot, factor, rstd);
     return [y];
   },
+  readsNarrow: true,
   again,
   // With w for w + offset: dx = rstd · (g·w − x̂ · mean(g·w·x̂)),  dw = Σ g·x̂
   backward: ({ k, needs, saved: [x, w, rstd] }, [g]) => {
@@ -58,6 +59,7 @@ const addRmsNormOp = defineOp<Norm>("addRmsNorm", {
     save(sum, factor, rstd);
     return [sum, y];
   },
+  readsNarrow: true,
   again,
   // dx = ddelta = g_s + what rmsNorm makes of g_y, in the memory of g_s; dw as there
   backward: ({ k, needs, saved, take }, [gSum, g]) => {

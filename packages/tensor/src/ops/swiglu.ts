@@ -18,6 +18,7 @@ const swigluOp = defineOp<Record<never, never>>("swiglu", {
     save(gate as Slot, up as Slot);
     return [k.swiglu(gate as Slot, up as Slot)];
   },
+  readsNarrow: true,
   again: ({ k, saved: [gate, up] }) => k.swiglu(gate as Slot, up as Slot),
   backward: ({ k, saved: [gate, up] }, [g]) => k.swigluBackward(g as Slot, gate as Slot, up as Slot),
 });

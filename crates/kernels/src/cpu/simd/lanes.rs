@@ -1,6 +1,9 @@
 //! Loops over slices in whole vectors and one cut vector, and the elementary functions.
 
-use super::Simd;
+use super::{Element, Simd};
+
+/// Of the widest vectors.
+const MOST_LANES: usize = 16;
 
 /// A vector from index `at`, cut off at the end of `x`.
 #[inline(always)]
@@ -11,6 +14,21 @@ pub fn load_from<S: Simd>(s: S, x: &[f32], at: usize) -> S::V {
     } else {
         s.load_part(x)
     }
+}
+
+/// As `load_from`, of any float dtype.
+#[inline(always)]
+pub fn load_any<S: Simd, E: Element>(s: S, x: &[E], at: usize) -> S::V {
+    let x = &x[at..];
+    if x.len() >= S::LANES {
+        // SAFETY: x has as many elements.
+        return unsafe { E::load(s, x.as_ptr()) };
+    }
+    let mut part = [0.0; MOST_LANES];
+    for (y, x) in part.iter_mut().zip(x) {
+        *y = x.to_f32();
+    }
+    s.load(&part)
 }
 
 /// Writes the elements of a vector that lie before the end of `y`.

@@ -31,7 +31,8 @@ pub use bytes::Bytes;
 pub use dots::{dot, Rows};
 pub use int8::products;
 pub use lanes::{
-    exp, largest, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update, update2,
+    exp, largest, load_any, load_from, map1, map2, scale_in_place, sigmoid, soften, store_to, sum2, tanh, update,
+    update2,
 };
 pub use lend::{lend, Lent};
 pub use pairs::Pairs;

@@ -2,7 +2,7 @@
 
 use super::super::{Cpu, Isa};
 use super::{conforms, joined, numbers, ways_in_bf16, zeros};
-use crate::maths::{AttentionShape, Maths, Real, Segment};
+use crate::maths::{AttentionShape, Floats, Maths, Real, Segment};
 use crate::reference::Naive;
 
 /// A plain row, one that continues another's prefix, a decoding query, a row alone.
@@ -62,7 +62,8 @@ fn attention<R: Real>(
     let (mut o, mut lse) = (zeros(q.len()), zeros(n * heads));
     maths.attention(&q, &k, &v, &segments, shape, &mut o, &mut lse);
     let (mut dq, mut dk, mut dv) = (zeros(q.len()), zeros(k.len()), zeros(k.len()));
-    maths.attention_backward(&g, &q, &k, &v, &o, &lse, &segments, shape, &mut dq, &mut dk, &mut dv);
+    let [q, k, v, kept] = [&q, &k, &v, &o].map(|x| Floats::Real(x.as_slice()));
+    maths.attention_backward(&g, q, k, v, kept, &lse, &segments, shape, &mut dq, &mut dk, &mut dv);
     joined(&[&o, &lse, &dq, &dk, &dv])
 }
 

@@ -15,12 +15,13 @@ fn elementwise<R: Real>(maths: &dyn Maths<R>, length: usize) -> Vec<f64> {
     maths.scale(&a, R::from_f64(0.75), &mut y[3]);
     maths.accumulate(&mut y[4], &b, R::from_f64(-2.0));
     let wide: Vec<R> = a.iter().map(|&x| x * R::from_f64(30.0)).collect();
-    maths.swiglu(&wide, &b, &mut y[5]);
+    let (gate, up) = (Floats::Real(&wide[..]), Floats::Real(&b[..]));
+    maths.swiglu(gate, up, &mut y[5]);
     let (dgate, dup) = y[6..].split_at_mut(1);
-    maths.swiglu_backward(&g, &wide, &b, &mut dgate[0], &mut dup[0]);
-    maths.geglu(&wide, &b, &mut y[8]);
+    maths.swiglu_backward(&g, gate, up, &mut dgate[0], &mut dup[0]);
+    maths.geglu(gate, up, &mut y[8]);
     let (dgate, dup) = y[9..].split_at_mut(1);
-    maths.geglu_backward(&g, &wide, &b, &mut dgate[0], &mut dup[0]);
+    maths.geglu_backward(&g, gate, up, &mut dgate[0], &mut dup[0]);
     maths.soft_cap(&wide, R::from_f64(7.0), &mut y[11]);
     joined(&y.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
@@ -171,8 +172,8 @@ fn the_first_largest_of_each_row_is_found() {
 fn norm<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {
     let (x, w, g) = (numbers::<R>(rows * d, 1), numbers::<R>(d, 2), numbers::<R>(rows * d, 3));
     let (mut y, mut rstd, mut dx, mut dw) = (zeros(rows * d), zeros(rows), zeros(rows * d), zeros(d));
-    maths.rms_norm(&x, &w, R::from_f64(1e-5), &mut y, &mut rstd);
-    maths.rms_norm_backward(&g, &x, &w, &rstd, &mut dx, Some(&mut dw));
+    maths.rms_norm(Floats::Real(&x), &w, R::from_f64(1e-5), &mut y, &mut rstd);
+    maths.rms_norm_backward(&g, Floats::Real(&x), &w, &rstd, &mut dx, Some(&mut dw));
     joined(&[&y, &dx, &dw])
 }
 
@@ -181,7 +182,7 @@ fn add_norm<R: Real>(maths: &dyn Maths<R>, rows: usize, d: usize) -> Vec<f64> {
     let (mut sum, mut dsum) = (numbers::<R>(rows * d, 4), numbers::<R>(rows * d, 5));
     let (mut y, mut rstd, mut dw) = (zeros(rows * d), zeros(rows), zeros(d));
     maths.add_rms_norm(&mut sum, &x, &w, R::from_f64(1e-5), &mut y, &mut rstd);
-    maths.add_rms_norm_backward(&mut dsum, &g, &sum, &w, &rstd, Some(&mut dw));
+    maths.add_rms_norm_backward(&mut dsum, &g, Floats::Real(&sum), &w, &rstd, Some(&mut dw));
     joined(&[&sum, &y, &dsum, &dw])
 }
 
@@ -191,8 +192,8 @@ fn add_then_norm(maths: &dyn Maths<f32>, rows: usize, d: usize) -> Vec<f64> {
     let (mut sum, mut dsum) = (numbers(rows * d, 4), numbers(rows * d, 5));
     let (mut y, mut rstd, mut dx, mut dw) = (zeros(rows * d), zeros(rows), zeros(rows * d), zeros(d));
     maths.accumulate(&mut sum, &x, 1.0);
-    maths.rms_norm(&sum, &w, 1e-5, &mut y, &mut rstd);
-    maths.rms_norm_backward(&g, &sum, &w, &rstd, &mut dx, Some(&mut dw));
+    maths.rms_norm(Floats::Real(&sum), &w, 1e-5, &mut y, &mut rstd);
+    maths.rms_norm_backward(&g, Floats::Real(&sum), &w, &rstd, &mut dx, Some(&mut dw));
     maths.accumulate(&mut dsum, &dx, 1.0);
     joined(&[&sum, &y, &dsum, &dw])
 }
@@ -258,7 +259,7 @@ fn a_gate_that_is_not_a_number_stays_so_and_huge_ones_saturate() {
     for isa in Isa::available() {
         let mut y = [0.0; 5];
         let gate = [f32::NAN, 200.0, -200.0, f32::INFINITY, 0.0];
-        Cpu::with_isa(1, isa).swiglu(&gate, &[1.0; 5], &mut y);
+        Cpu::with_isa(1, isa).swiglu(Floats::Real(&gate), Floats::Real(&[1.0; 5]), &mut y);
         assert!(y[0].is_nan());
         assert_eq!(y[1..], [200.0, 0.0, f32::INFINITY, 0.0]);
     }

@@ -3,6 +3,7 @@
 
 mod attention;
 mod elements;
+mod narrow;
 mod products;
 mod training;
 
