@@ -3,7 +3,7 @@
 
 use super::attention_step::{attention_step, Inputs};
 use super::operands::{Lines, Operands};
-use super::pool::{with_scratch, Pool};
+use super::pool::{with_aligned_scratch, Pool};
 use super::simd::{exp, kernel, largest, scale_in_place, soften, split, Beta, Block, Element, Rows, Strided, Tall};
 use crate::maths::{AttentionShape, Segment};
 use std::ops::Range;
@@ -12,8 +12,8 @@ use std::ops::Range;
 const QUERIES: usize = 64;
 /// Keys of a tile.
 pub const KEYS: usize = 64;
-/// Rows that are scored together; a strip sees no more keys than its last row.
-pub const STRIP: usize = 12;
+/// Rows that are scored together, where the operands do not say so; a strip sees no more keys than its last row.
+const STRIP: usize = 12;
 /// Up to this many queries of a task, keys are met by dot products instead of being packed.
 const FEW: usize = 4;
 
@@ -68,6 +68,7 @@ kernel! {
         shape: AttentionShape,
         scores: &mut [f32],
         width: usize,
+        group: usize,
         seen: isize,
         step: isize,
         state: &mut [[f32; 2]],
@@ -77,8 +78,8 @@ kernel! {
         for (i, (x, [maximum, total])) in scores.chunks_exact_mut(KEYS).zip(state).enumerate() {
             let kept = seen_range(shape, seen + i as isize * step, width);
             x[..kept.start].fill(0.0);
-            // To the end of the last slot of two.
-            x[kept.end..width.next_multiple_of(2)].fill(0.0);
+            // To the end of the last group that is multiplied together.
+            x[kept.end..width.next_multiple_of(group)].fill(0.0);
             let x = &mut x[kept];
             if x.is_empty() {
                 continue;
@@ -185,10 +186,11 @@ impl Call<'_> {
         let met = |tile: &&KeyTile| tile.index < visible && tile.index + tile.rows.len() > first;
         let mut state = vec![[f32::NEG_INFINITY, 0.0]; group * rows];
         // A few queries are not worth packing for.
-        let operands = if rows > FEW { self.operands } else { Operands { pairs: None, ..self.operands } };
+        let operands = if rows > FEW { self.operands } else { Operands::in_f32(self.operands.isa) };
+        let height = operands.strip(STRIP);
         let (room, of_values) = (operands.room::<f32>(rows, d), operands.room::<f32>(KEYS, d));
-        let of_scores = STRIP * KEYS + operands.room::<f32>(STRIP, KEYS);
-        with_scratch(KEYS * d + group * room + of_values + of_scores, |scratch| {
+        let of_scores = height * KEYS + operands.room::<f32>(height, KEYS);
+        with_aligned_scratch(KEYS * d + group * room + of_values + of_scores, |scratch| {
             let (keys, rest) = scratch.split_at_mut(KEYS * d);
             let (values, rest) = rest.split_at_mut(of_values);
             let (scores, mut rest) = rest.split_at_mut(of_scores);
@@ -207,7 +209,7 @@ impl Call<'_> {
                 let values = operands.tall(lines(&self.v[at..]), values);
                 let seen = seen(tile, lead, task.queries.start);
                 if rows == 1 {
-                    for heads in steps(group, STRIP) {
+                    for heads in steps(group, height) {
                         let state = &mut state[heads.clone()];
                         let (start, count) = (self.query_at(task, 0, heads.start), heads.len());
                         let strip = Strip { start, count, stride: d, seen, step: 0 };
@@ -218,7 +220,7 @@ impl Call<'_> {
                     continue;
                 }
                 for (head, queries) in queries.iter().enumerate() {
-                    for part in steps(rows, STRIP) {
+                    for part in steps(rows, height) {
                         let state = &mut state[head * rows..][part.clone()];
                         let (start, count) = (self.query_at(task, part.start, head), part.len());
                         let (stride, seen) = (self.shape.query_heads * d, seen + part.start as isize);
@@ -254,7 +256,7 @@ impl Call<'_> {
             return;
         }
         let scale = self.shape.scale as f32;
-        let (scores, rounded) = scores.split_at_mut(STRIP * KEYS);
+        let (scores, rounded) = scores.split_at_mut(operands.strip(STRIP) * KEYS);
         let scores = &mut scores[..count * KEYS];
         if let Some((queries, keys)) = packed {
             let mut to = Block::new(scores, KEYS);
@@ -273,7 +275,7 @@ impl Call<'_> {
             let k = Rows { data: &self.k[key_at..], length: d, stride: key_stride };
             f32::walk(operands.isa, scale, q, k, &mut Block::new(scores, KEYS).part(0..count, 0..width));
         }
-        online_softmax(operands.isa, self.shape, scores, width, seen, step, state, o);
+        online_softmax(operands.isa, self.shape, scores, width, operands.group(), seen, step, state, o);
         let weights = operands.along(Lines { data: scores, stride: KEYS, count, length: KEYS }, rounded);
         operands.product(1.0, operands.slots(width), weights, values, o, Beta::Add);
     }

@@ -5,7 +5,7 @@
 use super::attention::{key_tiles, lead, seen, seen_range, steps, KeyTile, KEYS};
 use super::elementwise::accumulate;
 use super::operands::{Lines, Operands};
-use super::pool::{with_scratch, Pool};
+use super::pool::{with_aligned_scratch, with_scratch, Pool};
 use super::simd::{exp, kernel, soften, split, sum2, Beta, Block, Element, Strided, Tall};
 use crate::maths::{AttentionShape, Segment};
 use std::array::from_fn;
@@ -13,8 +13,10 @@ use std::ops::Range;
 
 /// Queries that meet a tile of keys at a time.
 const QUERIES: usize = 64;
-/// Rows of a product whose limits follow the causal edge.
+/// Rows of a product whose limits follow the causal edge, where the operands do not say so.
 const STRIP: usize = 24;
+/// The same at most.
+const MOST_STRIP: usize = 32;
 /// Key rows of a task, and copies of dq at most.
 const TASK_KEYS: usize = 256;
 const COPIES: usize = 4;
@@ -128,7 +130,7 @@ impl<E: Element> Call<'_, E> {
         let operands = self.operands;
         let of_queries = 2 * operands.room::<E>(QUERIES, d) + 2 * operands.room::<f32>(QUERIES, d);
         let rounded = operands.room::<E>(KEYS, d) + of_queries + operands.room::<f32>(QUERIES, KEYS);
-        with_scratch(2 * KEYS * d + 2 * QUERIES * KEYS + rounded, |scratch| {
+        with_aligned_scratch(2 * KEYS * d + 2 * QUERIES * KEYS + rounded, |scratch| {
             for (segment, dq) in &mut task.segments {
                 for (rows, dk, dv) in &mut task.keys {
                     for tile in key_tiles(segment, rows) {
@@ -228,7 +230,7 @@ impl<E: Element> Pair<'_, E> {
     fn weigh(&self, left: [Strided; 2], right: [Tall; 2], p: &mut [f32], ds: &mut [f32]) {
         let Call { operands, shape, inputs, delta } = self.call;
         let slots = operands.slots(shape.head_dim);
-        for strip in steps(self.count, STRIP) {
+        for strip in steps(self.count, operands.strip(STRIP)) {
             let width = self.visible(strip.end);
             let at = self.at + strip.start * shape.query_heads;
             let (p, ds) = (&mut p[strip.start * KEYS..strip.end * KEYS], &mut ds[strip.start * KEYS..strip.end * KEYS]);
@@ -239,7 +241,7 @@ impl<E: Element> Pair<'_, E> {
             };
             score(shape.scale as f32, left[0], right[0], p);
             score(1.0, left[1], right[1], ds);
-            let mut rows = [[0.0; 2]; STRIP];
+            let mut rows = [[0.0; 2]; MOST_STRIP];
             for (i, pair) in rows.iter_mut().enumerate().take(strip.len()) {
                 let at = at + i * shape.query_heads;
                 *pair = [inputs.lse[at], delta[at]];
@@ -256,7 +258,7 @@ impl<E: Element> Pair<'_, E> {
     fn add_to_queries(&self, k: Tall, ds: &[f32], rounded: &mut [f32], dq: &mut Block) {
         let Call { operands, shape, .. } = self.call;
         let left = operands.along(self.lines(ds), rounded);
-        for strip in steps(self.count, STRIP) {
+        for strip in steps(self.count, operands.strip(STRIP)) {
             let slots = operands.slots(self.visible(strip.end));
             let left = left.after_rows(strip.start);
             operands.product(1.0, slots, left, k, &mut dq.part(strip, 0..shape.head_dim), Beta::Add);
@@ -267,13 +269,15 @@ impl<E: Element> Pair<'_, E> {
     fn add_to_keys(&self, right: Tall, weights: &[f32], rounded: &mut [f32], to: &mut Block) {
         let Call { operands, shape, .. } = self.call;
         let left = operands.across(self.lines(weights), rounded);
-        for strip in steps(self.width, STRIP) {
+        for strip in steps(self.width, operands.strip(STRIP)) {
             // Query i sees the strip's first key if seen + i > strip.start.
             let skip = (strip.start as isize + 1 - self.seen).clamp(0, self.count as isize) as usize;
-            // Whole slots: weights of what is not seen are 0.
-            let (first, end) = (operands.slots(skip + 1) - 1, operands.slots(self.count));
-            let left = left.after_depth(first);
-            let left = Strided { data: &left.data[strip.start..], ..left };
+            // Whole groups: weights of what is not seen are 0.
+            let (first, end) = (operands.slots(skip / operands.group() * operands.group()), operands.slots(self.count));
+            if first == end {
+                continue;
+            }
+            let left = left.after_depth(first).after_rows(strip.start);
             let to = &mut to.part(strip, 0..shape.head_dim);
             operands.product(1.0, end - first, left, right.after_depth(first), to, Beta::Add);
         }

@@ -86,7 +86,7 @@ fn run(isa: Isa, inputs: &Inputs, shape: AttentionShape, task: &mut Task) {
                 let queries = head * group..(head + 1) * group;
                 let scores = &mut scores[queries.start * KEYS..queries.end * KEYS];
                 let mut o = Block::new(&mut o[queries.start * d..queries.end * d], d);
-                online_softmax(isa, shape, scores, kept.end, seen, 0, &mut state[queries], &mut o);
+                online_softmax(isa, shape, scores, kept.end, 1, seen, 0, &mut state[queries], &mut o);
                 let weights = Strided { data: scores, row: KEYS, column: 1, walked: false };
                 let values = Tall { data: &inputs.v[at + head * d..], stride };
                 product(isa, 1.0, kept.end, weights, values, &mut o, Beta::Add);

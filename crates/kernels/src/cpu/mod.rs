@@ -78,9 +78,8 @@ impl Cpu {
 }
 
 impl Cpu {
-    /// Of the dot product where it is the best there is: beside a matrix unit it has half the speed of multiply-adds.
-    fn operands(&self) -> Operands {
-        Operands { isa: self.isa, pairs: self.pairs.filter(|pairs| pairs.tiles().is_none()) }
+    fn operands(&self, head_dim: usize) -> Operands {
+        Operands::new(self.isa, self.pairs, head_dim)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -240,7 +239,7 @@ impl Maths<f32> for Cpu {
         o: &mut [f32],
         lse: &mut [f32],
     ) {
-        attention::attention(self.operands(), &self.pool, q, k, v, segments, shape, o, lse);
+        attention::attention(self.operands(shape.head_dim), &self.pool, q, k, v, segments, shape, o, lse);
     }
 
     fn attention_backward(
@@ -257,7 +256,7 @@ impl Maths<f32> for Cpu {
         dk: &mut [f32],
         dv: &mut [f32],
     ) {
-        let (isa, pool, operands) = (self.isa, &self.pool, self.operands());
+        let (isa, pool, operands) = (self.isa, &self.pool, self.operands(shape.head_dim));
         with_f32(isa, pool, o, |o| {
             if let (Floats::Bf16(q), Floats::Bf16(k), Floats::Bf16(v)) = (q, k, v) {
                 let inputs = attention_backward::Inputs { g, q, k, v, o, lse };

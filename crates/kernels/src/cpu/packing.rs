@@ -312,7 +312,7 @@ impl Packing for InTiles {
     }
 
     fn multiply(self, alpha: f32, k: usize, a: Tiled, b: Tall, c: &mut Block, beta: Beta) {
-        self.1.product(alpha, k / EDGE, a, b.data, c, beta);
+        self.1.product(alpha, k / EDGE, a, b, c, beta);
     }
 }
 

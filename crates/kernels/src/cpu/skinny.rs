@@ -131,7 +131,7 @@ fn turned_in_tiles<W: Right>(
     let slots = k / 2;
     with_aligned_scratch(slots * SIDE, |panel| {
         a.pack_pairs_transposed(pairs, Patch { start: 0, stride: k, rows: m, k }, panel, SIDE);
-        let panel = &*panel;
+        let panel = Tall { data: panel, stride: SIDE };
         let columns = cut(n, parts(pool, problem), SIDE);
         pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {
             let mut products = [0.0; SIDE * SIDE];

@@ -2,7 +2,7 @@
 //! 16 slots × 16 columns and adds to 16 × 16 sums in f32; a slot is two neighbours of the depth (pairs.rs). Four tiles of sums,
 //! 32 × 32, stay in registers over the whole depth, and each tile that is loaded meets two others.
 
-use super::{Beta, Block, Isa};
+use super::{Beta, Block, Isa, Tall};
 use std::sync::OnceLock;
 
 /// Rows, columns and slots of a tile.
@@ -53,6 +53,11 @@ impl<'a> Tiled<'a> {
     }
 }
 
+/// Whether b has `k` tiles of depth, 32 columns each.
+fn holds(b: Tall, k: usize) -> bool {
+    (k * EDGE - 1) * b.stride + SIDE <= b.data.len()
+}
+
 #[repr(C, align(64))]
 struct Sums([f32; SIDE * SIDE]);
 
@@ -70,30 +75,32 @@ impl Tiles {
     }
 
     /// c = alpha · a · b, or added to c, over `k` tiles of depth; b `[16k, 32]` slots.
-    pub fn product(self, alpha: f32, k: usize, a: Tiled, b: &[f32], c: &mut Block, beta: Beta) {
+    pub fn product(self, alpha: f32, k: usize, a: Tiled, b: Tall, c: &mut Block, beta: Beta) {
         let (m, n) = (c.rows(), c.columns());
         if m == 0 || n == 0 {
             return;
         }
         let strips = m.div_ceil(EDGE);
-        assert!(n <= SIDE && k > 0 && b.len() >= k * EDGE * SIDE);
-        let mut sums = Sums([0.0; SIDE * SIDE]);
+        assert!(n <= SIDE && k > 0 && holds(b, k));
+        let mut sums: Option<Sums> = None;
         let unit = (!self.plain).then(unit::Configured::new);
         for first in (0..strips).step_by(2) {
             let second = (first + 1).min(strips - 1);
             let (above, below) = (a.strip(first), a.strip(second));
             let rows = first * EDGE..m.min((first + 2) * EDGE);
             let mut c = c.part(rows, 0..n);
-            match &unit {
-                // A product with 1 is the sum itself.
-                Some(unit) if alpha == 1.0 && beta == Beta::Overwrite && (c.rows(), n) == (SIDE, SIDE) => {
-                    unit.sums(k, above, below, b, &mut c);
-                    continue;
-                }
-                Some(unit) => unit.sums(k, above, below, b, &mut Block::new(&mut sums.0, SIDE)),
-                None => sums_in_plain_rust(k, above, below, b, &mut sums.0),
+            let make = |c: &mut Block, beta| match &unit {
+                Some(unit) => unit.sums(k, above, below, b, c, beta),
+                None => sums_in_plain_rust(k, above, below, b, c, beta),
+            };
+            // A product with 1 is the sum itself, which may begin with what is there.
+            if alpha == 1.0 && (c.rows(), n) == (SIDE, SIDE) {
+                make(&mut c, beta);
+                continue;
             }
-            finish(self.isa, alpha, &sums.0, &mut c, beta);
+            let sums = &mut sums.get_or_insert_with(|| Sums([0.0; SIDE * SIDE])).0;
+            make(&mut Block::new(sums, SIDE), Beta::Overwrite);
+            finish(self.isa, alpha, sums, &mut c, beta);
         }
     }
 }
@@ -115,19 +122,22 @@ super::kernel! {
     }
 }
 
-/// sums `[32, 32]` = the first strips of `above` and `below`, `k` tiles of each, times b `[16k, 32]` slots.
-fn sums_in_plain_rust(k: usize, above: Tiled, below: Tiled, b: &[f32], sums: &mut [f32]) {
+/// sums `[32, 32]` = the first strips of `above` and `below`, `k` tiles of each, times b `[16k, 32]` slots, or added to sums.
+fn sums_in_plain_rust(k: usize, above: Tiled, below: Tiled, b: Tall, sums: &mut Block, beta: Beta) {
     let halves = |slot: f32| [slot.to_bits() << 16, slot.to_bits() & 0xffff_0000].map(f32::from_bits);
-    sums.fill(0.0);
     for (half, a) in [above, below].into_iter().enumerate() {
-        for (tile, b) in b.chunks_exact(EDGE * SIDE).enumerate().take(k) {
-            for i in 0..EDGE {
-                let sums = &mut sums[(half * EDGE + i) * SIDE..][..SIDE];
+        for i in 0..EDGE {
+            let sums = sums.row(half * EDGE + i);
+            if beta == Beta::Overwrite {
+                sums.fill(0.0);
+            }
+            for tile in 0..k {
                 for (j, sum) in sums.iter_mut().enumerate() {
                     // Even and odd numbers of the depth have sums of their own in a tile, and meet at its end.
                     let mut parts = [0.0f32; 2];
                     for (p, slot) in a.data[tile * a.step + i * a.line..][..EDGE].iter().enumerate() {
-                        for ((part, x), y) in parts.iter_mut().zip(halves(*slot)).zip(halves(b[p * SIDE + j])) {
+                        let other = b.data[(tile * EDGE + p) * b.stride + j];
+                        for ((part, x), y) in parts.iter_mut().zip(halves(*slot)).zip(halves(other)) {
                             *part = x.mul_add(y, *part);
                         }
                     }
@@ -140,7 +150,7 @@ fn sums_in_plain_rust(k: usize, above: Tiled, below: Tiled, b: &[f32], sums: &mu
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod unit {
-    use super::{Block, Tiled, EDGE, SIDE};
+    use super::{holds, Beta, Block, Tall, Tiled, EDGE, SIDE};
     use std::arch::asm;
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     use std::marker::PhantomData;
@@ -206,17 +216,26 @@ mod unit {
             Configured(PhantomData)
         }
 
-        /// sums `[32, 32]` = the first strips of `above` and `below`, `k` tiles of each, times b `[16k, 32]` slots.
-        pub fn sums(&self, k: usize, above: Tiled, below: Tiled, b: &[f32], sums: &mut Block) {
+        /// sums `[32, 32]` = the first strips of `above` and `below`, `k` tiles of each, times b `[16k, 32]` slots, or added
+        /// to sums.
+        pub fn sums(&self, k: usize, above: Tiled, below: Tiled, b: Tall, sums: &mut Block, beta: Beta) {
             assert!(k > 0 && above.holds(k) && below.holds(k) && (above.line, above.step) == (below.line, below.step));
-            assert!(b.len() >= k * EDGE * SIDE && (sums.rows(), sums.columns()) == (SIDE, SIDE));
+            assert!(holds(b, k) && (sums.rows(), sums.columns()) == (SIDE, SIDE));
             // SAFETY: as asserted; the tiles are this block's from `new` on, as no other code of the thread knows of them.
             unsafe {
                 asm!(
+                    "test {added}, {added}",
+                    "jnz 3f",
                     "tilezero tmm0",
                     "tilezero tmm1",
                     "tilezero tmm2",
                     "tilezero tmm3",
+                    "jmp 2f",
+                    "3:",
+                    "tileloadd tmm0, [{sums} + {stride}]",
+                    "tileloadd tmm1, [{sums} + {stride} + 64]",
+                    "tileloadd tmm2, [{lower} + {stride}]",
+                    "tileloadd tmm3, [{lower} + {stride} + 64]",
                     "2:",
                     "tileloadd tmm4, [{above} + {line}]",
                     "tileloadd tmm6, [{b} + {row}]",
@@ -228,7 +247,7 @@ mod unit {
                     "tdpbf16ps tmm3, tmm5, tmm7",
                     "add {above}, {step}",
                     "add {below}, {step}",
-                    "add {b}, 2048",
+                    "add {b}, {b_step}",
                     "dec {k}",
                     "jnz 2b",
                     "tilestored [{sums} + {stride}], tmm0",
@@ -237,12 +256,14 @@ mod unit {
                     "tilestored [{lower} + {stride} + 64], tmm3",
                     above = inout(reg) above.data.as_ptr() => _,
                     below = inout(reg) below.data.as_ptr() => _,
-                    b = inout(reg) b.as_ptr() => _,
+                    b = inout(reg) b.data.as_ptr() => _,
                     k = inout(reg) k => _,
                     sums = in(reg) sums.as_mut_ptr(),
                     lower = in(reg) sums.as_mut_ptr().add(EDGE * sums.stride()),
                     stride = in(reg) 4 * sums.stride(),
-                    row = in(reg) 4 * SIDE,
+                    row = in(reg) 4 * b.stride,
+                    added = in(reg) u64::from(beta == Beta::Add),
+                    b_step = in(reg) 4 * EDGE * b.stride,
                     line = in(reg) 4 * above.line,
                     step = in(reg) 4 * above.step,
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
@@ -264,7 +285,7 @@ mod unit {
 /// Elsewhere processes are not known to get the unit.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod unit {
-    use super::{Block, Tiled};
+    use super::{Beta, Block, Tall, Tiled};
 
     pub fn granted() -> bool {
         false
@@ -277,7 +298,7 @@ mod unit {
             unreachable!("a token that nobody holds")
         }
 
-        pub fn sums(&self, _k: usize, _above: Tiled, _below: Tiled, _b: &[f32], _sums: &mut Block) {
+        pub fn sums(&self, _k: usize, _above: Tiled, _below: Tiled, _b: Tall, _sums: &mut Block, _beta: Beta) {
             match *self {}
         }
     }

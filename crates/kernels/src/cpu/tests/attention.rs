@@ -1,5 +1,6 @@
 //! Attention and its gradients.
 
+use super::super::simd::Tiles;
 use super::super::{Cpu, Isa};
 use super::{conforms, joined, numbers, ways_in_bf16, zeros};
 use crate::maths::{AttentionShape, Floats, Maths, Real, Segment};
@@ -79,28 +80,47 @@ fn attention_and_its_gradients_are_right_for_every_layout_of_segments() {
 #[test]
 fn attention_in_bf16_is_off_by_what_its_roundings_are() {
     for (n, segments) in layouts() {
-        for (heads, window) in [([3, 1, 16], 0), ([2, 2, 5], 50), ([3, 3, 64], 0)] {
+        for (heads, window) in [([3, 1, 16], 0), ([2, 2, 5], 50), ([3, 3, 64], 0), ([2, 1, 32], 70)] {
             let exact = attention::<f64>(&Naive, n, segments.clone(), heads, window, 0.0);
-            // Attention uses the dot product where there is no matrix unit.
-            let pairs = ways_in_bf16().pop().flatten();
-            let found =
-                |threads| attention(&Cpu { pairs, ..Cpu::new(threads) }, n, segments.clone(), heads, window, 0.0);
-            let alone = found(1);
-            let [query_heads, key_heads, d] = heads;
-            let (queries, keys) = (n * query_heads * d, n * key_heads * d);
-            let mut at = 0;
-            for (output, length) in
-                ["o", "lse", "dq", "dk", "dv"].iter().zip([queries, n * query_heads, queries, keys, keys])
-            {
-                let (found, exact) = (&alone[at..at + length], &exact[at..at + length]);
-                at += length;
-                // At least ½: gradients of numbers around 1 may cancel to nothing.
-                let largest = exact.iter().fold(0.5, |most: f64, x| most.max(x.abs()));
-                let apart = found.iter().zip(exact).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
-                // A rounding is 2⁻⁹ of a factor; scores of a few units carry theirs into every weight.
-                assert!(apart <= largest / 128.0, "{n} {heads:?} {output}: {apart} of {largest}");
+            for pairs in ways_in_bf16() {
+                let cpu = |threads| Cpu { pairs, ..Cpu::new(threads) };
+                let found = |threads| attention(&cpu(threads), n, segments.clone(), heads, window, 0.0);
+                let alone = found(1);
+                near(&alone, &exact, n, heads);
+                assert!(found(2) == alone && found(3) == alone, "{n} {heads:?} by {pairs:?} depends on threads");
             }
-            assert!(found(2) == alone && found(3) == alone, "{n} {heads:?} depends on threads");
+        }
+    }
+}
+
+/// Whether the outputs of `attention` are those of factors rounded to bf16.
+fn near(found: &[f64], exact: &[f64], n: usize, heads: [usize; 3]) {
+    let [query_heads, key_heads, d] = heads;
+    let (queries, keys) = (n * query_heads * d, n * key_heads * d);
+    let mut at = 0;
+    for (output, length) in ["o", "lse", "dq", "dk", "dv"].iter().zip([queries, n * query_heads, queries, keys, keys]) {
+        let (found, exact) = (&found[at..at + length], &exact[at..at + length]);
+        at += length;
+        // At least ½: gradients of numbers around 1 may cancel to nothing.
+        let largest = exact.iter().fold(0.5, |most: f64, x| most.max(x.abs()));
+        let apart = found.iter().zip(exact).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+        // A rounding is 2⁻⁹ of a factor; scores of a few units carry theirs into every weight.
+        assert!(apart <= largest / 128.0, "{n} {heads:?} {output}: {apart} of {largest}");
+    }
+}
+
+#[test]
+fn attention_by_the_matrix_unit_has_the_bits_of_its_plain_lines() {
+    let Some(pairs) = Cpu::new(1).in_bf16().pairs.filter(|pairs| pairs.tiles().is_some()) else {
+        return;
+    };
+    for (n, segments) in layouts() {
+        for window in [0, 50] {
+            let found = |tiles| {
+                let cpu = Cpu { pairs: Some(pairs.with_tiles(tiles)), ..Cpu::new(2) };
+                attention(&cpu, n, segments.clone(), [3, 1, 64], window, 0.0)
+            };
+            assert!(found(Tiles::detect()) == found(Some(Tiles::plain())), "{n} rows, window {window}");
         }
     }
 }
