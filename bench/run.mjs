@@ -41,6 +41,7 @@ const { values, positionals } = parseArgs({
   options: {
     steps: { type: "string" },
     rounds: { type: "string" },
+    settle: { type: "string" },
     threads: { type: "string" },
     shape: { type: "string" },
     dtype: { type: "string" },

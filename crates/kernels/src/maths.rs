@@ -252,6 +252,7 @@ pub trait Maths<R: Real>: Send + Sync {
     );
 
     /// c = op(a) · op(b) + low, or added to c.
+    #[allow(clippy::too_many_arguments)]
     fn matmul_low_rank(
         &self,
         layout: Layout,

@@ -72,23 +72,29 @@ impl Cuda {
         }
     }
 
-    /// The sum of the products in fresh memory, or added to `into`; `others` are the tensors they are made of, by name.
-    fn products(&mut self, jobs: &[Job], others: &[(&str, &Tensored)], into: Option<Slot>) -> Result<Slot> {
-        let [Job { op, product, .. }, ..] = *jobs else { unreachable!("one product at least") };
+    /// A product, and what joins it, in fresh memory or added to `into`; `others` are the tensors they are made of, by name.
+    fn product(
+        &mut self,
+        job: &Job,
+        beside: Option<&Job>,
+        others: &[(&str, &Tensored)],
+        into: Option<Slot>,
+    ) -> Result<Slot> {
+        let Job { op, product, .. } = *job;
+        let made = |cuda: &Cuda, beta: f32, c: u64| {
+            cuda.multiply(job, beta, c)?;
+            beside.map_or(Ok(()), |beside| cuda.multiply(beside, 1.0, c))
+        };
         let Some(slot) = into else {
             single(op, product.dtype)?;
             let shape = [product.m, product.n];
             let c = if product.k == 0 { self.zeros(op, &shape)? } else { self.unset(op, &shape)? };
-            for (i, job) in jobs.iter().enumerate() {
-                self.multiply(job, if i == 0 { 0.0 } else { 1.0 }, c.at())?;
-            }
+            made(self, 0.0, c.at())?;
             return self.keep(op, c);
         };
         let c = self.get(op, slot)?;
         single(op, check::matmul_into(op, product, others, &c)?)?;
-        for job in jobs {
-            self.multiply(job, 1.0, at(&c))?;
-        }
+        made(self, 1.0, at(&c))?;
         Ok(slot)
     }
 
@@ -154,7 +160,7 @@ impl Layers for Cuda {
         let (a, b) = (self.get(op, a)?, self.get(op, b)?);
         let product = check::matmul(op, layout, [&a, &b], alpha)?;
         let job = Job { op, layout, product, alpha, a: &a, b: &b };
-        self.products(&[job], &[("a", &a), ("b", &b)], into)
+        self.product(&job, None, &[("a", &a), ("b", &b)], into)
     }
 
     /// Two products, the second added to the first.
@@ -163,11 +169,10 @@ impl Layers for Cuda {
         let [a, b, u, v] = factors;
         let (a, b, u, v) = (self.get(op, a)?, self.get(op, b)?, self.get(op, u)?, self.get(op, v)?);
         let (product, rank) = check::matmul_low_rank(layout, [&a, &b, &u, &v], factor)?;
-        let jobs = [
-            Job { op, layout, product, alpha: 1.0, a: &a, b: &b },
-            Job { op, layout, product: check::Product { k: rank, ..product }, alpha: factor, a: &u, b: &v },
-        ];
-        self.products(&jobs, &[("a", &a), ("b", &b), ("u", &u), ("v", &v)], into)
+        let job = Job { op, layout, product, alpha: 1.0, a: &a, b: &b };
+        let product = check::Product { k: rank, ..product };
+        let beside = Job { op, layout, product, alpha: factor, a: &u, b: &v };
+        self.product(&job, Some(&beside), &[("a", &a), ("b", &b), ("u", &u), ("v", &v)], into)
     }
 
     fn rms_norm(&mut self, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]> {

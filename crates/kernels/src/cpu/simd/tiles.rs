@@ -98,6 +98,7 @@ impl Tiles {
                 make(&mut c, beta);
                 continue;
             }
+            #[allow(clippy::unnecessary_lazy_evaluations)] // Four KiB that most products do not need.
             let sums = &mut sums.get_or_insert_with(|| Sums([0.0; SIDE * SIDE])).0;
             make(&mut Block::new(sums, SIDE), Beta::Overwrite);
             finish(self.isa, alpha, sums, &mut c, beta);
