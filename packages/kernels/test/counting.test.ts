@@ -57,6 +57,8 @@ describe("the counting backend", () => {
     const calls: Work[] = [];
     const k = new CountingBackend((work) => calls.push(work));
     k.matmul("tn", k.alloc("f32", [7, 3]), k.alloc("bf16", [7, 5]), 1);
+    const [u, v] = [k.alloc("f32", [7, 2]), k.alloc("f32", [5, 2])];
+    k.matmulLowRank("nt", k.alloc("f32", [7, 3]), k.alloc("nf4/64", [5, 3]), u, v, 1);
     const layout = put(k, [0, 4, 1, 0, 4], [5], "i32");
     k.attention(k.alloc("f32", [4, 8]), k.alloc("f32", [4, 4]), k.alloc("f32", [4, 4]), layout, {
       headDim: 4,
@@ -64,7 +66,10 @@ describe("the counting backend", () => {
       window: 0,
       softCap: 0,
     });
-    expect(calls.flatMap(({ products }) => products)).toEqual([{ layout: "tn", m: 3, n: 5, k: 7, type: "bf16" }]);
+    expect(calls.flatMap(({ products }) => products)).toEqual([
+      { layout: "tn", m: 3, n: 5, k: 7, type: "bf16" },
+      { layout: "nt", m: 7, n: 5, k: 3, type: "nf4/64", rank: 2 },
+    ]);
     // 1 + 2 + 3 + 4 pairs, 8 columns, a multiplication and an addition in each of two products
     expect(calls.flatMap(({ attention }) => attention?.flop ?? [])).toEqual([10 * 8 * 2 * 2]);
   });

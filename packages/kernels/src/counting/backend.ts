@@ -383,7 +383,7 @@ export class CountingBackend implements KernelBackend {
     const [rows, columns] = [this.#rows(a), this.#columns(a)];
     const [m, k] = layout === "tn" ? [columns, rows] : [rows, columns];
     const n = layout === "nt" ? this.#rows(b) : this.#columns(b);
-    this.#tell({ op, products: [{ layout, m, n, k, type: this.dtype(b), rank }] });
+    this.#tell({ op, products: [{ layout, m, n, k, type: this.dtype(b), ...(rank > 0 ? { rank } : {}) }] });
     return into ?? this.memory.add(this.#real(a), [m, n]);
   }
 
