@@ -30,6 +30,6 @@ export type { KernelErrorCode } from "./errors.ts";
 export type { LibraryAttempt } from "./library.ts";
 export { CountingBackend } from "./counting/backend.ts";
 export type { Peak } from "./counting/memory.ts";
-export { flopOf } from "./counting/work.ts";
+export { flopOf, headRows } from "./counting/work.ts";
 export type { Attended, Product, Work } from "./counting/work.ts";
 export { bytesOf, ggufCodecs, isCodec } from "./storage.ts";

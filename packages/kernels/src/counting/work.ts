@@ -73,11 +73,13 @@ export const attentionFlop = (pairs: number, width: number, products: number): n
 const LOGITS = 12 * 2 ** 20;
 const CHUNK = 256;
 
+/** How many of `rows` labelled rows the fused losses take at a time. */
+export const headRows = (rows: number, vocabulary: number): number =>
+  Math.min(rows, Math.max(1, Math.min(CHUNK, Math.floor(LOGITS / Math.max(1, vocabulary)))));
+
 /** Bytes that the fused losses hold for `rows` labelled rows: states, their gradient and logits of a chunk. */
-export function headScratch(rows: number, width: number, vocabulary: number): number {
-  const chunk = Math.min(rows, Math.max(1, Math.min(CHUNK, Math.floor(LOGITS / Math.max(1, vocabulary)))));
-  return 4 * chunk * (vocabulary + 2 * width);
-}
+export const headScratch = (rows: number, width: number, vocabulary: number): number =>
+  4 * headRows(rows, vocabulary) * (vocabulary + 2 * width);
 
 /** Copies of dq that tasks add to (crates/kernels/src/cpu/attention_backward.rs). */
 const COPIES = 4;
