@@ -57,7 +57,8 @@ impl<R: Real> Floats<'_, R> {
         }
     }
 
-    pub fn len(&self) -> usize {
+    /// How many there are.
+    pub fn count(&self) -> usize {
         match self {
             Floats::Real(values) => values.len(),
             Floats::F32(values) => values.len(),
@@ -65,10 +66,6 @@ impl<R: Real> Floats<'_, R> {
             Floats::F16(values) => values.len(),
             Floats::Coded(weight) => weight.extent.elements,
         }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

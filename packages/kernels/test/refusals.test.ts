@@ -69,6 +69,9 @@ describe.each(devices)("the %s backend", (device) => {
     const b = k.alloc("f32", [4, 5]);
     const ids = put(k, [0, 7], [2], "i32");
     expect(() => k.matmul("nn", a, b, 1)).toThrow(/^matmul: a \[2, 3\] and b \[4, 5\] .*3 ≠ 4/);
+    expect(() => k.matmulLowRank("nn", a, put(k, [1, 2, 3], [3, 1]), a, b, 1)).toThrow(
+      /^matmulLowRank: u \[2, 3\] and v \[4, 5\] .*3 ≠ 4/,
+    );
     expect(() => k.binary("add", a, b)).toThrow(/^binary: b \[4, 5\] .* a \[2, 3\]/);
     expect(() => k.takeRows(b, ids)).toThrow(/^takeRows: ids\[1\] is 7, must be 0 … 3/);
     expect(() => k.sum(ids)).toThrow(/^sum: needs float tensors, got i32 \[2\]/);

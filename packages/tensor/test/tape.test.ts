@@ -132,3 +132,34 @@ describe("the tape", () => {
 });
 
 const leafless = (engine: Engine, width: number): Tensor => engine.tensor(new Float64Array(width).fill(1));
+
+describe("what waits for backward in bf16", () => {
+  it.each([
+    ["swiglu", (x: Tensor, w: Tensor) => swiglu(linear(x, w), linear(x, w))],
+    ["rmsNorm", (x: Tensor, w: Tensor) => rmsNorm(linear(x, w), x.engine.ones([4]), 1e-5)],
+  ])("is read by %s as it lies", (_, op) => {
+    const engine = Engine.open({ device: "cpu", threads: 1 });
+    engine.narrowSaved = "bf16";
+    const casts = vi.spyOn(engine.backend, "cast");
+    const float = (seed: number, ...shape: number[]): Tensor => {
+      const tensor = engine.tensor(
+        Float32Array.from(
+          numbers(
+            shape.reduce((a, b) => a * b, 1),
+            seed,
+          ),
+        ),
+        shape,
+      );
+      tensor.requiresGrad = true;
+      return tensor;
+    };
+    const [x, w] = [float(1, 3, 4), float(2, 4, 4)];
+    const loss = engine.scope(() => sum(op(x, w)));
+    expect(casts.mock.calls.map(([, type]) => type)).toContain("bf16");
+    casts.mockClear();
+    engine.backward(loss);
+    expect(casts).not.toHaveBeenCalled();
+    expect(x.grad).toBeDefined();
+  });
+});

@@ -158,9 +158,10 @@ impl Layers for Cuda {
     fn matmul(&mut self, layout: Layout, a: Slot, b: Slot, alpha: f64, into: Option<Slot>) -> Result<Slot> {
         let op = "matmul";
         let (a, b) = (self.get(op, a)?, self.get(op, b)?);
-        let product = check::matmul(op, layout, [&a, &b], alpha)?;
+        let named = [("a", &a), ("b", &b)];
+        let product = check::matmul(op, layout, named, ("alpha", alpha))?;
         let job = Job { op, layout, product, alpha, a: &a, b: &b };
-        self.product(&job, None, &[("a", &a), ("b", &b)], into)
+        self.product(&job, None, &named, into)
     }
 
     /// Two products, the second added to the first.
@@ -168,11 +169,12 @@ impl Layers for Cuda {
         let op = "matmulLowRank";
         let [a, b, u, v] = factors;
         let (a, b, u, v) = (self.get(op, a)?, self.get(op, b)?, self.get(op, u)?, self.get(op, v)?);
-        let (product, rank) = check::matmul_low_rank(layout, [&a, &b, &u, &v], factor)?;
+        let named = [("a", &a), ("b", &b), ("u", &u), ("v", &v)];
+        let (product, rank) = check::matmul_low_rank(layout, named, factor)?;
         let job = Job { op, layout, product, alpha: 1.0, a: &a, b: &b };
         let product = check::Product { k: rank, ..product };
         let beside = Job { op, layout, product, alpha: factor, a: &u, b: &v };
-        self.product(&job, Some(&beside), &[("a", &a), ("b", &b), ("u", &u), ("v", &v)], into)
+        self.product(&job, Some(&beside), &named, into)
     }
 
     fn rms_norm(&mut self, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]> {

@@ -16,30 +16,37 @@ pub struct Product {
     pub dtype: DType,
 }
 
-pub fn matmul<B>(op: &'static str, layout: Layout, [a, b]: [&Tensor<B>; 2], alpha: f64) -> Result<Product> {
-    let (a_rows, a_columns) = matrix(op, "a", a)?;
-    let (b_rows, b_columns) = matrix(op, "b", b)?;
+/// A tensor and what a message calls it.
+pub type Named<'a, B> = (&'a str, &'a Tensor<B>);
+
+pub fn matmul<B>(op: &'static str, layout: Layout, [a, b]: [Named<B>; 2], factor: (&str, f64)) -> Result<Product> {
+    let ((a_name, a), (b_name, b)) = (a, b);
+    let (a_rows, a_columns) = matrix(op, a_name, a)?;
+    let (b_rows, b_columns) = matrix(op, b_name, b)?;
     let ((m, k), (k_of_b, n)) = match layout {
         Layout::Nn => ((a_rows, a_columns), (b_rows, b_columns)),
         Layout::Nt => ((a_rows, a_columns), (b_columns, b_rows)),
         Layout::Tn => ((a_columns, a_rows), (b_rows, b_columns)),
     };
     if k != k_of_b {
-        let message = format!("a {:?} and b {:?} do not fit as {layout:?}: {k} ≠ {k_of_b}", a.shape(), b.shape());
+        let (a, b) = (a.shape(), b.shape());
+        let message = format!("{a_name} {a:?} and {b_name} {b:?} do not fit as {layout:?}: {k} ≠ {k_of_b}");
         return Err(KernelError::shape(op, message));
     }
-    finite(op, "alpha", alpha)?;
+    finite(op, factor.0, factor.1)?;
     Ok(Product { m, n, k, dtype: compute_dtype_with(op, &[a], b)? })
 }
 
 /// The product of a and b with that of u and v beside it, and the rank of those.
-pub fn matmul_low_rank<B>(layout: Layout, [a, b, u, v]: [&Tensor<B>; 4], factor: f64) -> Result<(Product, usize)> {
+pub fn matmul_low_rank<B>(layout: Layout, [a, b, u, v]: [Named<B>; 4], factor: f64) -> Result<(Product, usize)> {
     let op = "matmulLowRank";
     if layout == Layout::Tn {
         return Err(KernelError::argument(op, "layout must be nn or nt, got tn".to_owned()));
     }
+    let factor = ("factor", factor);
     let product = matmul(op, layout, [a, b], factor)?;
     let low = matmul(op, layout, [u, v], factor)?;
+    let [a, b, u, v] = [a, b, u, v].map(|(_, x)| x);
     if (low.m, low.n) != (product.m, product.n) {
         let message = format!(
             "u {:?} and v {:?} make a matrix of [{}, {}], a {:?} and b {:?} one of [{}, {}]",
@@ -59,12 +66,7 @@ pub fn matmul_low_rank<B>(layout: Layout, [a, b, u, v]: [&Tensor<B>; 4], factor:
 }
 
 /// The dtype of a product that is added to c; `others` are the tensors it is made of, by name.
-pub fn matmul_into<B>(
-    op: &'static str,
-    product: Product,
-    others: &[(&str, &Tensor<B>)],
-    c: &Tensor<B>,
-) -> Result<DType> {
+pub fn matmul_into<B>(op: &'static str, product: Product, others: &[Named<B>], c: &Tensor<B>) -> Result<DType> {
     shape_is(op, "into", c, &[product.m, product.n])?;
     for (name, other) in others {
         apart(op, ["into", name], c, other)?;

@@ -6,7 +6,7 @@ use super::attention::{key_tiles, lead, seen, seen_range, steps, KeyTile, KEYS};
 use super::elementwise::accumulate;
 use super::operands::{Lines, Operands};
 use super::pool::{with_aligned_scratch, with_scratch, Pool};
-use super::simd::{exp, kernel, soften, split, sum2, Beta, Block, Element, Strided, Tall};
+use super::simd::{exp, kernel, soften, split, sum2, Beta, Block, Element, Strided, Tall, SIDE};
 use crate::maths::{AttentionShape, Segment};
 use std::array::from_fn;
 use std::ops::Range;
@@ -15,8 +15,6 @@ use std::ops::Range;
 const QUERIES: usize = 64;
 /// Rows of a product whose limits follow the causal edge, where the operands do not say so.
 const STRIP: usize = 24;
-/// The same at most.
-const MOST_STRIP: usize = 32;
 /// Key rows of a task, and copies of dq at most.
 const TASK_KEYS: usize = 256;
 const COPIES: usize = 4;
@@ -241,7 +239,7 @@ impl<E: Element> Pair<'_, E> {
             };
             score(shape.scale as f32, left[0], right[0], p);
             score(1.0, left[1], right[1], ds);
-            let mut rows = [[0.0; 2]; MOST_STRIP];
+            let mut rows = [[0.0; 2]; SIDE];
             for (i, pair) in rows.iter_mut().enumerate().take(strip.len()) {
                 let at = at + i * shape.query_heads;
                 *pair = [inputs.lse[at], delta[at]];

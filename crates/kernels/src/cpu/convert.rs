@@ -57,3 +57,14 @@ fn widened<E: Element, U>(isa: Isa, pool: &Pool, x: &[E], f: impl FnOnce(&[f32])
         f(y)
     })
 }
+
+/// Evaluates an expression over the elements of `Floats` as they lie where they are f32 or bf16, else in f32.
+macro_rules! with_elements {
+    ($isa:expr, $pool:expr, $x:ident => $body:expr) => {
+        match $x {
+            $crate::maths::Floats::Bf16($x) => $body,
+            other => $crate::cpu::convert::with_f32($isa, $pool, other, |$x| $body),
+        }
+    };
+}
+pub(super) use with_elements;

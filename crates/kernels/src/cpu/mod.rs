@@ -39,7 +39,7 @@ use crate::maths::{
     Unary,
 };
 use crate::rng::Key;
-use convert::with_f32;
+use convert::{with_elements, with_f32};
 use operands::Operands;
 use pool::Pool;
 use simd::Pairs;
@@ -183,10 +183,7 @@ impl Maths<f32> for Cpu {
 
     fn rms_norm(&self, x: Floats<f32>, w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
         let (isa, pool) = (self.isa, &self.pool);
-        match x {
-            Floats::Bf16(x) => norm::rms_norm(isa, pool, x, w, epsilon, y, rstd),
-            _ => with_f32(isa, pool, x, |x| norm::rms_norm(isa, pool, x, w, epsilon, y, rstd)),
-        }
+        with_elements!(isa, pool, x => norm::rms_norm(isa, pool, x, w, epsilon, y, rstd));
     }
 
     fn rms_norm_backward(
@@ -199,10 +196,7 @@ impl Maths<f32> for Cpu {
         dw: Option<&mut [f32]>,
     ) {
         let (isa, pool) = (self.isa, &self.pool);
-        match x {
-            Floats::Bf16(x) => norm::rms_norm_backward(isa, pool, g, x, w, rstd, dx, dw),
-            _ => with_f32(isa, pool, x, |x| norm::rms_norm_backward(isa, pool, g, x, w, rstd, dx, dw)),
-        }
+        with_elements!(isa, pool, x => norm::rms_norm_backward(isa, pool, g, x, w, rstd, dx, dw));
     }
 
     fn add_rms_norm(&self, acc: &mut [f32], x: &[f32], w: &[f32], epsilon: f32, y: &mut [f32], rstd: &mut [f32]) {
@@ -219,10 +213,7 @@ impl Maths<f32> for Cpu {
         dw: Option<&mut [f32]>,
     ) {
         let (isa, pool) = (self.isa, &self.pool);
-        match x {
-            Floats::Bf16(x) => norm::add_rms_norm_backward(isa, pool, acc, g, x, w, rstd, dw),
-            _ => with_f32(isa, pool, x, |x| norm::add_rms_norm_backward(isa, pool, acc, g, x, w, rstd, dw)),
-        }
+        with_elements!(isa, pool, x => norm::add_rms_norm_backward(isa, pool, acc, g, x, w, rstd, dw));
     }
 
     fn rope(&self, x: &[f32], cos: &[f32], sin: &[f32], pairs: usize, head_dim: usize, inverse: bool, y: &mut [f32]) {

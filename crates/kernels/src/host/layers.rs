@@ -29,19 +29,21 @@ impl Layers for Host {
     fn matmul(&mut self, layout: Layout, a: Slot, b: Slot, alpha: f64, into: Option<Slot>) -> Result<Slot> {
         let op = "matmul";
         let (a, b) = (self.get(op, a)?, self.get(op, b)?);
-        let product = check::matmul(op, layout, [&a, &b], alpha)?;
+        let named = [("a", &a), ("b", &b)];
+        let product = check::matmul(op, layout, named, ("alpha", alpha))?;
         let job = Job { op, layout, product, alpha, a: &a, b: &b, low: None };
-        self.product(&job, &[("a", &a), ("b", &b)], into)
+        self.product(&job, &named, into)
     }
 
     fn matmul_low_rank(&mut self, layout: Layout, factors: [Slot; 4], factor: f64, into: Option<Slot>) -> Result<Slot> {
         let op = "matmulLowRank";
         let [a, b, u, v] = factors;
         let (a, b, u, v) = (self.get(op, a)?, self.get(op, b)?, self.get(op, u)?, self.get(op, v)?);
-        let (product, rank) = check::matmul_low_rank(layout, [&a, &b, &u, &v], factor)?;
+        let named = [("a", &a), ("b", &b), ("u", &u), ("v", &v)];
+        let (product, rank) = check::matmul_low_rank(layout, named, factor)?;
         let low = Some(Low { u: &u, v: &v, rank, factor });
         let job = Job { op, layout, product, alpha: 1.0, a: &a, b: &b, low };
-        self.product(&job, &[("a", &a), ("b", &b), ("u", &u), ("v", &v)], into)
+        self.product(&job, &named, into)
     }
 
     fn rms_norm(&mut self, x: Slot, w: Slot, epsilon: f64) -> Result<[Slot; 2]> {

@@ -35,7 +35,7 @@ fn with_numbers<R: Real, T>(w: Floats<R>, f: impl FnOnce(Floats<R>) -> T) -> T {
 fn with_reals<R: Real, T>(x: Floats<R>, f: impl FnOnce(&[R]) -> T) -> T {
     match x {
         Floats::Real(x) => f(x),
-        _ => f(&(0..x.len()).map(|i| x.get(i)).collect::<Vec<R>>()),
+        _ => f(&(0..x.count()).map(|i| x.get(i)).collect::<Vec<R>>()),
     }
 }
 
@@ -114,7 +114,7 @@ impl<R: Real> Maths<R> for Naive {
     }
 
     fn add_rms_norm_backward(&self, acc: &mut [R], g: &[R], x: Floats<R>, w: &[R], rstd: &[R], dw: Option<&mut [R]>) {
-        let mut dx = vec![R::zero(); x.len()];
+        let mut dx = vec![R::zero(); acc.len()];
         with_reals(x, |x| rms_norm::backward(g, x, w, rstd, &mut dx, dw));
         elementwise::accumulate(acc, &dx, R::one());
     }
