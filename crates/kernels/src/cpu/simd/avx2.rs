@@ -32,6 +32,8 @@ macro_rules! proven {
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const ROWS: usize = 6;
+    const STEPS: usize = 4;
+    const LEAN: bool = true;
     type V = __m256;
     type Sixteen = [__m256; 2];
 

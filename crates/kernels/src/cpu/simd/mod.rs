@@ -53,6 +53,8 @@ pub trait Simd: Bytes + Copy + Send + Sync + 'static {
     const ROWS: usize;
     /// Steps of the depth that this tile takes before it counts its pointers on.
     const STEPS: usize = 1;
+    /// Whether these turns are made of the fewest instructions.
+    const LEAN: bool = false;
     type V: Copy;
     /// Sixteen f32 in vectors.
     type Sixteen: Copy + AsRef<[Self::V]> + AsMut<[Self::V]>;

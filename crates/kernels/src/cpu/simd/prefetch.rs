@@ -3,6 +3,9 @@
 /// Slots of four bytes in a cache line.
 pub const SLOTS: usize = 16;
 
+/// Whether asking does anything.
+pub const PREFETCHES: bool = cfg!(target_arch = "x86_64");
+
 /// Asks for the cache line of an address, whatever lies there, without waiting for it.
 #[inline(always)]
 pub fn prefetch_at<E>(p: *const E) {
