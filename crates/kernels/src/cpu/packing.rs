@@ -22,6 +22,15 @@ fn padded(length: usize) -> usize {
     length + if length.is_multiple_of(256) { PADDING } else { 0 }
 }
 
+/// Slots whose lines go through all sets of a first-level cache: 4 KiB on every x86.
+const AROUND: usize = 1024;
+
+/// Whether more than three of the `tile` rows that are read at once would share a set: of the eight lines of one, a panel has six.
+fn crowded(length: usize, tile: usize) -> bool {
+    let places = AROUND >> length.trailing_zeros().min(AROUND.trailing_zeros());
+    tile.div_ceil(places) > 3
+}
+
 pub trait Packing: Copy + Send + Sync {
     /// Elements of the depth in a slot.
     const GROUP: usize;
@@ -93,6 +102,16 @@ pub trait Packing: Copy + Send + Sync {
 #[derive(Clone, Copy)]
 pub struct InF32(pub Isa);
 
+impl InF32 {
+    /// Numbers from one row of a to the next, where a lies along the depth.
+    fn stride(self, k: usize) -> usize {
+        match crowded(k, self.0.rows()) {
+            true => padded(k),
+            false => k,
+        }
+    }
+}
+
 impl Packing for InF32 {
     const GROUP: usize = 1;
     type Left<'a> = Strided<'a>;
@@ -116,7 +135,7 @@ impl Packing for InF32 {
     /// Where they lie, or copied where their stride would make them share cache sets.
     fn prepared(self, pool: &Pool, problem: &Problem, a: &[f32], f: impl FnOnce(&[f32])) {
         let Problem { m, k, .. } = *problem;
-        let stride = padded(k);
+        let stride = self.stride(k);
         if problem.layout == Layout::Tn || stride == k {
             return f(a);
         }
@@ -141,7 +160,7 @@ impl Packing for InF32 {
     ) {
         let Problem { m, k, .. } = *problem;
         if problem.layout != Layout::Tn {
-            let stride = padded(k);
+            let stride = self.stride(k);
             return f(view(&a[rows.start * stride + slice.start..], stride, false));
         }
         let length = rows.len() + PADDING;

@@ -197,6 +197,19 @@ impl Isa {
             Isa::Simd128(_) => Simd128::LANES,
         }
     }
+
+    /// Rows of the register tile that is two vectors wide.
+    pub fn rows(self) -> usize {
+        match self {
+            Isa::Portable => Portable::ROWS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => Avx2::ROWS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => Avx512::ROWS,
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Isa::Simd128(_) => Simd128::ROWS,
+        }
+    }
 }
 
 /// Defines functions over a `Simd` token and makes each callable with an `Isa`: the body is compiled for every

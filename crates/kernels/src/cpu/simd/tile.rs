@@ -289,7 +289,7 @@ unsafe fn unrolled<S: Simd, P: Step<S>, const R: usize, const N: usize, const NE
 
 /// As `walk`, in turns of `STEPS` with as few instructions as there can be: what a turn reads lies at constant distances
 /// from few pointers, which are counted up once. A core whose other thread works takes in three instructions a cycle of
-/// ours, not six: then a turn of AVX2's tile takes as long as its 83, of which 48 are multiply-adds, not as long as these.
+/// ours, not six: then a turn of AVX2's tile takes as long as its 84, of which 48 are multiply-adds, not as long as these.
 /// # Safety
 /// As `micro`.
 #[inline(always)]
