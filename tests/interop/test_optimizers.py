@@ -16,7 +16,9 @@ def test_adafactor_curve_and_final_weights(tmp_path: Path, monkeypatch) -> None:
     save_tiny(tmp_path / "model", seed=19)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     theirs = reference_run(model, tmp_path / "theirs", 1e-2, 3.0, optim="adafactor")
-    compare(our_run(tmp_path, 1e-2, 3.0, finetuning_type="full", optim="adafactor"), theirs)
+    # On a Zen 3 ours differs by 2.2e-6 from theirs, and theirs from itself by 3.1e-6 with AVX2 and with SSE4
+    # (ATEN_CPU_CAPABILITY=default): rounding, at a learning rate of 1e-2.
+    compare(our_run(tmp_path, 1e-2, 3.0, finetuning_type="full", optim="adafactor"), theirs, slack=2)
     mine = load_file(tmp_path / "ours" / "model.safetensors")
     for name, weight in model.state_dict().items():
         assert relative(mine[name], weight) <= 1e-4, name
