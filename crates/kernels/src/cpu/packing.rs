@@ -105,10 +105,7 @@ pub struct InF32(pub Isa);
 impl InF32 {
     /// Numbers from one row of a to the next, where a lies along the depth.
     fn stride(self, k: usize) -> usize {
-        match crowded(k, self.0.rows()) {
-            true => padded(k),
-            false => k,
-        }
+        k + if crowded(k, self.0.rows()) { PADDING } else { 0 }
     }
 }
 

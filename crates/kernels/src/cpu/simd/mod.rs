@@ -8,6 +8,7 @@ mod avx2;
 mod avx512;
 mod block;
 mod bytes;
+mod depth;
 mod dots;
 mod int8;
 mod lanes;

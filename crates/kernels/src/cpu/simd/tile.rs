@@ -3,10 +3,10 @@
 //! partition over threads nor the place of an edge changes a bit. An element of a or b is a slot of four bytes: one f32,
 //! or two neighbours of the depth in bf16 (see pairs.rs).
 
-use super::prefetch::{prefetch_at, PREFETCHES, SLOTS};
+use super::depth::add_up;
+use super::prefetch::{prefetch_at, SLOTS};
 use super::{Block, Simd};
 pub use crate::maths::Beta;
-use std::array::from_fn;
 
 /// How two slots are multiplied and added up.
 pub trait Step<S: Simd>: Copy {
@@ -117,17 +117,17 @@ pub fn multiply<S: Simd, P: Step<S>>(
 }
 
 #[derive(Clone, Copy)]
-struct Tile {
-    k: usize,
-    a: *const f32,
-    a_row: usize,
-    a_column: usize,
-    walked: bool,
-    b: *const f32,
-    b_row: usize,
+pub(super) struct Tile {
+    pub(super) k: usize,
+    pub(super) a: *const f32,
+    pub(super) a_row: usize,
+    pub(super) a_column: usize,
+    pub(super) walked: bool,
+    pub(super) b: *const f32,
+    pub(super) b_row: usize,
     c: *mut f32,
     c_row: usize,
-    columns: usize,
+    pub(super) columns: usize,
     alpha: f32,
     beta: Beta,
 }
@@ -177,181 +177,6 @@ unsafe fn rows<S: Simd, P: Step<S>, const N: usize, const PART: bool>(s: S, how:
     }
 }
 
-/// Rows of a that are found from one pointer.
-const NEAR: usize = 3;
-
-/// The same pointer, which a compiler cannot count up from another one: a chain of additions through all rows of a step
-/// takes as long as its multiply-adds.
-#[inline(always)]
-#[allow(clippy::pointers_in_nomem_asm_block)] // Nothing is read or written there.
-fn apart(p: *const f32) -> *const f32 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let mut p = p;
-        // SAFETY: no instruction at all.
-        unsafe { std::arch::asm!("/* {0} */", inout(reg) p, options(pure, nomem, nostack, preserves_flags)) };
-        p
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    p
-}
-
-/// The sums of a tile over the whole depth, a step a turn.
-/// # Safety
-/// As `micro`.
-#[inline(always)]
-unsafe fn walk<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool, const WALKED: bool>(
-    s: S,
-    how: P,
-    t: Tile,
-    sums: &mut [[S::V; N]; R],
-) {
-    let last = t.columns.wrapping_sub((N - 1) * S::LANES);
-    let mut b = t.b;
-    let mut rows: [*const f32; 12usize.div_ceil(NEAR)] =
-        from_fn(|i| apart(t.a.wrapping_add((NEAR * i).wrapping_mul(t.a_row))));
-    let mut ahead = t.a.wrapping_add(R.wrapping_mul(t.a_row));
-    for _ in 0..t.k {
-        if WALKED {
-            // A line a step is more than the R ≤ 12 slots of it that the next rows take.
-            prefetch_at(ahead);
-            ahead = ahead.wrapping_add(SLOTS);
-        }
-        let mut row = [s.zero(); N];
-        for (j, vector) in row.iter_mut().enumerate() {
-            let p = b.wrapping_add(j * S::LANES);
-            // SAFETY: the caller's promise; a cut vector reads `last` elements.
-            *vector = unsafe {
-                if PART && j == N - 1 {
-                    s.load_first(p, last)
-                } else {
-                    s.load_at(p)
-                }
-            };
-        }
-        for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: row i < R of a.
-            let x = s.splat(unsafe { *rows[i / NEAR].wrapping_add((i % NEAR).wrapping_mul(t.a_row)) });
-            for (sum, &vector) in sums.iter_mut().zip(&row) {
-                *sum = how.step(s, x, vector, *sum);
-            }
-        }
-        rows = rows.map(|row| row.wrapping_add(t.a_column));
-        b = b.wrapping_add(t.b_row);
-    }
-}
-
-/// As `walk`, `STEPS` steps a turn. Where NEXT, a's rows lie along the depth: a pointer for each, moved once a turn, and
-/// what is read of it at a constant distance, which an instruction holds. The way out after every step spares what is
-/// left of the depth a loop of its own, and keeps compilers from mixing the steps: their numbers would not fit the registers.
-/// # Safety
-/// As `micro`.
-#[inline(always)]
-unsafe fn unrolled<S: Simd, P: Step<S>, const R: usize, const N: usize, const NEXT: bool>(
-    s: S,
-    how: P,
-    t: Tile,
-    sums: &mut [[S::V; N]; R],
-) {
-    let mut rows: [*const f32; R] = from_fn(|i| t.a.wrapping_add(i * t.a_row));
-    let (mut b, mut left) = (t.b, t.k);
-    'depth: while left > 0 {
-        for step in 0..S::STEPS {
-            // SAFETY: the caller's promise; the step is one of the depth.
-            let row: [S::V; N] = from_fn(|j| unsafe { s.load_at(b.add(j * S::LANES)) });
-            for (i, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: as above.
-                let x = s.splat(unsafe {
-                    if NEXT {
-                        *rows[i].add(step)
-                    } else {
-                        *rows[0].add(i)
-                    }
-                });
-                for (sum, &vector) in sums.iter_mut().zip(&row) {
-                    *sum = how.step(s, x, vector, *sum);
-                }
-            }
-            left -= 1;
-            if left == 0 {
-                break 'depth;
-            }
-            b = b.wrapping_add(t.b_row);
-            if !NEXT {
-                rows[0] = rows[0].wrapping_add(t.a_column);
-            }
-        }
-        if NEXT {
-            rows = rows.map(|row| row.wrapping_add(S::STEPS));
-        }
-    }
-}
-
-/// As `walk`, in turns of `STEPS` with as few instructions as there can be: what a turn reads lies at constant distances
-/// from few pointers, which are counted up once. A core whose other thread works takes in three instructions a cycle of
-/// ours, not six: then a turn of AVX2's tile takes as long as its 84, of which 48 are multiply-adds, not as long as these.
-/// # Safety
-/// As `micro`.
-#[inline(always)]
-unsafe fn turns<S: Simd, P: Step<S>, const R: usize, const N: usize, const NEXT: bool, const WALKED: bool>(
-    s: S,
-    how: P,
-    mut t: Tile,
-    sums: &mut [[S::V; N]; R],
-) {
-    let mut rows: [*const f32; 12usize.div_ceil(NEAR)] =
-        from_fn(|i| apart(t.a.wrapping_add((NEAR * i).wrapping_mul(t.a_row))));
-    // Of the first and of the third step.
-    let mut b: [*const f32; 2] = from_fn(|i| apart(t.b.wrapping_add((2 * i).wrapping_mul(t.b_row))));
-    let mut ahead = t.a.wrapping_add(R.wrapping_mul(t.a_row));
-    for _ in 0..t.k / S::STEPS {
-        if WALKED {
-            // What the next rows take of a turn, in whole lines.
-            for line in 0..(R * S::STEPS).div_ceil(SLOTS) {
-                prefetch_at(ahead.wrapping_add(line * SLOTS));
-            }
-            ahead = ahead.wrapping_add(R * S::STEPS);
-        }
-        for step in 0..S::STEPS {
-            let from = b[step / 2].wrapping_add((step % 2).wrapping_mul(t.b_row));
-            // SAFETY: the caller's promise; the step is one of the depth.
-            let row: [S::V; N] = from_fn(|j| unsafe { s.load_at(from.wrapping_add(j * S::LANES)) });
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let from = match NEXT {
-                    true => rows[i / NEAR].wrapping_add((i % NEAR).wrapping_mul(t.a_row)).wrapping_add(step),
-                    false => rows[0].wrapping_add(i),
-                };
-                // SAFETY: as above.
-                let x = s.splat(unsafe { *from });
-                for (sum, &vector) in sums.iter_mut().zip(&row) {
-                    *sum = how.step(s, x, vector, *sum);
-                }
-            }
-            if !NEXT {
-                rows[0] = rows[0].wrapping_add(t.a_column);
-            }
-            unmixed();
-        }
-        if NEXT {
-            rows = rows.map(|row| row.wrapping_add(S::STEPS));
-        }
-        b = b.map(|b| b.wrapping_add(t.b_row.wrapping_mul(S::STEPS)));
-    }
-    (t.a, t.b, t.k) = (rows[0], b[0], t.k % S::STEPS);
-    // SAFETY: the caller's promise, for what is left of the depth.
-    unsafe { walk::<S, P, R, N, false, false>(s, how, t, sums) };
-}
-
-/// Keeps a compiler from mixing what stands before with what follows: their numbers would not fit the registers.
-#[inline(always)]
-fn unmixed() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: no instruction at all.
-    unsafe {
-        std::arch::asm!("", options(nostack, preserves_flags))
-    };
-}
-
 /// R rows of N vectors in registers; returns R. With PART the last vector is cut off at `columns`.
 /// # Safety
 /// As `strips`, for R rows.
@@ -365,25 +190,7 @@ unsafe fn micro<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART:
     }
     let mut sums = [[s.zero(); N]; R];
     // SAFETY: the caller's promise.
-    unsafe {
-        let whole = S::STEPS > 1 && N == 2 && !PART;
-        let (next, across) = (t.a_column == 1, t.a_row == 1);
-        if whole && S::LEAN && next && t.walked {
-            turns::<S, P, R, N, true, true>(s, how, t, &mut sums);
-        } else if whole && S::LEAN && next {
-            turns::<S, P, R, N, true, false>(s, how, t, &mut sums);
-        } else if whole && S::LEAN && across {
-            turns::<S, P, R, N, false, false>(s, how, t, &mut sums);
-        } else if whole && next && !(PREFETCHES && t.walked) {
-            unrolled::<S, P, R, N, true>(s, how, t, &mut sums);
-        } else if whole && across {
-            unrolled::<S, P, R, N, false>(s, how, t, &mut sums);
-        } else if t.walked {
-            walk::<S, P, R, N, PART, true>(s, how, t, &mut sums);
-        } else {
-            walk::<S, P, R, N, PART, false>(s, how, t, &mut sums);
-        }
-    }
+    unsafe { add_up::<S, P, R, N, PART>(s, how, t, &mut sums) };
     let alpha = s.splat(t.alpha);
     for (i, sums) in sums.iter().enumerate() {
         for (j, &sum) in sums.iter().enumerate() {
