@@ -105,7 +105,7 @@ pub struct InF32(pub Isa);
 impl InF32 {
     /// Numbers from one row of a to the next, where a lies along the depth.
     fn stride(self, k: usize) -> usize {
-        k + if crowded(k, self.0.rows()) { PADDING } else { 0 }
+        k + if crowded(k, self.0.tile().0) { PADDING } else { 0 }
     }
 }
 
@@ -118,7 +118,7 @@ impl Packing for InF32 {
     }
 
     fn width(self) -> usize {
-        2 * self.0.lanes()
+        self.0.tile().1
     }
 
     fn transposed<W: Right>(self, b: W, x: Patch, y: &mut [f32]) {

@@ -1,6 +1,6 @@
 //! Eight lanes with AVX2 and FMA.
 
-use super::Simd;
+use super::{three_by_four, Simd, Tile};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
 
@@ -32,6 +32,7 @@ macro_rules! proven {
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const ROWS: usize = 6;
+    const WIDE: usize = 4;
     const STEPS: usize = 4;
     const LEAN: bool = true;
     type V = __m256;
@@ -72,6 +73,12 @@ impl Simd for Avx2 {
             [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(upper))]
         };
         fn half(x: [u8; 2]) -> __m256 = _mm256_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes(x)));
+    }
+
+    #[inline(always)]
+    unsafe fn three_by_four(self, tile: Tile, sums: &mut [[__m256; 4]; 3]) {
+        // SAFETY: the caller's promise, and `self` proves the CPU features.
+        unsafe { three_by_four::add_up(tile, sums) }
     }
 
     #[inline(always)]

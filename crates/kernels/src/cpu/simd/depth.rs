@@ -17,6 +17,10 @@ pub unsafe fn add_up<S: Simd, P: Step<S>, const R: usize, const N: usize, const 
 ) {
     // SAFETY: the caller's promise.
     unsafe {
+        if R == 3 && N == 4 && S::WIDE == 4 {
+            // SAFETY: an array of these very lengths.
+            return how.three_by_four(s, t, &mut *sums.as_mut_ptr().cast());
+        }
         let whole = S::STEPS > 1 && N == 2 && !PART;
         let (next, across) = (t.a_column == 1, t.a_row == 1);
         if whole && S::LEAN && next && t.walked {
@@ -60,7 +64,7 @@ fn apart(p: *const f32) -> *const f32 {
 /// # Safety
 /// As `add_up`.
 #[inline(always)]
-unsafe fn walk<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool, const WALKED: bool>(
+pub unsafe fn walk<S: Simd, P: Step<S>, const R: usize, const N: usize, const PART: bool, const WALKED: bool>(
     s: S,
     how: P,
     t: Tile,

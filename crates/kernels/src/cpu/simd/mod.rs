@@ -19,6 +19,8 @@ mod portable;
 mod prefetch;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 mod simd128;
+#[cfg(target_arch = "x86_64")]
+mod three_by_four;
 mod tile;
 mod tiles;
 mod transpose;
@@ -41,6 +43,7 @@ pub use portable::Portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 pub use simd128::Simd128;
 pub use tile::{product, Beta, Strided, Tall};
+use tile::{Single, Tile};
 pub use tiles::{Tiled, Tiles, AREA, EDGE, SIDE};
 pub use transpose::{pack_transposed, Element, Spread};
 
@@ -52,6 +55,8 @@ pub trait Simd: Bytes + Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Rows of the register tile that is two vectors wide.
     const ROWS: usize;
+    /// Vectors of the widest tile, two or four; it has as many sums.
+    const WIDE: usize = 2;
     /// Steps of the depth that this tile takes before it counts its pointers on.
     const STEPS: usize = 1;
     /// Whether these turns are made of the fewest instructions.
@@ -107,6 +112,15 @@ pub trait Simd: Bytes + Copy + Send + Sync + 'static {
     fn signed(self, codes: Self::B) -> Self::Sixteen;
     /// An f16 number, little-endian, in every lane.
     fn half(self, x: [u8; 2]) -> Self::V;
+
+    /// Adds a · b in f32 to the sums of a tile of three rows by four vectors.
+    /// # Safety
+    /// As `strips` in tile.rs; rows or columns of a are neighbours.
+    #[inline(always)]
+    unsafe fn three_by_four(self, tile: Tile, sums: &mut [[Self::V; 4]; 3]) {
+        // SAFETY: the caller's promise.
+        unsafe { depth::walk::<Self, Single, 3, 4, false, false>(self, Single, tile, sums) }
+    }
 
     #[inline(always)]
     fn zero(self) -> Self::V {
@@ -199,16 +213,19 @@ impl Isa {
         }
     }
 
-    /// Rows of the register tile that is two vectors wide.
-    pub fn rows(self) -> usize {
+    /// Rows and columns of the widest register tile.
+    pub fn tile(self) -> (usize, usize) {
+        fn size<S: Simd>() -> (usize, usize) {
+            (S::ROWS * 2 / S::WIDE, S::WIDE * S::LANES)
+        }
         match self {
-            Isa::Portable => Portable::ROWS,
+            Isa::Portable => size::<Portable>(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(_) => Avx2::ROWS,
+            Isa::Avx2(_) => size::<Avx2>(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(_) => Avx512::ROWS,
+            Isa::Avx512(_) => size::<Avx512>(),
             #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
-            Isa::Simd128(_) => Simd128::ROWS,
+            Isa::Simd128(_) => size::<Simd128>(),
         }
     }
 }

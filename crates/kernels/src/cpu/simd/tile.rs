@@ -3,7 +3,7 @@
 //! partition over threads nor the place of an edge changes a bit. An element of a or b is a slot of four bytes: one f32,
 //! or two neighbours of the depth in bf16 (see pairs.rs).
 
-use super::depth::add_up;
+use super::depth::{add_up, walk};
 use super::prefetch::{prefetch_at, SLOTS};
 use super::{Block, Simd};
 pub use crate::maths::Beta;
@@ -12,6 +12,14 @@ pub use crate::maths::Beta;
 pub trait Step<S: Simd>: Copy {
     /// a·b + c
     fn step(self, s: S, a: S::V, b: S::V, c: S::V) -> S::V;
+    /// Adds a · b to the sums of a tile of three rows by four vectors.
+    /// # Safety
+    /// As `strips`; rows or columns of a are neighbours.
+    #[inline(always)]
+    unsafe fn three_by_four(self, s: S, tile: Tile, sums: &mut [[S::V; 4]; 3]) {
+        // SAFETY: the caller's promise.
+        unsafe { walk::<S, Self, 3, 4, false, false>(s, self, tile, sums) }
+    }
 }
 
 /// A slot is one f32.
@@ -22,6 +30,12 @@ impl<S: Simd> Step<S> for Single {
     #[inline(always)]
     fn step(self, s: S, a: S::V, b: S::V, c: S::V) -> S::V {
         s.mul_add(a, b, c)
+    }
+
+    #[inline(always)]
+    unsafe fn three_by_four(self, s: S, tile: Tile, sums: &mut [[S::V; 4]; 3]) {
+        // SAFETY: the caller's promise.
+        unsafe { s.three_by_four(tile, sums) }
     }
 }
 
@@ -101,10 +115,15 @@ pub fn multiply<S: Simd, P: Step<S>>(
         alpha,
         beta,
     };
-    let wide = 2 * S::LANES;
+    let widest = S::WIDE * S::LANES;
+    // Where b was packed for it: rows of b that lie further apart take more lines of a cache the wider they are.
+    let packed = b.stride == widest && !a.walked && (a.row == 1 || a.column == 1);
     let mut done = 0;
     while done < n {
-        tile.columns = (n - done).min(wide);
+        tile.columns = match n - done {
+            left if packed && left >= widest => widest,
+            left => left.min(2 * S::LANES),
+        };
         // SAFETY: the assertions hold for all m rows and for the columns up to n; c is the block's.
         unsafe { strips(s, how, tile, m) };
         done += tile.columns;
@@ -117,7 +136,7 @@ pub fn multiply<S: Simd, P: Step<S>>(
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Tile {
+pub struct Tile {
     pub(super) k: usize,
     pub(super) a: *const f32,
     pub(super) a_row: usize,
@@ -132,7 +151,7 @@ pub(super) struct Tile {
     beta: Beta,
 }
 
-/// One or two vectors of columns, all rows.
+/// One, two or four vectors of columns, all rows.
 /// # Safety
 /// a, b and c hold `m`, `k` and `m` rows at the strides given.
 #[inline(always)]
@@ -140,6 +159,7 @@ unsafe fn strips<S: Simd, P: Step<S>>(s: S, how: P, tile: Tile, m: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         match (tile.columns > S::LANES, !tile.columns.is_multiple_of(S::LANES)) {
+            _ if S::WIDE == 4 && tile.columns == 4 * S::LANES => rows::<S, P, 4, false>(s, how, tile, m),
             (true, false) => rows::<S, P, 2, false>(s, how, tile, m),
             (true, true) => rows::<S, P, 2, true>(s, how, tile, m),
             (false, false) => rows::<S, P, 1, false>(s, how, tile, m),
@@ -165,6 +185,8 @@ unsafe fn rows<S: Simd, P: Step<S>, const N: usize, const PART: bool>(s: S, how:
                 micro::<S, P, 5, N, PART>(s, how, tile)
             } else if most >= 4 && left >= 4 {
                 micro::<S, P, 4, N, PART>(s, how, tile)
+            } else if most == 3 && left >= 3 {
+                micro::<S, P, 3, N, PART>(s, how, tile)
             } else if left >= 2 {
                 micro::<S, P, 2, N, PART>(s, how, tile)
             } else {
