@@ -1,6 +1,6 @@
 //! Eight lanes with AVX2 and FMA.
 
-use super::{three_by_four, Simd, Tile};
+use super::{three_by_four, Simd, Step, Tile};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
 
@@ -75,8 +75,9 @@ impl Simd for Avx2 {
         fn half(x: [u8; 2]) -> __m256 = _mm256_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes(x)));
     }
 
+    /// A slot is one f32: AVX2 multiplies no other.
     #[inline(always)]
-    unsafe fn three_by_four(self, tile: Tile, sums: &mut [[__m256; 4]; 3]) {
+    unsafe fn three_by_four<P: Step<Avx2>>(self, _: P, tile: Tile, sums: &mut [[__m256; 4]; 3]) {
         // SAFETY: the caller's promise, and `self` proves the CPU features.
         unsafe { three_by_four::add_up(tile, sums) }
     }

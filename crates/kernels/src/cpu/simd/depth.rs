@@ -19,7 +19,7 @@ pub unsafe fn add_up<S: Simd, P: Step<S>, const R: usize, const N: usize, const 
     unsafe {
         if R == 3 && N == 4 && S::WIDE == 4 {
             // SAFETY: an array of these very lengths.
-            return how.three_by_four(s, t, &mut *sums.as_mut_ptr().cast());
+            return s.three_by_four(how, t, &mut *sums.as_mut_ptr().cast());
         }
         let whole = S::STEPS > 1 && N == 2 && !PART;
         let (next, across) = (t.a_column == 1, t.a_row == 1);

@@ -43,7 +43,7 @@ pub use portable::Portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 pub use simd128::Simd128;
 pub use tile::{product, Beta, Strided, Tall};
-use tile::{Single, Tile};
+use tile::{Step, Tile};
 pub use tiles::{Tiled, Tiles, AREA, EDGE, SIDE};
 pub use transpose::{pack_transposed, Element, Spread};
 
@@ -113,13 +113,13 @@ pub trait Simd: Bytes + Copy + Send + Sync + 'static {
     /// An f16 number, little-endian, in every lane.
     fn half(self, x: [u8; 2]) -> Self::V;
 
-    /// Adds a · b in f32 to the sums of a tile of three rows by four vectors.
+    /// Adds a · b to the sums of a tile of three rows by four vectors.
     /// # Safety
     /// As `strips` in tile.rs; rows or columns of a are neighbours.
     #[inline(always)]
-    unsafe fn three_by_four(self, tile: Tile, sums: &mut [[Self::V; 4]; 3]) {
+    unsafe fn three_by_four<P: Step<Self>>(self, how: P, tile: Tile, sums: &mut [[Self::V; 4]; 3]) {
         // SAFETY: the caller's promise.
-        unsafe { depth::walk::<Self, Single, 3, 4, false, false>(self, Single, tile, sums) }
+        unsafe { depth::walk::<Self, P, 3, 4, false, false>(self, how, tile, sums) }
     }
 
     #[inline(always)]

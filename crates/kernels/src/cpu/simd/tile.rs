@@ -3,7 +3,7 @@
 //! partition over threads nor the place of an edge changes a bit. An element of a or b is a slot of four bytes: one f32,
 //! or two neighbours of the depth in bf16 (see pairs.rs).
 
-use super::depth::{add_up, walk};
+use super::depth::add_up;
 use super::prefetch::{prefetch_at, SLOTS};
 use super::{Block, Simd};
 pub use crate::maths::Beta;
@@ -12,14 +12,6 @@ pub use crate::maths::Beta;
 pub trait Step<S: Simd>: Copy {
     /// a·b + c
     fn step(self, s: S, a: S::V, b: S::V, c: S::V) -> S::V;
-    /// Adds a · b to the sums of a tile of three rows by four vectors.
-    /// # Safety
-    /// As `strips`; rows or columns of a are neighbours.
-    #[inline(always)]
-    unsafe fn three_by_four(self, s: S, tile: Tile, sums: &mut [[S::V; 4]; 3]) {
-        // SAFETY: the caller's promise.
-        unsafe { walk::<S, Self, 3, 4, false, false>(s, self, tile, sums) }
-    }
 }
 
 /// A slot is one f32.
@@ -30,12 +22,6 @@ impl<S: Simd> Step<S> for Single {
     #[inline(always)]
     fn step(self, s: S, a: S::V, b: S::V, c: S::V) -> S::V {
         s.mul_add(a, b, c)
-    }
-
-    #[inline(always)]
-    unsafe fn three_by_four(self, s: S, tile: Tile, sums: &mut [[S::V; 4]; 3]) {
-        // SAFETY: the caller's promise.
-        unsafe { s.three_by_four(tile, sums) }
     }
 }
 
