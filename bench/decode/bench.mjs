@@ -17,6 +17,9 @@ const batches = [1, 16];
 const promptLength = 64;
 const newTokens = 64;
 const dtypes = ["float32", "bfloat16"];
+/** A dtype of transformers that takes so many times as long as f32 for the first tokens is not timed: the CPU has no instructions for it. */
+const hopeless = 3;
+const firstTokens = 4;
 
 /** Model folders and prompts, made once. */
 function inputs(python, gguf) {
@@ -48,12 +51,25 @@ function start(python, gguf, folder, threads) {
   };
 }
 
+/** Where a dtype of transformers cannot be its best: [{ name, batch, seconds, float32 }], seconds for the first tokens. */
+async function hopelessSides(sides) {
+  const found = [];
+  for (const batch of batches) {
+    const ask = async (dtype) => (await sides[`transformers ${dtype}`].ask({ batch, tokens: firstTokens })).seconds;
+    const float32 = await ask("float32");
+    const seconds = await ask("bfloat16");
+    if (seconds > hopeless * float32) found.push({ name: "transformers bfloat16", batch, seconds, float32 });
+  }
+  return found;
+}
+
 /** Each round asks every side once for one token, which is the prompt's pass, and once for all, at each batch size. */
-async function measure(sides, rounds) {
+async function measure(sides, rounds, leftOut) {
+  const asked = (name, batch) => !leftOut.some((side) => side.name === name && side.batch === batch);
   const answers = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
   for (let round = 0; round <= rounds; round++) {
     for (const batch of batches)
-      for (const [name, side] of Object.entries(sides)) {
+      for (const [name, side] of Object.entries(sides).filter(([name]) => asked(name, batch))) {
         const first = await side.ask({ batch, tokens: 1 });
         const all = await side.ask({ batch, tokens: newTokens });
         // The first round warms up.
@@ -65,6 +81,7 @@ async function measure(sides, rounds) {
 
 function figures(answers, batch) {
   const own = answers.filter((answer) => answer.batch === batch);
+  if (own.length === 0) return undefined;
   return {
     tokensPerSecond: summary(own.map(({ all }) => (batch * newTokens) / all)),
     decodeTokensPerSecond: summary(own.map(({ all, first }) => (batch * (newTokens - 1)) / (all - first))),
@@ -86,13 +103,14 @@ export async function run({ rounds = "3", threads = "2" } = {}) {
   const sides = start(python, gguf, folder, threads);
   const told = {};
   for (const [name, side] of Object.entries(sides)) told[name] = await side.answer();
-  const answers = await measure(sides, Number(rounds));
+  const leftOut = await hopelessSides(sides);
+  const answers = await measure(sides, Number(rounds), leftOut);
   const peak = Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, side.peakMemory()]));
   await Promise.all(Object.values(sides).map((side) => side.close()));
-  return describe({ answers, peak, told, roof, threads, rounds });
+  return describe({ answers, leftOut, peak, told, roof, threads, rounds });
 }
 
-function describe({ answers, peak, told, roof, threads, rounds }) {
+function describe({ answers, leftOut, peak, told, roof, threads, rounds }) {
   const results = Object.fromEntries(
     Object.entries(answers).map(([name, own]) => [
       name,
@@ -102,15 +120,16 @@ function describe({ answers, peak, told, roof, threads, rounds }) {
       },
     ]),
   );
-  const speed = (name, batch) => results[name][`batch${batch}`].tokensPerSecond.median;
+  const speed = (name, batch) => results[name][`batch${batch}`]?.tokensPerSecond.median ?? 0;
   const best = (batch) => Math.max(...dtypes.map((dtype) => speed(`transformers ${dtype}`, batch)));
-  const ratios = (name, batch) => ({
-    sameDtype:
-      name === "ours bf16"
-        ? speed(name, batch) / speed("transformers bfloat16", batch)
-        : speed(name, batch) / speed("transformers float32", batch),
-    best: speed(name, batch) / best(batch),
-  });
+  const ratios = (name, batch) => {
+    const counterpart = name === "ours bf16" ? "transformers bfloat16" : "transformers float32";
+    const timed = results[counterpart][`batch${batch}`] !== undefined;
+    return {
+      ...(timed ? { sameDtype: speed(name, batch) / speed(counterpart, batch) } : {}),
+      best: speed(name, batch) / best(batch),
+    };
+  };
   const toLlama = Object.fromEntries(
     batches.map((batch) => [`batch${batch}`, speed("ours q4_1", batch) / speed("llama.cpp q4_1", batch)]),
   );
@@ -125,10 +144,15 @@ function describe({ answers, peak, told, roof, threads, rounds }) {
       }),
   );
   const line = (name, batch) => {
+    const slow = leftOut.find((side) => side.name === name && side.batch === batch);
+    if (slow !== undefined) {
+      const [own, float32] = [slow.seconds, slow.float32].map((seconds) => seconds.toFixed(1));
+      return [`${name}, batch ${batch}`, `not timed: ${own} s for the first ${firstTokens} tokens, f32 ${float32} s`];
+    }
     const { tokensPerSecond, decodeTokensPerSecond, prefillTokensPerSecond } = results[name][`batch${batch}`];
     const { sameDtype, best: ofBest } = ratios(name, batch);
     const compared = name.startsWith("ours")
-      ? `; ${sameDtype.toFixed(2)} × its dtype, ${ofBest.toFixed(2)} × the best of transformers`
+      ? `;${sameDtype === undefined ? "" : ` ${sameDtype.toFixed(2)} × its dtype,`} ${ofBest.toFixed(2)} × the best of transformers`
       : "";
     const rates = [tokensPerSecond, decodeTokensPerSecond, prefillTokensPerSecond].map(({ median }) =>
       median.toFixed(0),
@@ -152,6 +176,7 @@ function describe({ answers, peak, told, roof, threads, rounds }) {
     },
     versions: { ...told["transformers float32"].versions, ...told["llama.cpp q4_1"].versions },
     readGigabytesPerSecond: roof,
+    notTimed: leftOut,
     results,
     ratios: Object.fromEntries(
       Object.keys(told)

@@ -89,7 +89,7 @@ fn dots<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: 
 fn turned<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: W, c: &mut [f32]) {
     let Problem { m, n, k, alpha, pairs, .. } = *problem;
     let slots = if pairs.is_some() { k.div_ceil(2) } else { k };
-    with_scratch(m * slots, |panel| {
+    with_aligned_scratch(m * slots, |panel| {
         let all = Patch { start: 0, stride: k, rows: m, k };
         match pairs {
             Some(pairs) => a.pack_pairs_transposed(pairs, all, panel, m),
