@@ -12,9 +12,12 @@ export class RoofProbe {
     this.#child = new Child(join(root, "target/release/examples/roof"), []);
   }
 
-  /** → { threads, fma?, bf16?, tiles?, read }: GFLOP/s in f32, of the bf16 dot product and the matrix unit, GB/s; all threads together. */
-  ask(threads) {
-    return this.#child.ask(threads);
+  /**
+   * The best of `tries` that do so many operations each; in as much time as a product a busy neighbour meets both.
+   * @returns { threads, fma?, bf16?, tiles?, read }: GFLOP/s in f32, of the bf16 dot product and the matrix unit, GB/s; all threads together
+   */
+  ask(threads, operations = 1e9, tries = 3) {
+    return this.#child.ask([threads, operations, tries]);
   }
 
   close() {

@@ -27,7 +27,7 @@ function cases(threadCounts, { bf16 }) {
 async function measure({ probe, ours, torch }, product, tries) {
   const rate = (seconds) => operations(product) / seconds / 1e9;
   const request = { ...product, tries };
-  const roof = await probe.ask(product.threads);
+  const roof = await probe.ask(product.threads, operations(product), tries);
   const seconds = { ours: await ours.ask(request) };
   if (product.torch !== undefined) seconds.torch = await torch.ask(request);
   return {
@@ -79,7 +79,7 @@ export async function run({ rounds = "5", threads } = {}) {
   const projections = described.slice(0, asked.projections.length);
   const lora = described.slice(asked.projections.length);
   return {
-    settings: { rounds: Number(rounds), tries: [4, 40], threads: threadCounts },
+    settings: { rounds: Number(rounds), tries: [4, 40], probe: "as many operations as the product, as often", threads: threadCounts },
     versions,
     roofs: threadCounts.map((count) => roofOf(count, projections, reads)),
     projections,
