@@ -36,11 +36,11 @@ kernel! {
         total
     }
 
-    /// x → factor · e^(x − lse)
-    fn probabilities<S>(s, x: &mut [f32], lse: f32, factor: f32) {
-        let (shift, factor) = (s.splat(lse), s.splat(factor));
+    /// x → e^(x − lse)
+    fn probabilities<S>(s, x: &mut [f32], lse: f32) {
+        let shift = s.splat(lse);
         for x in x.chunks_mut(S::LANES) {
-            s.store_part(s.mul(factor, exp(s, s.sub(s.load_part(x), shift))), x);
+            s.store_part(exp(s, s.sub(s.load_part(x), shift)), x);
         }
     }
 
@@ -103,7 +103,7 @@ impl Head<'_> {
 
     /// Calls `f` with the rows of each chunk, their states packed `[rows, d]` and their logits,
     /// `[rows, words]` for each block.
-    fn chunks(&self, mut f: impl FnMut(&[usize], &[f32], &mut [f32])) {
+    fn chunks(&self, mut f: impl FnMut(&[usize], &mut [f32], &mut [f32])) {
         let most = (LOGITS / self.vocab.max(1)).clamp(1, ROWS);
         for rows in self.labelled().chunks(most) {
             with_scratch(rows.len() * (self.d + self.vocab), |scratch| {
@@ -201,12 +201,13 @@ impl Head<'_> {
         (most, row.logits.iter_mut().map(|x| exponentials(self.isa, x, most)).sum())
     }
 
-    /// dh and dw of a chunk from the gradient of its logits.
+    /// dh and dw of a chunk from the gradient of its logits, which is `factors` of the rows times what lies there.
     fn pull_back(
         &self,
         rows: &[usize],
-        states: &[f32],
+        states: &mut [f32],
         logits: &[f32],
+        factors: &[f32],
         dh: Option<&mut [f32]>,
         dw: Option<&mut [f32]>,
     ) {
@@ -219,12 +220,16 @@ impl Head<'_> {
                     let beta = if words.start == 0 { Beta::Overwrite } else { Beta::Add };
                     self.multiply(Layout::Nn, sizes, Floats::Real(block(&words)), self.words(&words), beta, part);
                 }
-                for (part, &row) in part.chunks(d.max(1)).zip(rows) {
+                for ((part, &row), &factor) in part.chunks_mut(d.max(1)).zip(rows).zip(factors) {
+                    multiply(self.isa, part, factor);
                     dh[row * d..][..d].copy_from_slice(part);
                 }
             });
         }
         if let Some(dw) = dw {
+            for (state, &factor) in states.chunks_mut(d.max(1)).zip(factors) {
+                multiply(self.isa, state, factor);
+            }
             for words in self.blocks() {
                 let sizes = [words.len(), d, rows.len()];
                 let dw = &mut dw[words.start * d..words.end * d];
@@ -233,21 +238,21 @@ impl Head<'_> {
         }
     }
 
-    /// −Σ log p(label); the gradients are those of the sum: p − onehot.
+    /// −Σ log p(label); the gradients are those of the sum: p − onehot, of which the chunk holds `total` times as much.
     pub fn cross_entropy(&self, mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) -> f64 {
         let mut loss = 0.0;
         self.chunks(|rows, states, logits| {
-            let losses = self.each_row(rows, logits, |row| {
+            let found = self.each_row(rows, logits, |row| {
                 self.capped(row, |row| {
                     let own = *row.own();
                     let (maximum, total) = self.exponentials(row);
-                    row.logits.iter_mut().for_each(|x| multiply(self.isa, x, (1.0 / total) as f32));
-                    *row.own() -= 1.0;
-                    f64::from(maximum) + total.ln() - f64::from(own)
+                    *row.own() -= total as f32;
+                    (f64::from(maximum) + total.ln() - f64::from(own), (1.0 / total) as f32)
                 })
             });
+            let (losses, factors): (Vec<f64>, Vec<f32>) = found.into_iter().unzip();
             loss += losses.into_iter().sum::<f64>();
-            self.pull_back(rows, states, logits, dh.as_deref_mut(), dw.as_deref_mut());
+            self.pull_back(rows, states, logits, &factors, dh.as_deref_mut(), dw.as_deref_mut());
         });
         loss
     }
@@ -268,17 +273,18 @@ impl Head<'_> {
         });
     }
 
-    /// d logits = g · (onehot − p), with p made again from lse.
+    /// d logits = g · (onehot − p) = −g · (p − onehot), with p made again from lse.
     pub fn log_prob_backward(&self, g: &[f32], lse: &[f32], mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) {
         self.chunks(|rows, states, logits| {
             self.each_row(rows, logits, |row| {
                 self.capped(row, |row| {
                     let at = row.at;
-                    row.logits.iter_mut().for_each(|x| probabilities(self.isa, x, lse[at], -g[at]));
-                    *row.own() += g[at];
+                    row.logits.iter_mut().for_each(|x| probabilities(self.isa, x, lse[at]));
+                    *row.own() -= 1.0;
                 });
             });
-            self.pull_back(rows, states, logits, dh.as_deref_mut(), dw.as_deref_mut());
+            let factors: Vec<f32> = rows.iter().map(|&row| -g[row]).collect();
+            self.pull_back(rows, states, logits, &factors, dh.as_deref_mut(), dw.as_deref_mut());
         });
     }
 }

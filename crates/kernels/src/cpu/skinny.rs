@@ -15,6 +15,11 @@ const FEW_ROWS: usize = 4;
 const SOME_ROWS: usize = 24;
 /// Rows of a up to which the few of them are packed, and b is read once, as it lies: a batch of sequences that decode.
 const BATCH_ROWS: usize = 32;
+/// Columns up to which aᵀ · b is made as (bᵀ · a)ᵀ: blocks would keep too few sums in registers.
+const LOW: usize = 8;
+/// Rows of b, read as it lies, that all columns of a task meet before the next: their pages are at hand and each is read on
+/// from where it was left.
+const DEPTH: usize = 64;
 /// Rows of b that meet the packed rows of a at a time: what they are expanded to stays in a first-level cache.
 const STRIP: usize = 12;
 
@@ -32,7 +37,7 @@ pub fn multiply<W: Right>(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b
             b.pack_transposed(isa, Patch { start: 0, stride: n, rows: k, k: n }, transposed, k);
             dots(isa, pool, problem, a, &*transposed, c);
         }),
-        (Layout::Tn, Floats::Real(b) | Floats::F32(b)) if narrow && n < m => {
+        (Layout::Tn, Floats::Real(b) | Floats::F32(b)) if n <= LOW && n < m => {
             with_scratch(n * m, |transposed| {
                 transposed.fill(0.0);
                 let swapped = Problem { m: n, n: m, a: problem.b, b: problem.a, ..*problem };
@@ -192,7 +197,10 @@ fn direct(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[f32], c: &mu
     let columns = cut(n, parts(pool, problem), 2 * isa.lanes());
     pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {
         let b = Tall { data: &b[columns.start..], stride: n };
-        product(isa, alpha, k, a, b, &mut c, Beta::Add);
+        for start in (0..k).step_by(DEPTH) {
+            let depth = DEPTH.min(k - start);
+            product(isa, alpha, depth, a.after_depth(start), b.after_depth(start), &mut c, Beta::Add);
+        }
     });
 }
 

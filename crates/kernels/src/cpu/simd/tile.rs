@@ -14,6 +14,9 @@ pub trait Step<S: Simd>: Copy {
     fn step(self, s: S, a: S::V, b: S::V, c: S::V) -> S::V;
 }
 
+/// Steps of a short product: a wide tile's lines of b stay in a first-level cache wherever its rows lie.
+const SHORT: usize = 64;
+
 /// A slot is one f32.
 #[derive(Clone, Copy)]
 pub struct Single;
@@ -102,8 +105,8 @@ pub fn multiply<S: Simd, P: Step<S>>(
         beta,
     };
     let widest = S::WIDE * S::LANES;
-    // Where b was packed for it: rows of b that lie further apart take more lines of a cache the wider they are.
-    let packed = b.stride == widest && !a.walked && (a.row == 1 || a.column == 1);
+    // Where b was packed for it or is short: rows that lie apart take more lines of a cache the wider they are.
+    let packed = (b.stride == widest || k <= SHORT) && !a.walked && (a.row == 1 || a.column == 1);
     let mut done = 0;
     while done < n {
         tile.columns = match n - done {
@@ -154,6 +157,9 @@ unsafe fn strips<S: Simd, P: Step<S>>(s: S, how: P, tile: Tile, m: usize) {
     }
 }
 
+/// Rows that go as four and four: two alone are too few sums for the multiply-adds' latency.
+const EIGHT: usize = 8;
+
 /// # Safety
 /// As `strips`.
 #[inline(always)]
@@ -165,7 +171,7 @@ unsafe fn rows<S: Simd, P: Step<S>, const N: usize, const PART: bool>(s: S, how:
         let taken = unsafe {
             if most >= 12 && left >= 12 {
                 micro::<S, P, 12, N, PART>(s, how, tile)
-            } else if most >= 6 && left >= 6 {
+            } else if most >= 6 && left >= 6 && (most > 6 || left != EIGHT) {
                 micro::<S, P, 6, N, PART>(s, how, tile)
             } else if most == 5 && left >= 5 {
                 micro::<S, P, 5, N, PART>(s, how, tile)
