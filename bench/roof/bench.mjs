@@ -82,7 +82,12 @@ export async function run({ rounds = "5", threads } = {}) {
   const projections = described.slice(0, asked.projections.length);
   const lora = described.slice(asked.projections.length);
   return {
-    settings: { rounds: Number(rounds), tries: [4, 40], probe: "as many operations as the product, as often", threads: threadCounts },
+    settings: {
+      rounds: Number(rounds),
+      tries: [4, 40],
+      probe: "as many operations as the product, as often",
+      threads: threadCounts,
+    },
     versions,
     roofs: threadCounts.map((count) => roofOf(count, projections, reads)),
     projections,

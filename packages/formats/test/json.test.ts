@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type JsonValue, parseJson, parseJsonObject, pythonFloat, UserError, writeJson } from "../src/index.ts";
+import { leastCpuTime } from "./cpu-time.ts";
 
 const parse = (text: string | Uint8Array): JsonValue => parseJson(text, { file: "f.json" });
 
@@ -125,16 +126,9 @@ describe("the strict JSON parser", () => {
   it("takes time in proportion to the rows, not to their square", () => {
     const rows = (count: number) =>
       JSON.stringify(Array.from({ length: count }, (_, i) => ({ id: i, text: `row ${i} `.repeat(20) })));
-    // The least of three, one after the other: a busy machine slows both sides, and a square would be 64 times.
     const least = [12_500, 100_000].map((count) => {
       const text = rows(count);
-      const times = Array.from({ length: 3 }, () => {
-        const start = process.cpuUsage();
-        expect((parse(text) as JsonValue[]).length).toBe(count);
-        const { user, system } = process.cpuUsage(start);
-        return user + system;
-      });
-      return Math.min(...times);
+      return leastCpuTime(() => expect((parse(text) as JsonValue[]).length).toBe(count));
     });
     expect(least[1]! / least[0]!).toBeLessThan(24);
   });

@@ -64,7 +64,9 @@ fn products_of_all_layouts_and_awkward_sizes_are_right() {
     let sizes = [[1, 1, 1], [1, 33, 70], [3, 50, 17], [7, 4, 100], [13, 67, 5], [30, 3, 65], [25, 31, 33]];
     // [33, 7, 1000]: a block of rows has four of them on one number of threads and eight on another.
     // [65, 1100, 1024]: two runs of columns, slices of the depth, rows of a padded.
-    let large = [[50, 300, 401], [261, 40, 256], [9, 520, 200], [300, 7, 90], [33, 7, 1000], [65, 1100, 1024]];
+    // [40, 8, 130]: eight rows of a tile, once b and c have changed places.
+    let large =
+        [[50, 300, 401], [261, 40, 256], [9, 520, 200], [300, 7, 90], [40, 8, 130], [33, 7, 1000], [65, 1100, 1024]];
     for layout in [Layout::Nn, Layout::Nt, Layout::Tn] {
         for size in sizes.into_iter().chain(large) {
             conforms!(matmul(layout, size));
