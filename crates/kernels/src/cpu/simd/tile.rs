@@ -106,11 +106,11 @@ pub fn multiply<S: Simd, P: Step<S>>(
     };
     let widest = S::WIDE * S::LANES;
     // Where b was packed for it or is short: rows that lie apart take more lines of a cache the wider they are.
-    let packed = (b.stride == widest || k <= SHORT) && !a.walked && (a.row == 1 || a.column == 1);
+    let wide = (b.stride == widest || k <= SHORT) && !a.walked && (a.row == 1 || a.column == 1);
     let mut done = 0;
     while done < n {
         tile.columns = match n - done {
-            left if packed && left >= widest => widest,
+            left if wide && left >= widest => widest,
             left => left.min(2 * S::LANES),
         };
         // SAFETY: the assertions hold for all m rows and for the columns up to n; c is the block's.
