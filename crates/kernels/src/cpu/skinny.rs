@@ -194,7 +194,7 @@ fn direct(isa: Isa, pool: &Pool, problem: &Problem, a: &[f32], b: &[f32], c: &mu
         Layout::Tn => Strided { data: a, row: 1, column: m, walked: false },
         _ => Strided { data: a, row: k, column: 1, walked: false },
     };
-    let columns = cut(n, parts(pool, problem), 2 * isa.lanes());
+    let columns = cut(n, parts(pool, problem), isa.tile().1);
     pool.each(tasks(c, n, &cut(m, 1, 1), &columns), |(_, columns, mut c)| {
         let b = Tall { data: &b[columns.start..], stride: n };
         for start in (0..k).step_by(DEPTH) {

@@ -157,9 +157,6 @@ unsafe fn strips<S: Simd, P: Step<S>>(s: S, how: P, tile: Tile, m: usize) {
     }
 }
 
-/// Rows that go as four and four: two alone are too few sums for the multiply-adds' latency.
-const EIGHT: usize = 8;
-
 /// # Safety
 /// As `strips`.
 #[inline(always)]
@@ -171,7 +168,7 @@ unsafe fn rows<S: Simd, P: Step<S>, const N: usize, const PART: bool>(s: S, how:
         let taken = unsafe {
             if most >= 12 && left >= 12 {
                 micro::<S, P, 12, N, PART>(s, how, tile)
-            } else if most >= 6 && left >= 6 && (most > 6 || left != EIGHT) {
+            } else if most >= 6 && left >= 6 {
                 micro::<S, P, 6, N, PART>(s, how, tile)
             } else if most == 5 && left >= 5 {
                 micro::<S, P, 5, N, PART>(s, how, tile)
