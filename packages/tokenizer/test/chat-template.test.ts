@@ -5,14 +5,15 @@ import { strftime } from "../src/jinja/strftime.ts";
 
 const messages = [{ role: "user", content: "hi" }];
 
-/** The one-line error of a template, with the milliseconds it took. */
+/** The one-line error of a template, with the milliseconds of CPU it took: the clock runs on while other processes work. */
 function failure(source: string): { message: string; took: number } {
-  const start = performance.now();
+  const start = process.cpuUsage();
   try {
     renderChatTemplate(source, messages);
   } catch (error) {
     expect(error).toBeInstanceOf(TokenizerError);
-    return { message: (error as Error).message, took: performance.now() - start };
+    const { user, system } = process.cpuUsage(start);
+    return { message: (error as Error).message, took: (user + system) / 1000 };
   }
   throw new Error("it rendered");
 }
