@@ -8,12 +8,7 @@ const MOST_LANES: usize = 16;
 /// A vector from index `at`, cut off at the end of `x`.
 #[inline(always)]
 pub fn load_from<S: Simd>(s: S, x: &[f32], at: usize) -> S::V {
-    let x = &x[at..];
-    if x.len() >= S::LANES {
-        s.load(x)
-    } else {
-        s.load_part(x)
-    }
+    s.load_part(&x[at..])
 }
 
 /// As `load_from`, of any float dtype.
@@ -34,12 +29,7 @@ pub fn load_any<S: Simd, E: Element>(s: S, x: &[E], at: usize) -> S::V {
 /// Writes the elements of a vector that lie before the end of `y`.
 #[inline(always)]
 pub fn store_to<S: Simd>(s: S, a: S::V, y: &mut [f32], at: usize) {
-    let y = &mut y[at..];
-    if y.len() >= S::LANES {
-        s.store(a, y);
-    } else {
-        s.store_part(a, y);
-    }
+    s.store_part(a, &mut y[at..]);
 }
 
 // Each of these calls f in one place only: a closure with two callers may stay a function of its own, which lacks the

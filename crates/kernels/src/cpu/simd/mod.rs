@@ -141,17 +141,24 @@ pub trait Simd: Bytes + Copy + Send + Sync + 'static {
         unsafe { self.store_at(a, y.as_mut_ptr()) }
     }
 
-    /// A vector of the first elements of `x`, zeros where it is shorter than a vector.
+    /// A vector of the first elements of `x`, zeros where it is shorter than a vector. Whole vectors go without a mask:
+    /// AVX2's masked store takes twelve cycles on a Zen 3.
     #[inline(always)]
     fn load_part(self, x: &[f32]) -> Self::V {
-        // SAFETY: at most x.len() elements are read.
-        unsafe { self.load_first(x.as_ptr(), x.len().min(Self::LANES)) }
+        if x.len() >= Self::LANES {
+            return self.load(x);
+        }
+        // SAFETY: x.len() elements are read.
+        unsafe { self.load_first(x.as_ptr(), x.len()) }
     }
 
     #[inline(always)]
     fn store_part(self, a: Self::V, y: &mut [f32]) {
-        // SAFETY: at most y.len() elements are written.
-        unsafe { self.store_first(a, y.as_mut_ptr(), y.len().min(Self::LANES)) }
+        if y.len() >= Self::LANES {
+            return self.store(a, y);
+        }
+        // SAFETY: y.len() elements are written.
+        unsafe { self.store_first(a, y.as_mut_ptr(), y.len()) }
     }
 }
 
