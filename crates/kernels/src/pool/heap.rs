@@ -2,20 +2,37 @@
 
 use std::ops::{Deref, DerefMut};
 
+use super::LINE;
+
 /// No block is so large.
 pub const OWN_PAGES: usize = usize::MAX;
 
-pub struct Memory(Box<[u8]>);
+#[derive(Default)]
+pub struct Reserve;
 
-impl Memory {
-    pub fn zeroed(bytes: usize) -> Option<Memory> {
-        bytemuck::allocation::try_zeroed_slice_box(bytes).ok().map(Memory)
+impl Reserve {
+    pub fn zeroed(&mut self, bytes: usize) -> Option<Memory> {
+        bytemuck::allocation::try_zeroed_slice_box(bytes.checked_add(LINE)?).ok().map(Memory)
     }
 
-    pub fn resize(&mut self, _: usize) -> Option<()> {
+    pub fn touched(&mut self, _: usize) -> Option<Memory> {
         None
     }
+
+    pub fn extended(&mut self, _: usize) -> Option<Memory> {
+        None
+    }
+
+    pub fn keep(&mut self, _: Memory) {}
+
+    pub fn waiting(&self) -> usize {
+        0
+    }
+
+    pub fn give_back(&mut self, _: usize) {}
 }
+
+pub struct Memory(Box<[u8]>);
 
 impl Deref for Memory {
     type Target = [u8];
