@@ -1,19 +1,20 @@
 //! bitsandbytes' 4-bit codes. The plain reference is `expand` of `codec/four_bit.rs`.
 
-use super::{scaled, Runs, RUN};
+use super::{chosen, Runs, Table, RUN};
 use crate::codec::four_bit::Parts;
 use crate::cpu::simd::Simd;
 
 #[derive(Clone, Copy)]
 pub struct Nibbles<'a> {
     parts: Parts<'a>,
+    table: Table,
     codes: &'a [[u8; 16]],
 }
 
 impl<'a> Nibbles<'a> {
     /// Blocks are whole runs.
     pub fn new(parts: Parts<'a>) -> Nibbles<'a> {
-        Nibbles { parts, codes: parts.codes.as_chunks().0 }
+        Nibbles { parts, table: Table::of(parts.table), codes: parts.codes.as_chunks().0 }
     }
 }
 
@@ -21,8 +22,7 @@ impl Runs for Nibbles<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S, run: usize) -> [S::Sixteen; 2] {
         let codes = s.bytes(&self.codes[run]);
-        let table = scaled(s, s.sixteen(self.parts.table), s.splat(self.parts.scale_at(run * RUN)));
-        let [first, second] = s.alternate(s.bits(codes, 4, 15), s.bits(codes, 0, 15));
-        [s.choose(table, first), s.choose(table, second)]
+        let scale = s.splat(self.parts.scale_at(run * RUN));
+        chosen(s, self.table, scale, s.alternate(s.bits(codes, 4, 15), s.bits(codes, 0, 15)))
     }
 }

@@ -1,17 +1,17 @@
 //! GGUF's blocks of 32. The plain reference of each is the function of its name in `codec/gguf.rs`.
 
-use super::{raised, scaled, Runs, COUNT};
+use super::{chosen, raised, rising, scaled, Runs, Table};
 use crate::codec::gguf::IQ4_NL;
 use crate::cpu::simd::Simd;
 
 /// −8 … 7
 const AROUND_ZERO: [f32; 16] = [-8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
 
-/// What the low nibbles choose from a table, then the high ones.
+/// The low nibbles, then the high ones.
 #[inline(always)]
-fn chosen<S: Simd>(s: S, table: S::Sixteen, codes: &[u8; 16]) -> [S::Sixteen; 2] {
+fn nibbles<S: Simd>(s: S, codes: &[u8; 16]) -> [S::B; 2] {
     let codes = s.bytes(codes);
-    [s.choose(table, s.bits(codes, 0, 15)), s.choose(table, s.bits(codes, 4, 15))]
+    [s.bits(codes, 0, 15), s.bits(codes, 4, 15)]
 }
 
 /// Nibbles with the fifth bits before them, less `offset`.
@@ -28,7 +28,12 @@ impl Runs for Q4_0<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S, run: usize) -> [S::Sixteen; 2] {
         let [d0, d1, codes @ ..] = &self.0[run];
-        chosen(s, scaled(s, s.sixteen(&AROUND_ZERO), s.half([*d0, *d1])), codes)
+        let (d, [low, high]) = (s.half([*d0, *d1]), nibbles(s, codes));
+        if S::CHOOSES {
+            return chosen(s, const { Table::of(&AROUND_ZERO) }, d, [low, high]);
+        }
+        let offset = s.repeat(8u8.wrapping_neg());
+        [scaled(s, s.signed(s.plus(low, offset)), d), scaled(s, s.signed(s.plus(high, offset)), d)]
     }
 }
 
@@ -39,7 +44,9 @@ impl Runs for Q4_1<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S, run: usize) -> [S::Sixteen; 2] {
         let [d0, d1, m0, m1, codes @ ..] = &self.0[run];
-        chosen(s, raised(s, s.sixteen(&COUNT), s.half([*d0, *d1]), s.half([*m0, *m1])), codes)
+        let (d, m) = (s.half([*d0, *d1]), s.half([*m0, *m1]));
+        let [low, high] = nibbles(s, codes);
+        [rising(s, low, d, m), rising(s, high, d, m)]
     }
 }
 
@@ -90,6 +97,6 @@ impl Runs for Iq4Nl<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S, run: usize) -> [S::Sixteen; 2] {
         let [d0, d1, codes @ ..] = &self.0[run];
-        chosen(s, scaled(s, s.sixteen(&IQ4_NL), s.half([*d0, *d1])), codes)
+        chosen(s, const { Table::of(&IQ4_NL) }, s.half([*d0, *d1]), nibbles(s, codes))
     }
 }

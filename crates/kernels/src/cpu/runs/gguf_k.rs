@@ -1,7 +1,7 @@
 //! GGUF's super-blocks of 256, eight runs each. The plain reference of each is the function of its name in
 //! `codec/gguf_k.rs`.
 
-use super::{lowered, scaled, Runs, COUNT};
+use super::{lowered, rising, scaled, Runs};
 use crate::codec::gguf_k::{q3_k_scale, six_bits};
 use crate::cpu::simd::Simd;
 
@@ -82,10 +82,12 @@ impl Runs for Q4K<'_> {
         let (block, run) = (&self.0[run / 8], run % 8);
         let codes = block[16..].as_chunks::<16>().0;
         let [scale, min] = scale_and_min(s, block, run);
-        let table = lowered(s, s.sixteen(&COUNT), scale, min);
         let (from, shift) = four_bits_at(run);
-        let (low, high) = (s.bytes(&codes[from]), s.bytes(&codes[from + 1]));
-        [s.choose(table, s.bits(low, shift, 15)), s.choose(table, s.bits(high, shift, 15))]
+        let (first, second) = (s.bytes(&codes[from]), s.bytes(&codes[from + 1]));
+        let (first, second) = (s.bits(first, shift, 15), s.bits(second, shift, 15));
+        // x − min, zeros' signs included.
+        let offset = s.mul(min, s.splat(-1.0));
+        [rising(s, first, scale, offset), rising(s, second, scale, offset)]
     }
 }
 

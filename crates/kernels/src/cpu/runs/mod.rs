@@ -82,5 +82,45 @@ fn lowered<S: Simd>(s: S, mut x: S::Sixteen, scale: S::V, offset: S::V) -> S::Si
     x
 }
 
+/// scale · code + offset for codes below 16: from a table of them, or each made on its own.
+#[inline(always)]
+fn rising<S: Simd>(s: S, codes: S::B, scale: S::V, offset: S::V) -> S::Sixteen {
+    if S::CHOOSES {
+        s.choose(raised(s, s.sixteen(&COUNT), scale, offset), codes)
+    } else {
+        raised(s, s.signed(codes), scale, offset)
+    }
+}
+
+/// scale · what codes below 16 choose from a table.
+#[inline(always)]
+fn chosen<S: Simd>(s: S, table: Table, scale: S::V, [first, second]: [S::B; 2]) -> [S::Sixteen; 2] {
+    if S::CHOOSES {
+        let table = scaled(s, s.sixteen(table.numbers), scale);
+        return [s.choose(table, first), s.choose(table, second)];
+    }
+    let [first, second] = s.look_up(&table.bytes, first, second);
+    [scaled(s, first, scale), scaled(s, second, scale)]
+}
+
+/// Sixteen numbers, and the same byte by byte, the lowest bytes first.
+#[derive(Clone, Copy)]
+struct Table {
+    numbers: &'static [f32; 16],
+    bytes: [[u8; 16]; 4],
+}
+
+impl Table {
+    const fn of(numbers: &'static [f32; 16]) -> Table {
+        let mut bytes = [[0; 16]; 4];
+        let mut at = 0;
+        while at < 64 {
+            bytes[at % 4][at / 4] = numbers[at / 4].to_le_bytes()[at % 4];
+            at += 1;
+        }
+        Table { numbers, bytes }
+    }
+}
+
 /// 0 … 15
 const COUNT: [f32; 16] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];

@@ -30,6 +30,7 @@ macro_rules! proven {
 }
 
 impl Simd for Avx2 {
+    const CHOOSES: bool = false;
     const LANES: usize = 8;
     const ROWS: usize = 6;
     const WIDE: usize = 4;
@@ -68,6 +69,21 @@ impl Simd for Avx2 {
         fn sixteen(x: &[f32; 16]) -> [__m256; 2] = [_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x.as_ptr().add(8))];
         fn choose(table: [__m256; 2], codes: __m128i) -> [__m256; 2] =
             [choose(table, codes), choose(table, _mm_srli_si128::<8>(codes))];
+        fn look_up(table: &[[u8; 16]; 4], first: __m128i, second: __m128i) -> [[__m256; 2]; 2] = {
+            // Fours of codes: the even ones below, the odd ones above. Bytes meet within half a vector and so end in order.
+            let fours = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+            let codes = _mm256_permutevar8x32_epi32(_mm256_set_m128i(second, first), fours);
+            let (b0, b1) = (chosen_bytes(&table[0], codes), chosen_bytes(&table[1], codes));
+            let (b2, b3) = (chosen_bytes(&table[2], codes), chosen_bytes(&table[3], codes));
+            let (low, high) = (_mm256_unpacklo_epi8(b0, b1), _mm256_unpacklo_epi8(b2, b3));
+            let first = [_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high)];
+            let (low, high) = (_mm256_unpackhi_epi8(b0, b1), _mm256_unpackhi_epi8(b2, b3));
+            let second = [_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high)];
+            [
+                [_mm256_castsi256_ps(first[0]), _mm256_castsi256_ps(first[1])],
+                [_mm256_castsi256_ps(second[0]), _mm256_castsi256_ps(second[1])],
+            ]
+        };
         fn signed(codes: __m128i) -> [__m256; 2] = {
             let upper = _mm_srli_si128::<8>(codes);
             [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(upper))]
@@ -119,6 +135,16 @@ impl Simd for Avx2 {
     unsafe fn load_f16(self, p: *const f16) -> __m256 {
         // SAFETY: the caller's promise, and `self` proves the CPU features.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
+    }
+}
+
+/// A byte of the table for each of 32 codes.
+#[inline(always)]
+unsafe fn chosen_bytes(table: &[u8; 16], codes: __m256i) -> __m256i {
+    // SAFETY: sixteen bytes are read; only called where AVX2 is proven.
+    unsafe {
+        let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+        _mm256_shuffle_epi8(table, codes)
     }
 }
 

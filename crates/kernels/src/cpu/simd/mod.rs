@@ -61,6 +61,8 @@ pub trait Simd: Bytes + Copy + Send + Sync + 'static {
     const STEPS: usize = 1;
     /// Whether these turns are made of the fewest instructions.
     const LEAN: bool = false;
+    /// Whether `choose` takes the fewest instructions; if not, `signed` and `look_up` do.
+    const CHOOSES: bool = true;
     type V: Copy;
     /// Sixteen f32 in vectors.
     type Sixteen: Copy + AsRef<[Self::V]> + AsMut<[Self::V]>;
@@ -108,6 +110,13 @@ pub trait Simd: Bytes + Copy + Send + Sync + 'static {
     fn sixteen(self, x: &[f32; 16]) -> Self::Sixteen;
     /// What codes below 16 choose from a table.
     fn choose(self, table: Self::Sixteen, codes: Self::B) -> Self::Sixteen;
+    /// What codes below 16 choose from a table whose numbers lie byte by byte, the lowest bytes first.
+    #[inline(always)]
+    fn look_up(self, table: &[[u8; 16]; 4], first: Self::B, second: Self::B) -> [Self::Sixteen; 2] {
+        let number = |i: usize| f32::from_le_bytes(table.map(|bytes| bytes[i]));
+        let table = self.sixteen(&std::array::from_fn(number));
+        [self.choose(table, first), self.choose(table, second)]
+    }
     /// Signed bytes as numbers.
     fn signed(self, codes: Self::B) -> Self::Sixteen;
     /// An f16 number, little-endian, in every lane.
