@@ -172,7 +172,7 @@ function timeHead(timer: Timer, products: readonly Product[], call: Head): numbe
     for (const slot of [h, g, labels]) k.free(slot);
     return took;
   };
-  const seconds = ofChunk(headRows(logits.m, logits.n), time);
+  const seconds = ofChunk(headRows(logits.m), time);
   k.free(w);
   return (2 * vocabulary * width * products.length) / seconds;
 }

@@ -1,18 +1,21 @@
-//! Output head and loss in one: labelled rows meet the head a chunk at a time, and no more logits exist than a chunk's.
-//! These lie in blocks of the vocabulary: rows as long as all of it would share cache sets, and be far apart.
+//! Output head and loss in one: labelled rows meet a block of the vocabulary at a time, and no more logits exist than those
+//! of a block, which stay in a cache until they are done with. A row's sum and gradient so far are of e^(logit − the largest
+//! so far); where a block has a larger one, they are multiplied by what that changes (Milakov and Gimelshein 2018, "Online
+//! normalizer calculation for softmax"). The gradient of the head itself needs the sum of all blocks first, and makes the
+//! logits again.
 
 use super::attention::steps;
+use super::elementwise::add_scaled;
 use super::matmul::{matmul, Problem};
 use super::pool::{forget_large_scratch, with_scratch, Pool};
-use super::simd::{exp, kernel, largest, load_from, scale_in_place, store_to, sum2, tanh, Isa, Pairs};
+use super::rows::take_rows;
+use super::simd::{exp, kernel, largest, load_from, map1, scale_in_place, store_to, sum2, tanh, Isa, Pairs};
 use crate::maths::{Beta, Floats, Layout};
 use std::ops::Range;
 
-/// Logits that exist at a time, 48 MiB: 256 rows of SmolLM2, 98 of Llama 3.
-const LOGITS: usize = 12 << 20;
 /// Rows of a chunk at most.
-const ROWS: usize = 256;
-/// Words of a block: whole panels, and rows of it do not share cache sets.
+const ROWS: usize = 1024;
+/// Words of a block: whole panels, and rows of it do not share cache sets. 8 MiB of logits with all rows.
 const BLOCK: usize = 2016;
 /// Exponentials summed in f32 before f64 takes over.
 const RUN: usize = 1 << 10;
@@ -36,9 +39,9 @@ kernel! {
         total
     }
 
-    /// x → e^(x − lse)
-    fn probabilities<S>(s, x: &mut [f32], lse: f32) {
-        let shift = s.splat(lse);
+    /// x → e^(x − shift)
+    fn shifted_exponentials<S>(s, x: &mut [f32], shift: f32) {
+        let shift = s.splat(shift);
         for x in x.chunks_mut(S::LANES) {
             s.store_part(exp(s, s.sub(s.load_part(x), shift)), x);
         }
@@ -64,6 +67,12 @@ kernel! {
     fn multiply<S>(s, x: &mut [f32], factor: f32) {
         scale_in_place(s, x, factor);
     }
+
+    /// y = factor · x
+    fn scale<S>(s, x: &[f32], factor: f32, y: &mut [f32]) {
+        let factor = s.splat(factor);
+        map1(s, x, y, |x| s.mul(factor, x));
+    }
 }
 
 /// The head w `[vocab, d]` over states h `[n, d]`.
@@ -80,20 +89,52 @@ pub struct Head<'a> {
     pub soft_cap: f32,
 }
 
-/// One row of a chunk.
-struct Row<'a> {
-    /// Row of h.
-    at: usize,
+/// What a row's logits have come to.
+struct Sums {
     label: usize,
-    /// Its piece of each block.
-    logits: Vec<&'a mut [f32]>,
-    block: usize,
+    /// The largest so far.
+    most: f32,
+    /// Σ e^(logit − most)
+    total: f64,
+    /// The label's.
+    own: f32,
 }
 
-impl Row<'_> {
-    fn own(&mut self) -> &mut f32 {
-        &mut self.logits[self.label / self.block][self.label % self.block]
+impl Sums {
+    fn of(label: i32) -> Sums {
+        Sums { label: label as usize, most: f32::NEG_INFINITY, total: 0.0, own: 0.0 }
     }
+
+    /// Takes in the logits of a block, in whose place their e^(logit − most) remain; returns what the sum was multiplied by.
+    fn take_in(&mut self, isa: Isa, words: &Range<usize>, logits: &mut [f32]) -> f32 {
+        if words.contains(&self.label) {
+            self.own = logits[self.label - words.start];
+        }
+        let largest = maximum(isa, logits);
+        let most = if self.most > largest { self.most } else { largest };
+        let change = f64::from(self.most - most).exp();
+        self.total = self.total * change + exponentials(isa, logits, most);
+        self.most = most;
+        change as f32
+    }
+
+    /// log Σ e^logit
+    fn lse(&self) -> f64 {
+        f64::from(self.most) + self.total.ln()
+    }
+
+    /// −log p(label)
+    fn loss(&self) -> f64 {
+        self.lse() - f64::from(self.own)
+    }
+}
+
+/// The gradient of a row's logits is factor · (e^(logit − shift) − whole · onehot).
+#[derive(Clone, Copy, Default)]
+struct Share {
+    shift: f32,
+    whole: f32,
+    factor: f32,
 }
 
 impl Head<'_> {
@@ -101,29 +142,63 @@ impl Head<'_> {
         (0..self.labels.len()).filter(|&row| self.labels[row] >= 0).collect()
     }
 
-    /// Calls `f` with the rows of each chunk, their states packed `[rows, d]` and their logits,
-    /// `[rows, words]` for each block.
-    fn chunks(&self, mut f: impl FnMut(&[usize], &mut [f32], &mut [f32])) {
-        let most = (LOGITS / self.vocab.max(1)).clamp(1, ROWS);
-        for rows in self.labelled().chunks(most) {
-            with_scratch(rows.len() * (self.d + self.vocab), |scratch| {
-                let (states, logits) = scratch.split_at_mut(rows.len() * self.d);
-                for (state, &row) in states.chunks_mut(self.d.max(1)).zip(rows) {
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        steps(self.vocab, BLOCK)
+    }
+
+    /// Calls `f` with the rows of each chunk, their states `[rows, d]`, two more such buffers, and room for the logits of a block.
+    fn chunks(&self, mut f: impl FnMut(&[usize], [&mut [f32]; 3], &mut [f32])) {
+        for rows in self.labelled().chunks(ROWS) {
+            let size = rows.len() * self.d;
+            with_scratch(3 * size + rows.len() * self.vocab.min(BLOCK), |scratch| {
+                let (states, rest) = scratch.split_at_mut(size);
+                let (first, rest) = rest.split_at_mut(size);
+                let (second, logits) = rest.split_at_mut(size);
+                for (state, &row) in states.chunks_mut(self.d).zip(rows) {
                     state.copy_from_slice(&self.h[row * self.d..][..self.d]);
                 }
-                for words in self.blocks() {
-                    let logits = &mut logits[rows.len() * words.start..rows.len() * words.end];
-                    let sizes = [rows.len(), words.len(), self.d];
-                    self.multiply(Layout::Nt, sizes, Floats::Real(states), self.words(&words), Beta::Overwrite, logits);
-                }
-                f(rows, states, logits);
+                f(rows, [states, first, second], logits);
             });
         }
         // The layers' backward passes have more to keep meanwhile.
         forget_large_scratch();
     }
 
-    fn multiply(
+    /// Calls `f` with each block of the vocabulary, its rows of the head and the logits of the states.
+    fn each_block(
+        &self,
+        rows: usize,
+        states: &[f32],
+        logits: &mut [f32],
+        mut f: impl FnMut(&Range<usize>, Floats<f32>, &mut [f32]),
+    ) {
+        for words in self.blocks() {
+            let logits = &mut logits[..rows * words.len()];
+            self.with_words(&words, |w| {
+                let sizes = [rows, words.len(), self.d];
+                self.product(Layout::Nt, sizes, Floats::Real(states), w, Beta::Overwrite, logits);
+                f(&words, w, logits);
+            });
+        }
+    }
+
+    /// Rows of the head; those in codes are expanded once for all their products.
+    fn with_words(&self, words: &Range<usize>, f: impl FnOnce(Floats<f32>)) {
+        let part = words.start * self.d..words.end * self.d;
+        match self.w {
+            Floats::Real(w) => f(Floats::Real(&w[part])),
+            Floats::F32(w) => f(Floats::F32(&w[part])),
+            Floats::Bf16(w) => f(Floats::Bf16(&w[part])),
+            Floats::F16(w) => f(Floats::F16(&w[part])),
+            Floats::Coded(_) => with_scratch(part.len(), |w| {
+                let ids: Vec<i32> = words.clone().map(|word| word as i32).collect();
+                take_rows(self.isa, self.pool, self.w, self.d, &ids, w);
+                f(Floats::Real(w));
+            }),
+        }
+    }
+
+    fn product(
         &self,
         layout: Layout,
         [m, n, k]: [usize; 3],
@@ -140,151 +215,124 @@ impl Head<'_> {
         );
     }
 
-    /// A weight in a codec cannot be cut: one block.
-    fn block(&self) -> usize {
-        if matches!(self.w, Floats::Coded(_)) {
-            self.vocab
-        } else {
-            BLOCK
-        }
-    }
-
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
-        steps(self.vocab, self.block())
-    }
-
-    /// Rows of the head.
-    fn words(&self, words: &Range<usize>) -> Floats<'_, f32> {
-        let part = words.start * self.d..words.end * self.d;
-        match self.w {
-            Floats::Real(w) => Floats::Real(&w[part]),
-            Floats::F32(w) => Floats::F32(&w[part]),
-            Floats::Bf16(w) => Floats::Bf16(&w[part]),
-            Floats::F16(w) => Floats::F16(&w[part]),
-            Floats::Coded(w) => Floats::Coded(w),
-        }
-    }
-
-    fn each_row<U: Send>(&self, rows: &[usize], logits: &mut [f32], f: impl Fn(&mut Row) -> U + Sync + Send) -> Vec<U> {
-        let row = |&at: &usize| Row { at, label: self.labels[at] as usize, logits: Vec::new(), block: self.block() };
-        let mut tasks: Vec<Row> = rows.iter().map(row).collect();
-        let mut rest = logits;
-        for words in self.blocks() {
-            let (block, behind) = std::mem::take(&mut rest).split_at_mut(rows.len() * words.len());
-            tasks.iter_mut().zip(block.chunks_mut(words.len())).for_each(|(row, piece)| row.logits.push(piece));
-            rest = behind;
-        }
-        self.pool.map(tasks, |mut row| f(&mut row))
-    }
-
-    /// Calls `f` with the capped logits of a row, in whose place it may leave their gradient; that of the raw ones remains.
-    fn capped<U>(&self, row: &mut Row, f: impl FnOnce(&mut Row) -> U) -> U {
+    /// Calls `f` with capped logits, in whose place it may leave their gradient; that of the raw ones remains.
+    fn capped<U>(&self, x: &mut [f32], f: impl FnOnce(&mut [f32]) -> U) -> U {
         if self.soft_cap == 0.0 {
-            return f(row);
+            return f(x);
         }
-        with_scratch(self.vocab, |slopes| {
-            for (x, slopes) in row.logits.iter_mut().zip(slopes.chunks_mut(row.block)) {
-                cap_with_slopes(self.isa, x, self.soft_cap, slopes);
-            }
-            let result = f(row);
-            for (x, slopes) in row.logits.iter_mut().zip(slopes.chunks(row.block)) {
-                multiply_each(self.isa, x, slopes);
-            }
+        with_scratch(x.len(), |slopes| {
+            cap_with_slopes(self.isa, x, self.soft_cap, slopes);
+            let result = f(x);
+            multiply_each(self.isa, x, slopes);
             result
         })
     }
 
-    /// Turns logits into e^(logit − maximum); returns the maximum and the sum.
-    fn exponentials(&self, row: &mut Row) -> (f32, f64) {
-        let most =
-            row.logits.iter().map(|x| maximum(self.isa, x)).fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
-        (most, row.logits.iter_mut().map(|x| exponentials(self.isa, x, most)).sum())
+    /// d capped / d raw where the logit is `x`.
+    fn slope(&self, x: f32) -> f32 {
+        if self.soft_cap == 0.0 {
+            return 1.0;
+        }
+        let bent = x / self.soft_cap;
+        1.0 - bent * bent
     }
 
-    /// dh and dw of a chunk from the gradient of its logits, which is `factors` of the rows times what lies there.
-    fn pull_back(
-        &self,
-        rows: &[usize],
-        states: &mut [f32],
-        logits: &[f32],
-        factors: &[f32],
-        dh: Option<&mut [f32]>,
-        dw: Option<&mut [f32]>,
-    ) {
+    /// Calls `found` with every labelled row and its sums; dh = Σ p · w − w[label].
+    fn walk(&self, mut dh: Option<&mut [f32]>, mut found: impl FnMut(usize, Sums)) {
         let d = self.d;
-        let block = |words: &Range<usize>| &logits[rows.len() * words.start..rows.len() * words.end];
-        if let Some(dh) = dh {
-            with_scratch(rows.len() * d, |part| {
-                for words in self.blocks() {
-                    let sizes = [rows.len(), d, words.len()];
-                    let beta = if words.start == 0 { Beta::Overwrite } else { Beta::Add };
-                    self.multiply(Layout::Nn, sizes, Floats::Real(block(&words)), self.words(&words), beta, part);
+        self.chunks(|rows, [states, gradients, own], logits| {
+            let mut sums: Vec<Sums> = rows.iter().map(|&row| Sums::of(self.labels[row])).collect();
+            self.each_block(rows.len(), states, logits, |words, w, logits| {
+                let tasks = sums.iter_mut().zip(logits.chunks_mut(words.len())).collect();
+                let changes = self.pool.map(tasks, |(sums, logits): (&mut Sums, &mut [f32])| {
+                    self.capped(logits, |logits| sums.take_in(self.isa, words, logits))
+                });
+                if dh.is_none() {
+                    return;
                 }
-                for ((part, &row), &factor) in part.chunks_mut(d.max(1)).zip(rows).zip(factors) {
-                    multiply(self.isa, part, factor);
-                    dh[row * d..][..d].copy_from_slice(part);
+                let sizes = [rows.len(), d, words.len()];
+                if words.start == 0 {
+                    return self.product(Layout::Nn, sizes, Floats::Real(logits), w, Beta::Overwrite, gradients);
                 }
+                for (gradient, &change) in gradients.chunks_mut(d).zip(&changes).filter(|(_, &change)| change != 1.0) {
+                    multiply(self.isa, gradient, change);
+                }
+                self.product(Layout::Nn, sizes, Floats::Real(logits), w, Beta::Add, gradients);
             });
-        }
-        if let Some(dw) = dw {
-            for (state, &factor) in states.chunks_mut(d.max(1)).zip(factors) {
-                multiply(self.isa, state, factor);
+            if let Some(dh) = dh.as_deref_mut() {
+                let labels: Vec<i32> = rows.iter().map(|&row| self.labels[row]).collect();
+                take_rows(self.isa, self.pool, self.w, d, &labels, own);
+                for (i, (&row, sums)) in rows.iter().zip(&sums).enumerate() {
+                    let (dh, part) = (&mut dh[row * d..][..d], i * d..(i + 1) * d);
+                    scale(self.isa, &own[part.clone()], -self.slope(sums.own), dh);
+                    add_scaled(self.isa, &gradients[part], (1.0 / sums.total) as f32, dh);
+                }
             }
-            for words in self.blocks() {
-                let sizes = [words.len(), d, rows.len()];
-                let dw = &mut dw[words.start * d..words.end * d];
-                self.multiply(Layout::Tn, sizes, Floats::Real(block(&words)), Floats::Real(states), Beta::Add, dw);
-            }
-        }
+            rows.iter().zip(sums).for_each(|(&row, sums)| found(row, sums));
+        });
     }
 
-    /// −Σ log p(label); the gradients are those of the sum: p − onehot, of which the chunk holds `total` times as much.
-    pub fn cross_entropy(&self, mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) -> f64 {
+    /// −Σ log p(label), and its gradients.
+    pub fn cross_entropy(&self, dh: Option<&mut [f32]>, dw: Option<&mut [f32]>) -> f64 {
         let mut loss = 0.0;
-        self.chunks(|rows, states, logits| {
-            let found = self.each_row(rows, logits, |row| {
-                self.capped(row, |row| {
-                    let own = *row.own();
-                    let (maximum, total) = self.exponentials(row);
-                    *row.own() -= total as f32;
-                    (f64::from(maximum) + total.ln() - f64::from(own), (1.0 / total) as f32)
-                })
-            });
-            let (losses, factors): (Vec<f64>, Vec<f32>) = found.into_iter().unzip();
-            loss += losses.into_iter().sum::<f64>();
-            self.pull_back(rows, states, logits, &factors, dh.as_deref_mut(), dw.as_deref_mut());
+        if dw.is_none() {
+            self.walk(dh, |_, sums| loss += sums.loss());
+            return loss;
+        }
+        let mut shares = vec![Share::default(); self.labels.len()];
+        self.walk(None, |row, sums| {
+            loss += sums.loss();
+            shares[row] = Share { shift: sums.most, whole: sums.total as f32, factor: (1.0 / sums.total) as f32 };
         });
+        self.pull_back(&shares, dh, dw);
         loss
     }
 
     /// log p(label) and log Σ e^logit of each labelled row.
     pub fn log_prob(&self, logp: &mut [f32], lse: &mut [f32]) {
-        self.chunks(|rows, _, logits| {
-            let results = self.each_row(rows, logits, |row| {
-                self.capped(row, |row| {
-                    let own = f64::from(*row.own());
-                    let (maximum, total) = self.exponentials(row);
-                    (row.at, own, f64::from(maximum) + total.ln())
-                })
-            });
-            for (row, own, total) in results {
-                (logp[row], lse[row]) = ((own - total) as f32, total as f32);
-            }
-        });
+        self.walk(None, |row, sums| (logp[row], lse[row]) = (-sums.loss() as f32, sums.lse() as f32));
     }
 
     /// d logits = g · (onehot − p) = −g · (p − onehot), with p made again from lse.
-    pub fn log_prob_backward(&self, g: &[f32], lse: &[f32], mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) {
-        self.chunks(|rows, states, logits| {
-            self.each_row(rows, logits, |row| {
-                self.capped(row, |row| {
-                    let at = row.at;
-                    row.logits.iter_mut().for_each(|x| probabilities(self.isa, x, lse[at]));
-                    *row.own() -= 1.0;
+    pub fn log_prob_backward(&self, g: &[f32], lse: &[f32], dh: Option<&mut [f32]>, dw: Option<&mut [f32]>) {
+        let share = |(&g, &lse): (&f32, &f32)| Share { shift: lse, whole: 1.0, factor: -g };
+        self.pull_back(&g.iter().zip(lse).map(share).collect::<Vec<_>>(), dh, dw);
+    }
+
+    /// dh and dw from the gradient of the logits, made again.
+    fn pull_back(&self, shares: &[Share], mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) {
+        let d = self.d;
+        self.chunks(|rows, [states, gradients, scaled], logits| {
+            for ((scaled, state), &row) in scaled.chunks_mut(d).zip(states.chunks(d)).zip(rows) {
+                scale(self.isa, state, shares[row].factor, scaled);
+            }
+            self.each_block(rows.len(), states, logits, |words, w, logits| {
+                let tasks = rows.iter().zip(logits.chunks_mut(words.len())).collect();
+                self.pool.each(tasks, |(&row, logits): (&usize, &mut [f32])| {
+                    let (label, share) = (self.labels[row] as usize, shares[row]);
+                    self.capped(logits, |logits| {
+                        shifted_exponentials(self.isa, logits, share.shift);
+                        if words.contains(&label) {
+                            logits[label - words.start] -= share.whole;
+                        }
+                    });
                 });
+                let logits = Floats::Real(logits);
+                if dh.is_some() {
+                    let beta = if words.start == 0 { Beta::Overwrite } else { Beta::Add };
+                    self.product(Layout::Nn, [rows.len(), d, words.len()], logits, w, beta, gradients);
+                }
+                if let Some(dw) = dw.as_deref_mut() {
+                    let dw = &mut dw[words.start * d..words.end * d];
+                    let sizes = [words.len(), d, rows.len()];
+                    self.product(Layout::Tn, sizes, logits, Floats::Real(scaled), Beta::Add, dw);
+                }
             });
-            let factors: Vec<f32> = rows.iter().map(|&row| -g[row]).collect();
-            self.pull_back(rows, states, logits, &factors, dh.as_deref_mut(), dw.as_deref_mut());
+            if let Some(dh) = dh.as_deref_mut() {
+                for (gradient, &row) in gradients.chunks(d).zip(rows) {
+                    scale(self.isa, gradient, shares[row].factor, &mut dh[row * d..][..d]);
+                }
+            }
         });
     }
 }

@@ -177,9 +177,9 @@ pub fn with_scratch<U>(length: usize, f: impl FnOnce(&mut [f32]) -> U) -> U {
     result
 }
 
-/// Gives back what this thread keeps of buffers from 16 MiB on.
+/// Gives back what this thread keeps of buffers from 4 MiB on.
 pub fn forget_large_scratch() {
-    SPARE.with_borrow_mut(|spare| spare.retain(|buffer| buffer.len() < 1 << 22));
+    SPARE.with_borrow_mut(|spare| spare.retain(|buffer| buffer.len() < 1 << 20));
 }
 
 /// As `with_scratch`, from the beginning of a cache line.

@@ -69,17 +69,16 @@ export const attentionProducts = { forward: 2, backward: 5 } as const;
 /** FLOP of attention over q [N,Hq·d]. */
 export const attentionFlop = (pairs: number, width: number, products: number): number => 2 * pairs * width * products;
 
-/** Logits that exist at a time, and rows of a chunk (crates/kernels/src/cpu/head.rs). */
-const LOGITS = 12 * 2 ** 20;
-const CHUNK = 256;
+/** Rows of a chunk, and words of a block (crates/kernels/src/cpu/head.rs). */
+const CHUNK = 1024;
+const WORDS = 2016;
 
 /** How many of `rows` labelled rows the fused losses take at a time. */
-export const headRows = (rows: number, vocabulary: number): number =>
-  Math.min(rows, Math.max(1, Math.min(CHUNK, Math.floor(LOGITS / Math.max(1, vocabulary)))));
+export const headRows = (rows: number): number => Math.min(rows, CHUNK);
 
-/** Bytes that the fused losses hold for `rows` labelled rows: states, their gradient and logits of a chunk. */
+/** Bytes that the fused losses hold for `rows` labelled rows: states, two buffers like them, and logits of a block. */
 export const headScratch = (rows: number, width: number, vocabulary: number): number =>
-  4 * headRows(rows, vocabulary) * (vocabulary + 2 * width);
+  4 * headRows(rows) * (Math.min(vocabulary, WORDS) + 3 * width);
 
 /** Copies of dq that tasks add to (crates/kernels/src/cpu/attention_backward.rs). */
 const COPIES = 4;

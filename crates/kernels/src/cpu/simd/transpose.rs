@@ -138,10 +138,38 @@ super::kernel! {
 #[inline(always)]
 fn deal<S: Simd, E: Element>(s: S, x: Rows<E>, count: usize, y: Spread) {
     let Spread { data, width, stride } = y;
+    assert!(count == 0 || (count - 1) * x.stride + x.length <= x.data.len());
     for (first, y) in (0..x.length).step_by(width).zip(data.chunks_mut(stride)) {
         let length = width.min(x.length - first);
-        for (i, y) in y.chunks_mut(width).take(count).enumerate() {
-            widen(s, &x.row(i)[first..][..length], &mut y[..length]);
+        let y = &mut y[..count * width];
+        // SAFETY: a panel's part of each row of x lies in it, and y has `width` elements for each.
+        unsafe {
+            let from = x.data.as_ptr().add(first);
+            match (length == width, width / S::LANES, width % S::LANES) {
+                (true, 4, 0) => lines::<S, E, 4>(s, from, x.stride, y),
+                (true, 2, 0) => lines::<S, E, 2>(s, from, x.stride, y),
+                _ => {
+                    for (i, y) in y.chunks_mut(width).enumerate() {
+                        widen(s, &x.row(i)[first..][..length], &mut y[..length]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of N vectors, `stride` apart, become neighbours.
+/// # Safety
+/// N vectors can be read at `x` and at every `stride` further on for which y has as much.
+#[inline(always)]
+unsafe fn lines<S: Simd, E: Element, const N: usize>(s: S, x: *const E, stride: usize, y: &mut [f32]) {
+    for (i, y) in y.chunks_exact_mut(N * S::LANES).enumerate() {
+        for at in 0..N {
+            // SAFETY: the caller's promise; y has N vectors.
+            unsafe {
+                let vector = E::load(s, x.add(i * stride + at * S::LANES));
+                s.store_at(vector, y.as_mut_ptr().add(at * S::LANES));
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ fn head<R: Real>(maths: &dyn Maths<R>, [n, d, vocab]: [usize; 3], soft_cap: f64)
 
 #[test]
 fn head_losses_and_their_gradients_are_right() {
-    for size in [[1, 3, 2], [2, 5, 17], [40, 33, 1025], [400, 9, 260], [30, 7, 4100]] {
+    for size in [[1, 3, 2], [2, 5, 17], [40, 33, 1025], [400, 9, 260], [30, 7, 4100], [1600, 3, 40]] {
         conforms!(head(size, 0.0));
         conforms!(head(size, 2.0));
     }
