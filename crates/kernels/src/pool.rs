@@ -1,11 +1,11 @@
 //! Memory of tensors: 64-byte aligned blocks, and a bounded store of freed ones.
 //! First touch of fresh memory costs about ten times its reuse, so freed blocks wait for the next tensor of their size.
 //! Live and waiting bytes together never exceed the most that was ever live. Large blocks are pages of one range of addresses
-//! (Linux): none is left to an allocator that may keep it, and those that would have to go for a block of another size
+//! (64-bit Linux): none is left to an allocator that may keep it, and those that would have to go for a block of another size
 //! become that block, side by side.
 
-#[cfg_attr(target_os = "linux", path = "pool/pages.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "pool/heap.rs")]
+#[cfg_attr(all(target_os = "linux", target_pointer_width = "64"), path = "pool/pages.rs")]
+#[cfg_attr(not(all(target_os = "linux", target_pointer_width = "64")), path = "pool/heap.rs")]
 mod memory;
 
 use std::collections::BTreeMap;
@@ -239,7 +239,7 @@ fn refresh(bytes: &mut [u8], contents: Contents) {
 mod tests {
     use super::*;
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     fn resident() -> usize {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
         pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
@@ -273,7 +273,7 @@ mod tests {
         assert!(pool.peak < 60 * 50_000 * 9 / 8);
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     #[test]
     fn large_blocks_become_one_of_another_size_rather_than_more() {
         let mut pool = Pool::default();
@@ -343,7 +343,7 @@ mod tests {
         assert!(blocks.iter().all(|(stamp, block)| holds(*stamp, block)));
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     #[test]
     fn pages_given_back_are_zeros_without_memory() {
         let mut pool = Pool::default();
@@ -366,7 +366,7 @@ mod tests {
         assert!(Pool::default().take(1 << 56, Contents::Zeros).is_none());
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     #[test]
     fn large_memory_is_not_touched_before_it_is_used() {
         let before = resident();

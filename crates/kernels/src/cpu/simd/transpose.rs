@@ -1,5 +1,6 @@
 //! Rows of a matrix become columns of a panel while a product packs its right side.
 
+use super::prefetch::prefetch_at;
 use super::{Block, Isa, Rows, Simd};
 
 /// Panels: where the first `width` elements of rows lie one behind the other, the next `width` of each `stride` further on.
@@ -139,6 +140,11 @@ super::kernel! {
 fn deal<S: Simd, E: Element>(s: S, x: Rows<E>, count: usize, y: Spread) {
     let Spread { data, width, stride } = y;
     assert!(count == 0 || (count - 1) * x.stride + x.length <= x.data.len());
+    // Pieces of rows are too short for the CPU to see where the next ones are.
+    for i in count..2 * count {
+        let next = x.data.as_ptr().wrapping_add(i * x.stride);
+        (0..x.length).step_by(64 / size_of::<E>()).for_each(|at| prefetch_at(next.wrapping_add(at)));
+    }
     for (first, y) in (0..x.length).step_by(width).zip(data.chunks_mut(stride)) {
         let length = width.min(x.length - first);
         let y = &mut y[..count * width];
