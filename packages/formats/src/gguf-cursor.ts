@@ -60,9 +60,13 @@ export function readU64(c: Cursor): bigint {
 /** A u64 that counts or measures something, at most `max` and, at `unit` bytes each, no more than the file still holds. */
 export function readCount(c: Cursor, what: string, max: number, unit: number): number {
   const at = c.at;
-  const count = readU64(c);
-  const fits = Math.floor(remaining(c) / unit);
-  if (count <= BigInt(Math.min(max, fits))) return Number(count);
+  const [view, offset] = take(c, 8);
+  const fits = Math.min(max, Math.floor(remaining(c) / unit));
+  // A vocabulary has a hundred thousand of them, which a BigInt each would take longer to read than their text.
+  const [low, high] = [view.getUint32(offset, true), view.getUint32(offset + 4, true)];
+  if (high === 0 && low <= fits) return low;
+  const count = view.getBigUint64(offset, true);
+  if (count <= BigInt(fits)) return Number(count);
   c.at = at;
   throw ggufError(
     c,

@@ -5,8 +5,8 @@ import { type GgufTokenizer } from "@welltempered/formats";
 import { TokenizerError } from "./errors.ts";
 import { addedTokenJson, stringify } from "./files/output.ts";
 import { controlToken } from "./files/special-tokens.ts";
-import { type JsonRecord, shown } from "./files/tokenizer-json.ts";
-import { createFromJson } from "./hf-tokenizer.ts";
+import { type BpeSpec, checkMerges, checkPipeline, type JsonRecord, shown } from "./files/tokenizer-json.ts";
+import { createFromSpec } from "./hf-tokenizer.ts";
 import { type Tokenizer } from "./types.ts";
 
 const CONTROL = 3;
@@ -87,13 +87,33 @@ export function createGgufTokenizer(vocabulary: GgufTokenizer, file: string): To
   if (merges === undefined || merges.length === 0) return reject("merges", "is missing");
   const splitting = Object.hasOwn(SPLITTINGS, pre) ? SPLITTINGS[pre] : undefined;
   if (splitting === undefined) return reject("pre", `${shown(pre)} is not known`);
-  checkIds(vocabulary, reject);
-  return createFromJson(tokenizerJson(vocabulary, merges, splitting), otherFiles(vocabulary), file);
+  const ids = checkIds(vocabulary, reject);
+  const { tokens } = vocabulary;
+  const bpe: BpeSpec = {
+    kind: "BPE",
+    vocab: ids,
+    merges: checkMerges(merges, { ids, tokens }, "", `${file}:tokenizer.ggml.merges`),
+    unknownToken: undefined,
+    fuseUnknown: false,
+    byteFallback: false,
+    ignoreMerges: splitting.ignoreMerges,
+    continuingSubwordPrefix: "",
+    endOfWordSuffix: "",
+  };
+  const pipeline = pipelineJson(vocabulary, splitting);
+  const spec = checkPipeline(pipeline, bpe, `${file}/tokenizer.json`);
+  return createFromSpec(spec, () => tokenizerJson(pipeline, bpe, vocabulary, merges), otherFiles(vocabulary), file);
 }
 
-function checkIds(vocabulary: GgufTokenizer, reject: (key: string, what: string) => never): void {
+/** Tokens to ids. */
+function checkIds(
+  vocabulary: GgufTokenizer,
+  reject: (key: string, what: string) => never,
+): ReadonlyMap<string, number> {
   const { tokens, tokenTypes, bosTokenId, eosTokenId, padTokenId, unknownTokenId } = vocabulary;
-  if (new Set(tokens).size !== tokens.length) reject("tokens", "holds a token twice");
+  const ids = new Map<string, number>();
+  for (const [id, token] of tokens.entries()) ids.set(token, id);
+  if (ids.size !== tokens.length) reject("tokens", "holds a token twice");
   if (tokenTypes !== undefined && tokenTypes.length !== tokens.length)
     reject("token_type", `has ${tokenTypes.length} entries for ${tokens.length} tokens`);
   for (const [key, id] of Object.entries({
@@ -105,6 +125,7 @@ function checkIds(vocabulary: GgufTokenizer, reject: (key: string, what: string)
     if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < tokens.length))
       reject(`${key}_token_id`, `${shown(id)} is not an id of the ${tokens.length} tokens`);
   }
+  return ids;
 }
 
 /** What stands beside tokenizer.json. */
@@ -153,18 +174,28 @@ function rolesOf({
   return map;
 }
 
-function tokenizerJson(vocabulary: GgufTokenizer, merges: readonly string[], splitting: Splitting): JsonRecord {
+/** A tokenizer.json but for its model. */
+const pipelineJson = (vocabulary: GgufTokenizer, splitting: Splitting): JsonRecord => ({
+  version: "1.0",
+  truncation: null,
+  padding: null,
+  added_tokens: addedTokens(vocabulary),
+  normalizer: splitting.normalizer,
+  pre_tokenizer: splitting.preTokenizer,
+  post_processor: postProcessor(vocabulary),
+  decoder: byteLevel(true),
+});
+
+function tokenizerJson(
+  pipeline: JsonRecord,
+  { ignoreMerges }: BpeSpec,
+  { tokens }: GgufTokenizer,
+  merges: readonly string[],
+): JsonRecord {
   const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
-  for (const [id, token] of vocabulary.tokens.entries()) vocab[token] = id;
+  for (const [id, token] of tokens.entries()) vocab[token] = id;
   return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: addedTokens(vocabulary),
-    normalizer: splitting.normalizer,
-    pre_tokenizer: splitting.preTokenizer,
-    post_processor: postProcessor(vocabulary),
-    decoder: byteLevel(true),
+    ...pipeline,
     model: {
       type: "BPE",
       dropout: null,
@@ -173,7 +204,7 @@ function tokenizerJson(vocabulary: GgufTokenizer, merges: readonly string[], spl
       end_of_word_suffix: null,
       fuse_unk: false,
       byte_fallback: false,
-      ignore_merges: splitting.ignoreMerges,
+      ignore_merges: ignoreMerges,
       vocab,
       merges: merges.map((merge) => merge.split(" ")),
     },

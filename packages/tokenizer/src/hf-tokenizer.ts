@@ -8,7 +8,13 @@ import {
   type RoleTokens,
 } from "./files/special-tokens.ts";
 import { addedTokenJson, editFiles, stringify } from "./files/output.ts";
-import { type AddedToken, checkTokenizerJson, type JsonRecord, parseRecord } from "./files/tokenizer-json.ts";
+import {
+  type AddedToken,
+  checkTokenizerJson,
+  type JsonRecord,
+  parseRecord,
+  type TokenizerSpec,
+} from "./files/tokenizer-json.ts";
 import { TokenizerError } from "./errors.ts";
 import { createEncode, createEngine, type Encode, type Engine } from "./pipeline/engine.ts";
 import { isByteLevel } from "./pipeline/decoders.ts";
@@ -47,8 +53,9 @@ interface Names {
 }
 
 function namesOf(engine: Engine, added: readonly AddedToken[]): Names {
-  const idOf = new Map(engine.spec.model.vocab);
-  for (const { content, id } of added) idOf.set(content, id);
+  const { vocab } = engine.spec.model;
+  const known = added.every(({ content, id }) => vocab.get(content) === id);
+  const idOf = known ? vocab : new Map([...vocab, ...added.map(({ content, id }) => [content, id] as const)]);
   const tokenOf = new Map<number, string>();
   for (const [token, id] of idOf) tokenOf.set(id, token);
   return { idOf, tokenOf };
@@ -60,17 +67,28 @@ export function createTokenizer(files: TokenizerFiles, origin: string = ""): Tok
   const text = files["tokenizer.json"];
   if (text === undefined)
     throw new TokenizerError("file", place("tokenizer.json"), "is missing", "add the model's tokenizer.json");
-  return tokenizerOf(parseRecord(text, place("tokenizer.json")), files, () => files, origin);
+  const file = place("tokenizer.json");
+  return tokenizerOf(checkTokenizerJson(parseRecord(text, file), file), files, () => files, origin);
 }
 
-/** The tokenizer of a tokenizer.json that is made here: it becomes text, with `files` beside it, where somebody asks for files. */
-export function createFromJson(json: JsonRecord, files: TokenizerFiles, origin: string): Tokenizer {
-  return tokenizerOf(json, files, () => ({ "tokenizer.json": stringify(json), ...files }), origin);
+/** The tokenizer of a checked tokenizer.json that is made where somebody asks for files, with `files` beside it. */
+export function createFromSpec(
+  spec: TokenizerSpec,
+  json: () => JsonRecord,
+  files: TokenizerFiles,
+  origin: string,
+): Tokenizer {
+  return tokenizerOf(spec, files, () => ({ "tokenizer.json": stringify(json()), ...files }), origin);
 }
 
-function tokenizerOf(json: JsonRecord, files: TokenizerFiles, source: () => TokenizerFiles, origin: string): Tokenizer {
+function tokenizerOf(
+  spec: TokenizerSpec,
+  files: TokenizerFiles,
+  source: () => TokenizerFiles,
+  origin: string,
+): Tokenizer {
   const place = (name: string): string => (origin === "" ? name : `${origin}/${name}`);
-  const engine = createEngine(checkTokenizerJson(json, place("tokenizer.json")));
+  const engine = createEngine(spec);
   const read = (name: string): JsonRecord => parseRecord(files[name] ?? "{}", place(name));
   const config = read("tokenizer_config.json");
   const names = readRoles(config, read("special_tokens_map.json"));

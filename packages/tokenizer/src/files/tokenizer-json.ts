@@ -80,7 +80,11 @@ export function parseRecord(text: string, file: string): JsonRecord {
 /** Checks a parsed tokenizer.json; throws a one-line error that names what is wrong. */
 export function checkTokenizerJson(json: JsonRecord, file: string): TokenizerSpec {
   checkTruncation(json["truncation"], file);
-  const model = checkModel(json["model"], file);
+  return checkPipeline(json, checkModel(json["model"], file), file);
+}
+
+/** Checks what is around a model. */
+export function checkPipeline(json: JsonRecord, model: TokenizerSpec["model"], file: string): TokenizerSpec {
   const addedTokens = checkAddedTokens(json["added_tokens"], file);
   const spec: TokenizerSpec = {
     file,
@@ -116,7 +120,7 @@ function checkModel(value: Json | undefined, file: string): BpeSpec | LibrarySpe
     case "BPE":
       return checkBpe(value, file);
     case "WordPiece":
-      return { kind: type, vocab: checkVocab(value["vocab"], file), json: value };
+      return { kind: type, vocab: checkVocab(value["vocab"], file).ids, json: value };
     case "Unigram":
       return checkUnigram(value, file);
     default:
@@ -128,18 +132,24 @@ function checkModel(value: Json | undefined, file: string): BpeSpec | LibrarySpe
   }
 }
 
-function checkVocab(value: Json | undefined, file: string): Map<string, number> {
+/** Tokens to ids and, where nothing else has the id, back. */
+export interface Vocabulary {
+  ids: ReadonlyMap<string, number>;
+  tokens: readonly (string | undefined)[];
+}
+
+function checkVocab(value: Json | undefined, file: string): Vocabulary {
   if (!isRecord(value)) return fail(`${file}:model.vocab`, "is not an object of tokens and ids");
-  const vocab = new Map<string, number>();
-  const seen = new Set<number>();
+  const ids = new Map<string, number>();
+  const tokens: string[] = [];
   const place = `${file}:model.vocab`;
-  for (const [token, id] of Object.entries(value)) {
-    const checked = checkId(id, place, token);
-    if (seen.has(checked)) fail(place, `id ${checked} is given to two tokens, one is ${shown(token)}`);
-    seen.add(checked);
-    vocab.set(token, checked);
+  for (const token of Object.keys(value)) {
+    const id = checkId(value[token], place, token);
+    if (tokens[id] !== undefined) fail(place, `id ${id} is given to two tokens, one is ${shown(token)}`);
+    tokens[id] = token;
+    ids.set(token, id);
   }
-  return vocab;
+  return { ids, tokens };
 }
 
 function checkId(id: Json | undefined, place: string, token: string): number {
@@ -148,13 +158,13 @@ function checkId(id: Json | undefined, place: string, token: string): number {
 }
 
 function checkBpe(json: JsonRecord, file: string): BpeSpec {
-  const vocab = checkVocab(json["vocab"], file);
+  const vocabulary = checkVocab(json["vocab"], file);
   const unknownToken = text(json["unk_token"]);
   const continuingSubwordPrefix = text(json["continuing_subword_prefix"]) ?? "";
   return {
     kind: "BPE",
-    vocab,
-    merges: checkMerges(json["merges"], vocab, continuingSubwordPrefix, file),
+    vocab: vocabulary.ids,
+    merges: checkMerges(json["merges"], vocabulary, continuingSubwordPrefix, `${file}:model.merges`),
     unknownToken,
     fuseUnknown: json["fuse_unk"] === true,
     byteFallback: json["byte_fallback"] === true,
@@ -168,35 +178,46 @@ function text(value: Json | undefined): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** A large vocabulary has as many merges as tokens, so names of places are made where something is wrong. */
-function checkMerges(
+/**
+ * Merges as ids, three each. A large vocabulary has as many of them as tokens, so names of places are made where something is
+ * wrong, and what two tokens become, a new string, is first held against the token after the one before it: in most files
+ * that is it.
+ */
+export function checkMerges(
   value: Json | undefined,
-  vocab: ReadonlyMap<string, number>,
+  { ids, tokens }: Vocabulary,
   prefix: string,
-  file: string,
+  place: string,
 ): Int32Array {
-  if (!Array.isArray(value)) return fail(`${file}:model.merges`, "is not a list");
+  if (!Array.isArray(value)) return fail(place, "is not a list");
   const merges = new Int32Array(3 * value.length);
   let filled = 0;
+  let guess = 0;
   for (const [index, entry] of (value as readonly Json[]).entries()) {
     if (typeof entry === "string" && entry.startsWith("#version")) continue;
-    const place = (): string => `${file}:model.merges[${index}]`;
-    const [left, right] = splitMerge(entry) ?? fail(place(), `${shown(entry)} is not a pair of tokens`);
-    const merged = left + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
-    for (const token of [left, right, merged]) {
-      const id = vocab.get(token);
-      if (id === undefined)
-        return fail(place(), `${shown(entry)} needs the token ${shown(token)}, which is not in the vocabulary`);
-      merges[filled++] = id;
-    }
+    const missing = (token: string): never =>
+      fail(`${place}[${index}]`, `${shown(entry)} needs the token ${shown(token)}, which is not in the vocabulary`);
+    const [left, right] = splitMerge(entry) ?? fail(`${place}[${index}]`, `${shown(entry)} is not a pair of tokens`);
+    merges[filled++] = ids.get(left) ?? missing(left);
+    merges[filled++] = ids.get(right) ?? missing(right);
+    const end = prefix !== "" && right.startsWith(prefix) ? right.slice(prefix.length) : right;
+    if (!isJoined(tokens[guess], left, end)) guess = ids.get(left + end) ?? missing(left + end);
+    merges[filled++] = guess++;
   }
   return merges.subarray(0, filled);
 }
 
+const isJoined = (token: string | undefined, left: string, right: string): boolean =>
+  token !== undefined && token.length === left.length + right.length && token.startsWith(left) && token.endsWith(right);
+
 function splitMerge(entry: Json): [string, string] | undefined {
-  const pair = typeof entry === "string" ? entry.split(" ") : entry;
-  if (!Array.isArray(pair) || pair.length !== 2) return undefined;
-  const [left, right] = pair as Json[];
+  if (typeof entry === "string") {
+    const at = entry.indexOf(" ");
+    const one = at > 0 && at + 1 < entry.length && !entry.includes(" ", at + 1);
+    return one ? [entry.slice(0, at), entry.slice(at + 1)] : undefined;
+  }
+  if (!Array.isArray(entry) || entry.length !== 2) return undefined;
+  const [left, right] = entry as Json[];
   return typeof left === "string" && typeof right === "string" && left !== "" && right !== ""
     ? [left, right]
     : undefined;
