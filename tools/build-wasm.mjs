@@ -99,7 +99,7 @@ function pack({ env, args }) {
       // Loop strength reduction takes from every constant distance the promise not to wrap, without which it is no part
       // of the load but an instruction more: 2 to 5 % of a product's time.
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: "-C target-feature=+relaxed-simd -C llvm-args=-disable-lsr",
-      // What is fast is compiled in one crate as it is: optimising all of them once more together takes as long again.
+      // Optimised once more together the crates are as fast, as large and as long in the making.
       CARGO_PROFILE_RELEASE_LTO: "off",
       CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "1",
       CARGO_PROFILE_RELEASE_PANIC: "abort",
