@@ -24,7 +24,7 @@ kernel! {
         map2(s, a, b, y, |a, b| s.mul(a, b));
     }
 
-    fn multiply_by<S>(s, x: &[f32], factor: f32, y: &mut [f32]) {
+    pub fn multiply_by<S>(s, x: &[f32], factor: f32, y: &mut [f32]) {
         let factor = s.splat(factor);
         map1(s, x, y, |x| s.mul(factor, x));
     }

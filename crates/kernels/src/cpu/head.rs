@@ -4,12 +4,12 @@
 //! normalizer calculation for softmax"). The gradient of the head itself needs the sum of all blocks first, and makes the
 //! logits again.
 
-use super::attention::steps;
-use super::elementwise::add_scaled;
+use super::attention::{scaled, steps};
+use super::elementwise::{add_scaled, multiply_by};
 use super::matmul::{matmul, Problem};
 use super::pool::{forget_large_scratch, with_scratch, Pool};
 use super::rows::take_rows;
-use super::simd::{exp, kernel, largest, load_from, map1, scale_in_place, store_to, sum2, tanh, Isa, Pairs};
+use super::simd::{exp, kernel, largest, load_from, store_to, sum2, tanh, Isa, Pairs};
 use crate::maths::{Beta, Floats, Layout};
 use std::ops::Range;
 
@@ -62,16 +62,6 @@ kernel! {
         for at in (0..x.len()).step_by(S::LANES) {
             store_to(s, s.mul(load_from(s, x, at), load_from(s, factors, at)), x, at);
         }
-    }
-
-    fn multiply<S>(s, x: &mut [f32], factor: f32) {
-        scale_in_place(s, x, factor);
-    }
-
-    /// y = factor · x
-    fn scale<S>(s, x: &[f32], factor: f32, y: &mut [f32]) {
-        let factor = s.splat(factor);
-        map1(s, x, y, |x| s.mul(factor, x));
     }
 }
 
@@ -255,7 +245,7 @@ impl Head<'_> {
                     return self.product(Layout::Nn, sizes, Floats::Real(logits), w, Beta::Overwrite, gradients);
                 }
                 for (gradient, &change) in gradients.chunks_mut(d).zip(&changes).filter(|(_, &change)| change != 1.0) {
-                    multiply(self.isa, gradient, change);
+                    scaled(self.isa, gradient, change);
                 }
                 self.product(Layout::Nn, sizes, Floats::Real(logits), w, Beta::Add, gradients);
             });
@@ -264,7 +254,7 @@ impl Head<'_> {
                 take_rows(self.isa, self.pool, self.w, d, &labels, own);
                 for (i, (&row, sums)) in rows.iter().zip(&sums).enumerate() {
                     let (dh, part) = (&mut dh[row * d..][..d], i * d..(i + 1) * d);
-                    scale(self.isa, &own[part.clone()], -self.slope(sums.own), dh);
+                    multiply_by(self.isa, &own[part.clone()], -self.slope(sums.own), dh);
                     add_scaled(self.isa, &gradients[part], (1.0 / sums.total) as f32, dh);
                 }
             }
@@ -302,9 +292,9 @@ impl Head<'_> {
     /// dh and dw from the gradient of the logits, made again.
     fn pull_back(&self, shares: &[Share], mut dh: Option<&mut [f32]>, mut dw: Option<&mut [f32]>) {
         let d = self.d;
-        self.chunks(|rows, [states, gradients, scaled], logits| {
-            for ((scaled, state), &row) in scaled.chunks_mut(d).zip(states.chunks(d)).zip(rows) {
-                scale(self.isa, state, shares[row].factor, scaled);
+        self.chunks(|rows, [states, gradients, weighted], logits| {
+            for ((weighted, state), &row) in weighted.chunks_mut(d).zip(states.chunks(d)).zip(rows) {
+                multiply_by(self.isa, state, shares[row].factor, weighted);
             }
             self.each_block(rows.len(), states, logits, |words, w, logits| {
                 let tasks = rows.iter().zip(logits.chunks_mut(words.len())).collect();
@@ -325,12 +315,12 @@ impl Head<'_> {
                 if let Some(dw) = dw.as_deref_mut() {
                     let dw = &mut dw[words.start * d..words.end * d];
                     let sizes = [words.len(), d, rows.len()];
-                    self.product(Layout::Tn, sizes, logits, Floats::Real(scaled), Beta::Add, dw);
+                    self.product(Layout::Tn, sizes, logits, Floats::Real(weighted), Beta::Add, dw);
                 }
             });
             if let Some(dh) = dh.as_deref_mut() {
                 for (gradient, &row) in gradients.chunks(d).zip(rows) {
-                    scale(self.isa, gradient, shares[row].factor, &mut dh[row * d..][..d]);
+                    multiply_by(self.isa, gradient, shares[row].factor, &mut dh[row * d..][..d]);
                 }
             }
         });

@@ -151,7 +151,7 @@ pub trait Simd: Bytes + Copy + Send + Sync + 'static {
     }
 
     /// A vector of the first elements of `x`, zeros where it is shorter than a vector. Whole vectors go without a mask:
-    /// AVX2's masked store takes a dozen cycles on a Zen 3.
+    /// AVX2's masked store is slow on a Zen 3.
     #[inline(always)]
     fn load_part(self, x: &[f32]) -> Self::V {
         if x.len() >= Self::LANES {
