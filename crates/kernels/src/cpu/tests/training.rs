@@ -15,10 +15,13 @@ fn head<R: Real>(maths: &dyn Maths<R>, [n, d, vocab]: [usize; 3], soft_cap: f64)
     let w = Floats::Bf16(&w);
     let loss = maths.linear_cross_entropy(&h, w, &labels, d, vocab, cap, Some(&mut dh), Some(&mut dw));
     assert!(maths.linear_cross_entropy(&h, w, &labels, d, vocab, cap, None, None) == loss);
+    // Through a frozen head the gradient grows block by block.
+    let mut frozen = zeros(n * d);
+    assert!(maths.linear_cross_entropy(&h, w, &labels, d, vocab, cap, Some(&mut frozen), None) == loss);
     let (mut logp, mut lse) = (zeros(n), zeros(n));
     maths.linear_log_prob(&h, w, &labels, d, vocab, cap, &mut logp, &mut lse);
     maths.linear_log_prob_backward(&g, &h, w, &labels, &lse, d, vocab, cap, Some(&mut gh), Some(&mut gw));
-    joined(&[&[loss], &dh, &dw, &logp, &gh, &gw])
+    joined(&[&[loss], &dh, &dw, &frozen, &logp, &gh, &gw])
 }
 
 #[test]
